@@ -1,0 +1,168 @@
+import type { Digest } from "./digest.ts";
+import type { ErrorCode, ErrorDetail, WireError } from "./errors.ts";
+import type { Name } from "./names.ts";
+import type {
+  ActivationCause,
+  Actor,
+  ArtifactRecord,
+  Channel,
+  ProjectSettings,
+  PublishStats,
+  Scope,
+} from "./records.ts";
+
+/**
+ * Commands: everything that must survive goes through the log as one of these, in one order, and is applied by a
+ * deterministic state machine. A changed meaning needs a new `type`; old logs must replay to the same state.
+ */
+export interface Command {
+  readonly v: 1;
+  /** Unique; also the message id, so that a retried append is one command. */
+  readonly id: string;
+  readonly actor: Actor;
+  readonly org: Name;
+  readonly project?: Name;
+  readonly request_id?: string;
+  readonly remote?: string;
+  readonly body: CommandBody;
+}
+
+export type CommandBody =
+  | AcceptCommand
+  | StartCommand
+  | ReadyCommand
+  | FailCommand
+  | CancelCommand
+  | ActivateCommand
+  | RollbackCommand
+  | HoldCommand
+  | UnholdCommand
+  | ProjectSetCommand
+  | OrgCreateCommand
+  | TokenCreateCommand
+  | TokenRevokeCommand;
+
+export type CommandType = CommandBody["type"];
+
+/** Binds an upload, already durable, to one publish id and gives it its order. Creates org and project when `create` is set. */
+export interface AcceptCommand {
+  readonly type: "accept";
+  readonly publish_id: string;
+  readonly upload: { readonly digest: Digest; readonly size: number };
+  readonly channel: Channel;
+  readonly commit: string | null;
+  readonly source?: string;
+  readonly dirty?: boolean;
+  readonly activate: boolean;
+  readonly strip?: number;
+  readonly idempotency_key?: string;
+  /** Do not answer with an existing release or join a publish in flight. */
+  readonly force_new?: boolean;
+  readonly create: { readonly org: boolean; readonly project: boolean };
+}
+
+/** A node took the job up. Attempts fence: `ready` and `fail` of an older attempt are recorded and ignored. */
+export interface StartCommand {
+  readonly type: "start";
+  readonly publish_id: string;
+  readonly attempt: number;
+  readonly node: string;
+}
+
+export interface ReadyCommand {
+  readonly type: "ready";
+  readonly publish_id: string;
+  readonly attempt: number;
+  readonly node: string;
+  readonly artifact: ArtifactRecord;
+  readonly stats: PublishStats;
+}
+
+export interface FailCommand {
+  readonly type: "fail";
+  readonly publish_id: string;
+  readonly attempt: number;
+  readonly node: string;
+  readonly error: WireError;
+}
+
+export interface CancelCommand {
+  readonly type: "cancel";
+  readonly publish_id: string;
+  readonly reason?: string;
+}
+
+export interface ActivateCommand {
+  readonly type: "activate";
+  readonly version: string;
+  readonly expected_generation?: number;
+  readonly reason?: string;
+}
+
+export interface RollbackCommand {
+  readonly type: "rollback";
+  /** Version to go back to; absent: the newest earlier activation that was never rolled back from. */
+  readonly to?: string;
+  readonly expected_generation?: number;
+  readonly reason?: string;
+}
+
+export interface HoldCommand {
+  readonly type: "hold";
+  readonly reason: string;
+  readonly until?: string;
+}
+
+export interface UnholdCommand {
+  readonly type: "unhold";
+}
+
+export interface ProjectSetCommand {
+  readonly type: "project.set";
+  readonly settings: ProjectSettings;
+}
+
+export interface OrgCreateCommand {
+  readonly type: "org.create";
+}
+
+export interface TokenCreateCommand {
+  readonly type: "token.create";
+  readonly token_id: string;
+  /** sha256 of the token text, hex. */
+  readonly hash: string;
+  readonly scopes: readonly Scope[];
+  readonly token_project?: Name;
+  readonly expires_at?: string;
+}
+
+export interface TokenRevokeCommand {
+  readonly type: "token.revoke";
+  readonly token_id: string;
+}
+
+/** What a command came to. Kept by command id, so that a repeated question gets the same answer. */
+export type CommandResult =
+  | { readonly ok: true; readonly seq: number; readonly value: CommandValue }
+  | {
+      readonly ok: false;
+      readonly seq: number;
+      readonly error: { readonly code: ErrorCode; readonly message: string; readonly detail: ErrorDetail };
+    };
+
+export type CommandValue =
+  | {
+      readonly type: "accepted";
+      readonly publish_id: string;
+      readonly outcome: "new" | "joined" | "existing";
+    }
+  | {
+      readonly type: "pointer";
+      readonly changed: boolean;
+      readonly generation: number;
+      readonly from: string | null;
+      readonly to: string;
+      readonly cause: ActivationCause;
+    }
+  | { readonly type: "ended"; readonly publish_id: string; readonly applied: boolean }
+  | { readonly type: "done"; readonly changed: boolean };

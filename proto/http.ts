@@ -1,0 +1,198 @@
+import { z } from "zod";
+import type { ErrorCode, ErrorDetail } from "./errors.ts";
+import { LIMITS } from "./limits.ts";
+import type { ActivationCause, Actor, HoldRecord, PublishRecord, ReleaseRecord, Scope } from "./records.ts";
+import { SCOPES } from "./records.ts";
+
+/** Shapes of the HTTP API (`/v1`): what the api renders, the CLI and other clients read. Field names are public. */
+
+/** RFC 9457 problem document. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: ErrorCode;
+  readonly hint: string;
+  readonly retryable: boolean;
+  readonly request_id: string;
+  /** Particulars of the code: member name, actual value, limit, current state. */
+  readonly params: ErrorDetail;
+  /** Where a field of the request is wrong. */
+  readonly errors?: readonly { readonly pointer: string; readonly message: string }[];
+}
+
+export interface ReleaseJson
+  extends Omit<
+    ReleaseRecord,
+    "order" | "manifest" | "config" | "tree_size" | "created_by" | "activated_by" | "rolled_back_generation"
+  > {
+  readonly activated: boolean;
+  readonly existing?: boolean;
+  readonly image_ref: string;
+  readonly url: string;
+  readonly created_by: string;
+  readonly activated_by?: string;
+}
+
+/** `GET .../current`; also the body of activations and rollbacks, which add what changed. */
+export interface CurrentJson extends ReleaseJson {
+  readonly generation: number;
+  readonly held: HoldRecord | null;
+  /** Cursor behind the newest event that this answer reflects. */
+  readonly event_seq: string;
+}
+
+export interface PointerChangeJson extends CurrentJson {
+  readonly changed: boolean;
+  readonly from: string | null;
+  readonly to: string;
+  readonly cause: ActivationCause;
+  /** When the release that was left had been activated, and by whom. */
+  readonly from_activated_at?: string;
+  readonly from_activated_by?: string;
+}
+
+export interface PublishErrorJson {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string;
+  readonly status: number;
+  readonly detail: ErrorDetail;
+}
+
+export interface PublishJson extends Omit<PublishRecord, "error" | "created_by"> {
+  readonly created_by: string;
+  readonly url: string;
+  readonly release?: ReleaseJson;
+  readonly error?: PublishErrorJson;
+}
+
+export interface AuditJson {
+  readonly seq: number;
+  readonly at: string;
+  readonly org: string;
+  readonly project?: string;
+  readonly action: string;
+  readonly resource: string;
+  readonly actor: string;
+  readonly ok: boolean;
+  readonly code?: string;
+  readonly reason?: string;
+  readonly request_id?: string;
+  readonly remote?: string;
+}
+
+export interface ProjectJson {
+  readonly org: string;
+  readonly project: string;
+  readonly current: string | null;
+  readonly generation: number;
+  readonly last_version: string | null;
+  readonly held: HoldRecord | null;
+  readonly created_at: string;
+}
+
+export interface FileJson {
+  readonly path: string;
+  readonly type: "file" | "symlink" | "directory";
+  readonly size?: number;
+  readonly digest?: string;
+  readonly executable?: boolean;
+  readonly target?: string;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next_cursor: string | null;
+}
+
+export interface TokenJson {
+  readonly id: string;
+  readonly org: string;
+  readonly project?: string;
+  readonly scopes: readonly Scope[];
+  readonly created_at: string;
+  readonly expires_at: string | null;
+  readonly revoked_at: string | null;
+  /** Only in the answer to its creation. */
+  readonly token?: string;
+}
+
+export interface WhoamiJson {
+  readonly token_id: string;
+  readonly org: string;
+  readonly project?: string;
+  readonly scopes: readonly Scope[];
+  readonly expires_at: string | null;
+}
+
+export interface NodeJson {
+  readonly node: string;
+  readonly state: "ready" | "draining" | "down";
+  readonly labels: Readonly<Record<string, string>>;
+  readonly threads: number;
+  readonly threads_busy: number;
+  readonly build_slots: number;
+  readonly gpus: readonly {
+    uuid: string;
+    model: string;
+    memory_mib: number;
+    driver: string;
+    job: string | null;
+  }[];
+  readonly disk: { readonly path: string; readonly free_bytes: number; readonly total_bytes: number };
+  readonly last_seen: string;
+  readonly version: string;
+}
+
+const version = z.union([
+  z.string().regex(/^v[1-9][0-9]{0,8}$/),
+  z
+    .int()
+    .positive()
+    .transform((n) => `v${n}`),
+]);
+const reason = z.string().max(LIMITS.reasonBytes);
+const generation = z.int().nonnegative();
+/** `8h`, `30m`, `90s`, `7d`. */
+export const DURATION = /^([1-9][0-9]{0,6})(s|m|h|d)$/;
+
+export const ActivationBody = z.strictObject({
+  version,
+  expected_generation: generation.optional(),
+  reason: reason.optional(),
+});
+export const RollbackBody = z.strictObject({
+  to: version.optional(),
+  expected_generation: generation.optional(),
+  reason: reason.optional(),
+});
+export const HoldBody = z.strictObject({
+  reason: reason.optional(),
+  for: z.string().regex(DURATION).optional(),
+});
+export const CancelBody = z.strictObject({ reason: reason.optional() });
+export const TokenBody = z.strictObject({
+  scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
+  project: z.string().optional(),
+  expires: z.string().regex(DURATION).optional(),
+});
+export const SettingsBody = z.strictObject({
+  require_commit: z.boolean().optional(),
+  portable_names: z.boolean().optional(),
+  public_pull: z.boolean().optional(),
+});
+
+/** @returns milliseconds of a duration such as `72h`; undefined when it is none */
+export function parseDurationMs(text: string): number | undefined {
+  const match = DURATION.exec(text);
+  if (!match) return undefined;
+  const unit = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] as "s" | "m" | "h" | "d"];
+  return Number(match[1]) * unit;
+}
+
+/** An actor as people read it: `token:tok_01...`, `system:relay`. */
+export function actorText(actor: Actor): string {
+  return `${actor.kind}:${actor.id}`;
+}

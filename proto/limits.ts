@@ -1,0 +1,92 @@
+/** Every bound in the system, with its reason. Units last in the name. Shown by `GET /v1/limits`. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+/** Limits of one archive; an operator may change each of them (`[limits]` in the farm's configuration). */
+export interface ArchiveLimits {
+  /** Compressed upload: what one CI job can reasonably send in one body. */
+  readonly uploadBytes: number;
+  /** Sum of all file sizes plus headers after decompression. */
+  readonly expandedBytes: number;
+  /** One file. */
+  readonly fileBytes: number;
+  /** Entries of the archive, metadata headers not counted; also of a canonical tree. */
+  readonly entries: number;
+  /** Expanded bytes per compressed byte, checked after the first {@link ArchiveLimits.ratioGraceBytes}. */
+  readonly ratio: number;
+  /** Deflate reaches 1032:1 on zeros: small archives of empty files are legitimate, hence a grace. */
+  readonly ratioGraceBytes: number;
+  /** One pax or GNU long-name header. */
+  readonly metaBytes: number;
+  /** All metadata headers of one archive together. */
+  readonly metaTotalBytes: number;
+  /** One gzip header with its optional name and comment fields. */
+  readonly gzipHeaderBytes: number;
+  /** Members of one gzip stream: pigz and `cat` make a few, an attack makes 200,000. */
+  readonly gzipMembers: number;
+  /** A whole path, UTF-8 bytes. */
+  readonly pathBytes: number;
+  /** One path segment, UTF-8 bytes: what common file systems hold. */
+  readonly segmentBytes: number;
+  /** Segments of a path. */
+  readonly depth: number;
+  /** Wall-clock time of one extraction. */
+  readonly extractMs: number;
+}
+
+export const ARCHIVE_LIMITS: ArchiveLimits = {
+  uploadBytes: 512 * MIB,
+  expandedBytes: 2 * GIB,
+  fileBytes: 1 * GIB,
+  entries: 200_000,
+  ratio: 200,
+  ratioGraceBytes: 8 * MIB,
+  metaBytes: 64 * KIB,
+  metaTotalBytes: 1 * MIB,
+  gzipHeaderBytes: 4 * KIB,
+  gzipMembers: 10_000,
+  pathBytes: 1024,
+  segmentBytes: 255,
+  depth: 64,
+  extractMs: 10 * 60_000,
+};
+
+export const LIMITS = {
+  /** Blobs up to this size live in packs, larger ones in a file each (ruling 5). */
+  packedBlobBytes: 8 * MIB,
+  /** A segment is closed when it passes this size: small enough to rewrite in GC, large enough to be few. */
+  segmentBytes: 256 * MIB,
+  /** Range reads verify one crc32 per this many bytes. */
+  crcChunkBytes: 1 * MIB,
+  /** karta.toml: smol-toml needs 2.4 s for 200k keys, so the size is capped before parsing. */
+  manifestBytes: 64 * KIB,
+  manifestDepth: 64,
+  /** A NATS message: jobs, commands and events carry digests, never content. */
+  messageBytes: 256 * KIB,
+  /** JSON request bodies. */
+  jsonBodyBytes: 256 * KIB,
+  /** Dependency folders that get a layer of their own; with more, all of them share one (overlayfs mounts ~127 layers). */
+  dependencyLayers: 32,
+  /** Publishes of one org that wait or run; one more gets 429. */
+  queuedPublishesPerOrg: 5_000,
+  /** Deliveries of one job before it is declared poison. */
+  jobDeliveries: 5,
+  /** How long an idempotency key binds. */
+  idempotencyKeyMs: 7 * 24 * 3_600_000,
+  idempotencyKeyBytes: 255,
+  reasonBytes: 1_000,
+  commitBytes: 64,
+  sourceBytes: 2_000,
+  /** Rows of one page of a list. */
+  pageItems: 200,
+  warnings: 20,
+  /** A body that sends less than this in {@link bodyIdleMs} is cut off: a slow client must not hold a slot for ever. */
+  bodyIdleMs: 30_000,
+  headersMs: 10_000,
+  /** Longest wait in one request (`?wait=`, `Prefer: wait=`). */
+  waitMs: 60_000,
+  /** Uploads that are received at once by one api. */
+  concurrentUploads: 512,
+} as const;

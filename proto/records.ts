@@ -1,0 +1,218 @@
+import type { BuildKind } from "./build-kind.ts";
+import type { Descriptor, Digest } from "./digest.ts";
+import type { WireError } from "./errors.ts";
+import type { Name } from "./names.ts";
+
+/**
+ * Records of the pointer state, in the field names of the public JSON. Times are RFC 3339 UTC with milliseconds and come from
+ * the command log, never from a clock.
+ */
+export interface Actor {
+  readonly kind: "token" | "system";
+  /** Token id, or the name of the part of the system that acted. */
+  readonly id: string;
+}
+
+export type PublishState =
+  | "queued"
+  | "ingesting"
+  | "building"
+  | "ready"
+  | "failed"
+  | "cancelled"
+  | "overtaken";
+export const TERMINAL_STATES: ReadonlySet<PublishState> = new Set([
+  "ready",
+  "failed",
+  "cancelled",
+  "overtaken",
+]);
+
+export type Channel = "production";
+
+export interface PublishRecord {
+  readonly publish_id: string;
+  readonly org: Name;
+  readonly project: Name;
+  readonly state: PublishState;
+  readonly channel: Channel;
+  /** The accept sequence (ruling 1). */
+  readonly order: number;
+  readonly upload: { readonly digest: Digest; readonly size: number };
+  readonly commit: string | null;
+  readonly source?: string;
+  readonly dirty?: boolean;
+  readonly activate: boolean;
+  readonly strip?: number;
+  readonly idempotency_key?: string;
+  readonly attempt: number;
+  readonly node?: string;
+  readonly created_at: string;
+  readonly created_by: Actor;
+  readonly started_at?: string;
+  readonly ended_at?: string;
+  /** Set when ready: `v3`. */
+  readonly version?: string;
+  readonly existing?: boolean;
+  readonly error?: WireError;
+}
+
+export type ReleaseState = "ready" | "active" | "superseded" | "retired";
+
+export interface PublishStats {
+  /** Bytes of the upload as sent. */
+  readonly uploaded_bytes: number;
+  /** Content that the project's recent releases did not have. */
+  readonly new_blob_bytes: number;
+  readonly new_blobs: number;
+  readonly reused_blob_bytes: number;
+  readonly reused_blobs: number;
+  readonly new_layers: number;
+  readonly reused_layers: number;
+  readonly timings_ms: Readonly<Record<string, number>>;
+}
+
+export type NotActivatedReason = "held" | "older" | "not_requested";
+
+/** An artifact (tree + image) and how it was made: what `ready` carries. A release points to it and is not it. */
+export interface ArtifactRecord {
+  readonly tree: Digest;
+  readonly tree_size: number;
+  readonly image_digest: Digest;
+  readonly manifest: Descriptor;
+  readonly config: Descriptor;
+  readonly layers: readonly Descriptor[];
+  readonly recipe_version: number;
+  readonly platform: string;
+  readonly user: string;
+  readonly build_kind: BuildKind;
+  readonly build_reason: string;
+  readonly requested_kind?: BuildKind;
+  readonly execution: BuildKind;
+  readonly entry_point?: string;
+  readonly size_bytes: number;
+  readonly file_count: number;
+  readonly warnings: readonly string[];
+}
+
+export interface ReleaseRecord extends ArtifactRecord {
+  readonly org: Name;
+  readonly project: Name;
+  readonly version: string;
+  readonly publish_id: string;
+  readonly order: number;
+  readonly state: ReleaseState;
+  readonly channel: Channel;
+  readonly not_activated_reason?: NotActivatedReason;
+  readonly commit: string | null;
+  readonly source?: string;
+  readonly dirty?: boolean;
+  readonly created_at: string;
+  readonly created_by: Actor;
+  readonly activated_at?: string;
+  readonly activated_by?: Actor;
+  /** Generation of its newest activation. */
+  readonly generation?: number;
+  /** Generation at which it was last rolled back from. */
+  readonly rolled_back_generation?: number;
+  readonly stats: PublishStats;
+}
+
+export interface HoldRecord {
+  readonly reason: string;
+  readonly since: string;
+  readonly by: Actor;
+  /** RFC 3339; absent: until released. */
+  readonly until?: string;
+}
+
+export interface ProjectRecord {
+  readonly org: Name;
+  readonly project: Name;
+  readonly created_at: string;
+  readonly created_by: Actor;
+  /** Number of the newest version; 0 before the first. */
+  readonly last_version: number;
+  /** The pointer: version that is live, and how often it moved. */
+  readonly current: string | null;
+  readonly generation: number;
+  /** Highest order that was activated automatically (ruling 1). */
+  readonly auto_order: number;
+  readonly hold?: HoldRecord;
+  /** Sequence of the newest event of the project. */
+  readonly event_n: number;
+  /** Log position of the newest event: where a subscriber that read `current` starts. */
+  readonly event_seq: number;
+  readonly settings: ProjectSettings;
+}
+
+export interface ProjectSettings {
+  readonly require_commit?: boolean;
+  readonly portable_names?: boolean;
+  readonly public_pull?: boolean;
+}
+
+export interface ActivationRecord {
+  readonly generation: number;
+  readonly from: string | null;
+  readonly to: string;
+  readonly image_digest: Digest;
+  readonly cause: ActivationCause;
+  readonly actor: Actor;
+  readonly at: string;
+  readonly reason?: string;
+}
+
+export type ActivationCause = "publish" | "activate" | "rollback";
+
+export interface AuditRecord {
+  /** Position in the command log. */
+  readonly seq: number;
+  readonly at: string;
+  readonly org: Name;
+  readonly project?: Name;
+  readonly action: string;
+  /** What was acted on: publish id, `v3`, token id. */
+  readonly resource: string;
+  readonly actor: Actor;
+  readonly ok: boolean;
+  /** Error code of a refused command. */
+  readonly code?: string;
+  readonly reason?: string;
+  readonly request_id?: string;
+  readonly remote?: string;
+}
+
+export const SCOPES = [
+  "read",
+  "publish",
+  "preview",
+  "activate",
+  "rollback",
+  "hold",
+  "token:admin",
+  "farm:read",
+  "farm:admin",
+  "write",
+  "admin",
+] as const;
+export type Scope = (typeof SCOPES)[number];
+
+export interface TokenRecord {
+  readonly id: string;
+  readonly org: Name;
+  readonly project?: Name;
+  /** sha256 of the whole token text, hex. The token itself is stored nowhere. */
+  readonly hash: string;
+  readonly scopes: readonly Scope[];
+  readonly created_at: string;
+  readonly created_by: Actor;
+  readonly expires_at?: string;
+  readonly revoked_at?: string;
+}
+
+export interface OrgRecord {
+  readonly org: Name;
+  readonly created_at: string;
+  readonly created_by: Actor;
+}

@@ -1,0 +1,43 @@
+import type { EventType } from "./events.ts";
+import type { Name } from "./names.ts";
+
+/** Streams, subjects and consumers: the one table of the bus. Org and project are names, hence safe as single tokens. */
+export const STREAMS = {
+  commands: "GRANARY_COMMANDS",
+  events: "GRANARY_EVENTS",
+  publishJobs: "GRANARY_JOBS_PUBLISH",
+} as const;
+
+export const LANES = ["prod"] as const;
+export type Lane = (typeof LANES)[number];
+
+export const SUBJECTS = {
+  allCommands: "granary.commands.>",
+  allEvents: "granary.events.>",
+  allPublishJobs: "granary.jobs.publish.>",
+} as const;
+
+export function commandSubject(org: Name, project: Name | undefined): string {
+  return `granary.commands.${org}.${project ?? "_"}`;
+}
+
+export function eventSubject(event: { org: Name; project: Name; type: EventType }): string {
+  return `granary.events.${event.org}.${event.project}.${event.type}`;
+}
+
+/** One subject per lane and org: quotas and fairness are per subject. */
+export function publishJobSubject(lane: Lane, org: Name): string {
+  return `granary.jobs.publish.${lane}.${org}`;
+}
+
+export function publishConsumer(lane: Lane, org: Name): string {
+  return `publish_${lane}_${org}`;
+}
+
+/** A job carries names and digests, never content. */
+export interface PublishJob {
+  readonly v: 1;
+  readonly publish_id: string;
+  readonly org: Name;
+  readonly project: Name;
+}

@@ -1,0 +1,43 @@
+import type { CommitBatch } from "./commit-batch.ts";
+import type { Digest } from "./digest.ts";
+import type { ArchiveLimits } from "./limits.ts";
+import type { ArtifactRecord, PublishStats } from "./records.ts";
+
+/**
+ * The thread protocol, whole: every task of the pool with what goes in and what comes out. Everything is structured-clone-safe
+ * plain data; failures come back as an Outcome, because an Error loses class and code on its way out of a thread.
+ */
+export interface WorkerTasks {
+  extract: { input: ExtractTask; output: ExtractResult };
+}
+
+export interface ExtractTask {
+  readonly archivePath: string;
+  readonly uploadBytes: number;
+  readonly limits: ArchiveLimits;
+  readonly portableNames: boolean;
+  readonly strip: number;
+  /** Trees of the project's recent releases, newest first: what "reused" is measured against (ruling 8). */
+  readonly baseTrees: readonly Digest[];
+  /** Layers of those releases. */
+  readonly baseLayers: readonly Digest[];
+  readonly imageBuilds: boolean;
+  /** Where the task says what it is at, so that its owner can clean up behind a thread that died. */
+  readonly cell: SharedArrayBuffer;
+}
+
+export interface ExtractResult {
+  readonly artifact: ArtifactRecord;
+  readonly stats: PublishStats;
+  readonly commit: CommitBatch;
+}
+
+/** Indices of the Float64 cells in {@link ExtractTask.cell}: segment id and offset at task start, and a progress counter. */
+export const TASK_CELL = { segmentId: 0, segmentStart: 1, progress: 2, length: 3 } as const;
+
+/** What every thread gets once, as its workerData. */
+export interface WorkerData {
+  readonly storeDir: string;
+  /** Int32 counter from which threads draw segment ids. */
+  readonly segmentIds: SharedArrayBuffer;
+}
