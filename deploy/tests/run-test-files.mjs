@@ -1,0 +1,33 @@
+import { run } from "node:test";
+import { killChildren } from "./kill-children.mjs";
+import { TestReport } from "./test-report.mjs";
+
+const CONCURRENCY = 2;
+/** How long test processes have to end after the time limit. */
+const STRAGGLERS_MS = 5_000;
+
+/**
+ * Runs test files, each in a process of its own, two at a time.
+ * @param {string} root the checkout
+ * @param {readonly string[]} files absolute paths
+ * @param {{timeoutMs: number, results: import("./test-report.mjs").Results}} options `results` is added to
+ */
+export async function runTestFiles(root, files, { timeoutMs, results }) {
+  if (files.length === 0) return;
+  // The test processes inherit it: stacks name the sources.
+  process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ""} --enable-source-maps`.trim();
+  const abort = new AbortController();
+  const report = new TestReport(root, results);
+  const limit = setTimeout(() => {
+    process.stdout.write(
+      `\nthe tests took longer than ${timeoutMs / 60_000} min; ending ${report.running()}\n`,
+    );
+    abort.abort();
+    setTimeout(killChildren, STRAGGLERS_MS).unref();
+  }, timeoutMs);
+  for await (const event of run({ files: [...files], concurrency: CONCURRENCY, signal: abort.signal })) {
+    report.on(event);
+  }
+  report.end();
+  clearTimeout(limit);
+}

@@ -1,0 +1,50 @@
+import { z } from "zod";
+import { GranaryError } from "../../proto/errors.ts";
+import { isFitNatsVersion, MIN_NATS_VERSION } from "./nats-version.ts";
+
+const ANSWER_TIMEOUT_MS = 2_000;
+
+/** Whether the server behind a monitor URL says that it is up and its JetStream is ready (`/healthz`). */
+export async function isNatsHealthy(monitorUrl: string): Promise<boolean> {
+  try {
+    const answer = z.object({ status: z.string() }).parse(await ask(`${monitorUrl}/healthz`));
+    return answer.status === "ok";
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Checks that a server is new enough and fsyncs before it acknowledges; anything else may lose acknowledged commands in
+ * a power cut.
+ * @returns its version
+ * @throws GranaryError NATS_UNFIT
+ */
+export async function assertNatsFit(monitorUrl: string): Promise<string> {
+  const { version } = z.object({ version: z.string() }).parse(await ask(`${monitorUrl}/varz`));
+  if (!isFitNatsVersion(version)) {
+    throw new GranaryError("NATS_UNFIT", `nats-server is version ${version}`, {
+      version,
+      minimum: MIN_NATS_VERSION,
+    });
+  }
+  const jetstream = z
+    .object({ config: z.object({ sync_always: z.boolean().optional() }).optional() })
+    .parse(await ask(`${monitorUrl}/jsz`));
+  if (jetstream.config?.sync_always !== true) {
+    throw new GranaryError(
+      "NATS_UNFIT",
+      "nats-server does not run with jetstream { sync_interval: always }",
+      { version },
+    );
+  }
+  return version;
+}
+
+async function ask(url: string): Promise<unknown> {
+  const response = await fetch(url, {
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    headers: { connection: "close" },
+  });
+  return response.json();
+}

@@ -1,0 +1,4 @@
+import path from "node:path";
+
+/** The checkout: compiled tests lie in dist/test/helpers. */
+export const REPOSITORY_ROOT = path.resolve(import.meta.dirname, "../../..");
