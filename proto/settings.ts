@@ -1,0 +1,101 @@
+import { z } from "zod";
+import { GranaryError } from "./errors.ts";
+import { ARCHIVE_LIMITS, type ArchiveLimits } from "./limits.ts";
+import { isName, type Name } from "./names.ts";
+
+/** The farm's settings: configuration file (TOML, strict), overridden by flags. One table for reading, printing and docs. */
+export const ROLES = ["api", "node", "pointer", "registry"] as const;
+export type Role = (typeof ROLES)[number];
+
+const positive = z.int().positive();
+
+const Limits = z.strictObject({
+  upload_bytes: positive.optional(),
+  expanded_bytes: positive.optional(),
+  file_bytes: positive.optional(),
+  entries: positive.max(2_000_000).optional(),
+  ratio: positive.optional(),
+  extract_ms: positive.optional(),
+});
+
+/** The configuration file. */
+export const SettingsFile = z.strictObject({
+  data: z.string().min(1).optional().describe("data folder"),
+  port: z.int().min(0).max(65_535).optional().describe("port of api and registry; 0: any free one"),
+  listen: z.string().min(1).optional().describe("address to listen on; beyond loopback needs --insecure"),
+  threads: positive.max(256).optional().describe("worker threads of this node"),
+  node: z.string().optional().describe("name of this node"),
+  labels: z.record(z.string(), z.string()).optional().describe("labels of this node"),
+  public_name: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("host[:port] under which clients reach the registry; part of image_ref"),
+  nats: z.string().min(1).optional().describe("URL of an external NATS; absent: an embedded nats-server"),
+  nats_monitor: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("monitoring URL of the external NATS, to check its durability"),
+  log_level: z.enum(["trace", "debug", "info", "warn", "error"]).optional().describe("log level"),
+  limits: Limits.optional().describe("limits of one archive"),
+});
+
+export type SettingsInput = z.infer<typeof SettingsFile>;
+
+export interface FarmSettings {
+  readonly data: string;
+  readonly port: number;
+  readonly listen: string;
+  readonly threads: number;
+  readonly node: Name;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly publicName: string | undefined;
+  readonly nats: string | undefined;
+  readonly natsMonitor: string | undefined;
+  readonly logLevel: string;
+  readonly limits: ArchiveLimits;
+}
+
+export const DEFAULT_PORT = 7421;
+
+/** @throws GranaryError CONFIG_INVALID naming the key */
+export function parseSettings(input: unknown, source: string): SettingsInput {
+  const parsed = SettingsFile.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(
+    (issue) => `${issue.path.map(String).join(".") || "(top level)"}: ${issue.message}`,
+  );
+  throw new GranaryError("CONFIG_INVALID", `${source}: ${problems.join("; ")}`, { errors: problems });
+}
+
+/**
+ * @param cores of this machine: threads = cores, because 3 to 4 threads on 2 cores were slower in every measurement
+ * @throws GranaryError CONFIG_INVALID
+ */
+export function completeSettings(input: SettingsInput, cores: number): FarmSettings {
+  const node = input.node ?? "local";
+  if (!isName(node)) throw new GranaryError("CONFIG_INVALID", `node: ${JSON.stringify(node)} is not a name`);
+  const limits = input.limits ?? {};
+  return {
+    data: input.data ?? "./.granary",
+    port: input.port ?? DEFAULT_PORT,
+    listen: input.listen ?? "127.0.0.1",
+    threads: input.threads ?? cores,
+    node,
+    labels: input.labels ?? {},
+    publicName: input.public_name,
+    nats: input.nats,
+    natsMonitor: input.nats_monitor,
+    logLevel: input.log_level ?? "info",
+    limits: {
+      ...ARCHIVE_LIMITS,
+      uploadBytes: limits.upload_bytes ?? ARCHIVE_LIMITS.uploadBytes,
+      expandedBytes: limits.expanded_bytes ?? ARCHIVE_LIMITS.expandedBytes,
+      fileBytes: limits.file_bytes ?? ARCHIVE_LIMITS.fileBytes,
+      entries: limits.entries ?? ARCHIVE_LIMITS.entries,
+      ratio: limits.ratio ?? ARCHIVE_LIMITS.ratio,
+      extractMs: limits.extract_ms ?? ARCHIVE_LIMITS.extractMs,
+    },
+  };
+}

@@ -1,0 +1,27 @@
+import type { Command, CommandResult } from "../../proto/commands.ts";
+import type { NodeJson } from "../../proto/http.ts";
+import type { ArchiveLimits } from "../../proto/limits.ts";
+import type { Store } from "../../store/store.ts";
+import type { Log } from "../shared/log.ts";
+import type { Replica } from "../shared/replica.ts";
+import type { StateView } from "../shared/state-db-tx.ts";
+
+/** What the routes need of the farm around them. */
+export interface ApiContext {
+  readonly store: Store;
+  readonly replica: Pick<Replica, "onApplied">;
+  readonly limits: ArchiveLimits;
+  readonly log: Log;
+  readonly version: string;
+  /** Reads one moment of the state: answers that belong together are taken in one call. */
+  read<T>(body: (view: StateView) => T): T;
+  /** Appends a command and answers with its result. @throws GranaryError OUTCOME_UNKNOWN, UNAVAILABLE */
+  submit(command: Command): Promise<CommandResult>;
+  now(): number;
+  /** Base URL of this api and public name of its registry, for links and image references. */
+  url(): string;
+  publicName(): string;
+  /** Parts that are not well, by name; empty when the farm takes publishes. */
+  problems(): readonly string[];
+  nodes(): readonly NodeJson[];
+}

@@ -1,0 +1,137 @@
+import { GranaryError } from "../../proto/errors.ts";
+import type { FileJson } from "../../proto/http.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import { parseName, parseReference } from "../../proto/names.ts";
+import type { ReleaseRecord } from "../../proto/records.ts";
+import { comparePaths, type TreeEntry } from "../../proto/tree.ts";
+import { authorize, notFound } from "../shared/authenticate.ts";
+import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
+import {
+  findOrg,
+  findProject,
+  listAudit,
+  listProjects,
+  listPublishes,
+  listReleases,
+  resolveReference,
+} from "../shared/state-queries.ts";
+import type { ApiContext } from "./context.ts";
+import { projectOf } from "./pointer-routes.ts";
+import { auditJson, projectJson, releaseJson, renderPublish } from "./render.ts";
+import { numberQuery, principalOf, query, scoped } from "./request.ts";
+
+const PROJECT = "/v1/orgs/:org/projects/:project";
+const FILES_PAGE_MAX = 10_000;
+
+/** Lists and records. */
+export function readRoutes(server: HttpServer, context: ApiContext): void {
+  server.get("/v1/orgs/:org/projects", async (request, reply) => {
+    const org = orgScoped(context, request);
+    const page = context.read((view) => listProjects(view, org, pageOf(request)));
+    return reply.send({ ...page, items: page.items.map((record) => projectJson(record, context.now())) });
+  });
+
+  server.get(PROJECT, async (request, reply) =>
+    reply.send(projectJson(projectOf(context, scoped(context, request, "read")), context.now())),
+  );
+
+  server.get(`${PROJECT}/publishes`, async (request, reply) => {
+    const where = scoped(context, request, "read");
+    projectOf(context, where);
+    const page = context.read((view) => {
+      const records = listPublishes(view, where, pageOf(request));
+      return { ...records, items: records.items.map((record) => renderPublish(view, record, context)) };
+    });
+    return reply.send(page);
+  });
+
+  server.get(`${PROJECT}/releases`, async (request, reply) => {
+    const where = scoped(context, request, "read");
+    projectOf(context, where);
+    const page = context.read((view) => listReleases(view, where, pageOf(request)));
+    return reply.send({ ...page, items: page.items.map((record) => releaseJson(record, context)) });
+  });
+
+  server.get(`${PROJECT}/releases/:ref`, async (request, reply) =>
+    reply.send(releaseJson(releaseOf(context, request), context)),
+  );
+
+  server.get(`${PROJECT}/releases/:ref/files`, async (request, reply) => {
+    const release = releaseOf(context, request);
+    const limit = numberQuery(request, "limit", { min: 1, max: FILES_PAGE_MAX, fallback: 1_000 });
+    const entries = await context.store.readTree(release.tree);
+    return reply.send(filesPage(entries, { after: query(request, "cursor"), limit }));
+  });
+
+  server.get("/v1/orgs/:org/audit", async (request, reply) => {
+    const org = orgScoped(context, request);
+    const project = query(request, "project");
+    const page = context.read((view) => listAudit(view, org, pageOf(request)));
+    // A page of the org's log, of which the project's rows are shown: pages may be short, the cursor leads on.
+    const items = page.items.filter((record) => project === undefined || record.project === project);
+    return reply.send({ ...page, items: items.map(auditJson) });
+  });
+}
+
+/** The release that `:ref` names: a version, `current`, or the newest release of a commit. @throws GranaryError NOT_FOUND, NOTHING_ACTIVE */
+function releaseOf(context: ApiContext, request: HttpRequest): ReleaseRecord {
+  const where = scoped(context, request, "read");
+  const { ref } = request.params as { ref: string };
+  const { org, project, target } = parseReference(`${where.org}/${where.project}@${ref}`);
+  const release = context.read((view) => {
+    if (findProject(view, where) === undefined) throw notFound(where);
+    return resolveReference(view, { org, project, target });
+  });
+  if (release !== undefined) return release;
+  if (target.kind === "current")
+    throw new GranaryError("NOTHING_ACTIVE", `${org}/${project} has no active release`);
+  throw new GranaryError("NOT_FOUND", `${org}/${project} has no release ${ref.slice(0, 80)}`);
+}
+
+function orgScoped(context: ApiContext, request: HttpRequest): ReturnType<typeof parseName> {
+  const principal = principalOf(context, request);
+  const org = parseName((request.params as { org: string }).org, "org");
+  authorize(principal, "read", { org });
+  if (context.read((view) => findOrg(view, org)) === undefined) throw notFound({ org });
+  return org;
+}
+
+export function pageOf(request: HttpRequest): { limit: number; cursor?: string } {
+  const limit = numberQuery(request, "limit", { min: 1, max: LIMITS.pageItems, fallback: 50 });
+  const cursor = query(request, "cursor");
+  return cursor === undefined ? { limit } : { limit, cursor };
+}
+
+/** One page of a tree's entries; the cursor is the path of the last one, so a page is a binary search away. */
+function filesPage(
+  entries: readonly TreeEntry[],
+  page: { after: string | undefined; limit: number },
+): { items: FileJson[]; next_cursor: string | null } {
+  const start = page.after === undefined ? 0 : firstAfter(entries, page.after);
+  const slice = entries.slice(start, start + page.limit);
+  const more = start + page.limit < entries.length;
+  return { items: slice.map(fileJson), next_cursor: more ? (slice.at(-1)?.path ?? null) : null };
+}
+
+function firstAfter(entries: readonly TreeEntry[], path: string): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (comparePaths(entries[middle]?.path ?? "", path) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function fileJson(entry: TreeEntry): FileJson {
+  if (entry.type === "symlink") return { path: entry.path, type: entry.type, target: entry.target };
+  if (entry.type === "directory") return { path: entry.path, type: entry.type };
+  return {
+    path: entry.path,
+    type: "file",
+    size: entry.size,
+    digest: entry.digest,
+    executable: entry.executable,
+  };
+}

@@ -1,0 +1,90 @@
+import type { IncomingMessage } from "node:http";
+import { GranaryError } from "../../proto/errors.ts";
+import { type ArchiveLimits, LIMITS } from "../../proto/limits.ts";
+import type { Upload } from "../../store/upload.ts";
+
+const GZIP_MAGIC = 0x1f8b;
+
+/**
+ * Streams a request body into the store's inbox: never whole in memory, refused as early as its first bytes allow, cut off when
+ * it stops sending. The caller seals or aborts the upload.
+ *
+ * @throws GranaryError ARCHIVE_EMPTY, ARCHIVE_NOT_GZIP, ARCHIVE_UPLOAD_TOO_LARGE, USAGE on a body that ends early
+ */
+export async function receiveUpload(
+  body: IncomingMessage,
+  upload: Upload,
+  limits: ArchiveLimits,
+): Promise<void> {
+  let received = 0;
+  for await (const chunk of withIdleTimeout(body)) {
+    if (received === 0) refuseOtherFormats(chunk);
+    received += chunk.byteLength;
+    if (received > limits.uploadBytes) throw tooLarge(received, limits);
+    await upload.write(chunk);
+  }
+  if (received === 0) throw new GranaryError("ARCHIVE_EMPTY", "the request body is empty");
+  if (!body.complete) throw new GranaryError("USAGE", "the connection ended before the body did");
+}
+
+/** Refuses by Content-Length before a byte is read. @throws GranaryError ARCHIVE_UPLOAD_TOO_LARGE */
+export function refuseLongBody(body: IncomingMessage, limits: ArchiveLimits): void {
+  const announced = Number(body.headers["content-length"] ?? 0);
+  if (announced > limits.uploadBytes) throw tooLarge(announced, limits);
+}
+
+/** RFC 9530 Content-Digest, `sha-256=:BASE64:`. @returns the announced sha256 as hex @throws GranaryError USAGE */
+export function contentDigest(header: string | string[] | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const match = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):/.exec(String(header));
+  if (!match?.[1]) throw new GranaryError("USAGE", "Content-Digest must be sha-256=:BASE64: (RFC 9530)");
+  return Buffer.from(match[1], "base64").toString("hex");
+}
+
+function tooLarge(actual: number, limits: ArchiveLimits): GranaryError {
+  return new GranaryError(
+    "ARCHIVE_UPLOAD_TOO_LARGE",
+    `the upload has ${actual} bytes or more, limit ${limits.uploadBytes}`,
+    {
+      actual,
+      limit: limits.uploadBytes,
+    },
+  );
+}
+
+/** The common mistakes are told apart by their first bytes, so that the answer can say what was sent instead. */
+function refuseOtherFormats(first: Buffer): void {
+  if (first.byteLength >= 2 && first.readUInt16BE(0) === GZIP_MAGIC) return;
+  if (first.byteLength === 1 && first[0] === GZIP_MAGIC >> 8) return;
+  const found = formatOf(first);
+  throw new GranaryError("ARCHIVE_NOT_GZIP", `the body is ${found}, not gzip`, { actual: found });
+}
+
+function formatOf(first: Buffer): string {
+  const hex = first.subarray(0, 6).toString("hex");
+  if (hex.startsWith("504b")) return "a zip archive";
+  if (hex.startsWith("fd377a585a00")) return "xz";
+  if (hex.startsWith("28b52ffd")) return "zstd";
+  if (hex.startsWith("425a68")) return "bzip2";
+  if (first.byteLength > 262 && first.subarray(257, 262).toString("latin1") === "ustar")
+    return "an uncompressed tar archive";
+  return "an unknown format";
+}
+
+async function* withIdleTimeout(body: IncomingMessage): AsyncGenerator<Buffer, void, undefined> {
+  const idle = setTimeout(
+    () =>
+      body.destroy(
+        new GranaryError("USAGE", `no data for ${LIMITS.bodyIdleMs} ms`, { limit: LIMITS.bodyIdleMs }),
+      ),
+    LIMITS.bodyIdleMs,
+  );
+  try {
+    for await (const chunk of body) {
+      idle.refresh();
+      yield chunk as Buffer;
+    }
+  } finally {
+    clearTimeout(idle);
+  }
+}

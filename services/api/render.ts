@@ -1,0 +1,128 @@
+import { ERROR_CODES } from "../../proto/errors.ts";
+import { formatCursor } from "../../proto/events.ts";
+import {
+  type AuditJson,
+  actorText,
+  type CurrentJson,
+  type ProjectJson,
+  type PublishErrorJson,
+  type PublishJson,
+  type ReleaseJson,
+  type TokenJson,
+} from "../../proto/http.ts";
+import { imageRef } from "../../proto/image.ts";
+import { parseVersion } from "../../proto/names.ts";
+import type {
+  AuditRecord,
+  HoldRecord,
+  ProjectRecord,
+  PublishRecord,
+  ReleaseRecord,
+  TokenRecord,
+} from "../../proto/records.ts";
+import type { StateView } from "../shared/state-db-tx.ts";
+import { findRelease, isHeld } from "../shared/state-queries.ts";
+import type { ApiContext } from "./context.ts";
+
+type Links = Pick<ApiContext, "url" | "publicName">;
+
+/** Records of the state as the JSON that clients see: internal fields out, references and links in. */
+export function releaseJson(
+  record: ReleaseRecord,
+  links: Links,
+  extra: { existing?: boolean } = {},
+): ReleaseJson {
+  const {
+    order: _order,
+    manifest: _manifest,
+    config: _config,
+    tree_size: _treeSize,
+    rolled_back_generation: _rolledBack,
+    ...rest
+  } = record;
+  return {
+    ...rest,
+    created_by: actorText(record.created_by),
+    ...(record.activated_by === undefined ? {} : { activated_by: actorText(record.activated_by) }),
+    activated: record.state === "active",
+    ...(extra.existing === true ? { existing: true } : {}),
+    image_ref: imageRef(links.publicName(), record.org, record.project, record.image_digest),
+    url: `${links.url()}/v1/orgs/${record.org}/projects/${record.project}/releases/${record.version}`,
+  } as ReleaseJson;
+}
+
+export function currentJson(
+  project: ProjectRecord,
+  release: ReleaseRecord,
+  context: Links & Pick<ApiContext, "now">,
+): CurrentJson {
+  return {
+    ...releaseJson(release, context),
+    generation: project.generation,
+    held: heldNow(project, context.now()),
+    event_seq: formatCursor({ seq: project.event_seq, k: 999_999 }),
+  };
+}
+
+/** A publish with the release it became, read from one moment of the state. */
+export function renderPublish(view: StateView, record: PublishRecord, links: Links): PublishJson {
+  const version = record.version === undefined ? undefined : parseVersion(record.version);
+  const release = version === undefined ? undefined : findRelease(view, record, version);
+  return publishJson(record, release, links);
+}
+
+function publishJson(record: PublishRecord, release: ReleaseRecord | undefined, links: Links): PublishJson {
+  const { error, created_by, ...rest } = record;
+  return {
+    ...rest,
+    created_by: actorText(created_by),
+    url: `${links.url()}/v1/publishes/${record.publish_id}`,
+    ...(release === undefined
+      ? {}
+      : { release: releaseJson(release, links, { existing: record.existing === true }) }),
+    ...(error === undefined ? {} : { error: publishError(error) }),
+  };
+}
+
+function publishError(error: NonNullable<PublishRecord["error"]>): PublishErrorJson {
+  const spec = ERROR_CODES[error.code];
+  return {
+    code: error.code,
+    message: error.message,
+    hint: spec.hint,
+    status: spec.http,
+    detail: error.detail,
+  };
+}
+
+export function projectJson(record: ProjectRecord, nowMs: number): ProjectJson {
+  return {
+    org: record.org,
+    project: record.project,
+    current: record.current,
+    generation: record.generation,
+    last_version: record.last_version === 0 ? null : `v${record.last_version}`,
+    held: heldNow(record, nowMs),
+    created_at: record.created_at,
+  };
+}
+
+function heldNow(record: ProjectRecord, nowMs: number): HoldRecord | null {
+  return isHeld(record, nowMs) ? (record.hold ?? null) : null;
+}
+
+export function auditJson(record: AuditRecord): AuditJson {
+  return { ...record, actor: actorText(record.actor) };
+}
+
+export function tokenJson(record: TokenRecord): TokenJson {
+  return {
+    id: record.id,
+    org: record.org,
+    ...(record.project === undefined ? {} : { project: record.project }),
+    scopes: record.scopes,
+    created_at: record.created_at,
+    expires_at: record.expires_at ?? null,
+    revoked_at: record.revoked_at ?? null,
+  };
+}

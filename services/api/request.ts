@@ -1,0 +1,119 @@
+import type { z } from "zod";
+import type { Command, CommandBody, CommandResult, CommandValue } from "../../proto/commands.ts";
+import { GranaryError } from "../../proto/errors.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import { type Name, parseName } from "../../proto/names.ts";
+import type { Scope } from "../../proto/records.ts";
+import { authenticate, authorize, type Principal } from "../shared/authenticate.ts";
+import type { HttpRequest } from "../shared/http-server.ts";
+import { findTokenByHash } from "../shared/state-queries.ts";
+import { newId } from "../shared/submit-command.ts";
+import type { ApiContext } from "./context.ts";
+
+/** Where a request acts and who makes it, after every check. */
+export interface Scoped {
+  readonly principal: Principal;
+  readonly org: Name;
+  readonly project: Name;
+}
+
+export function principalOf(context: ApiContext, request: HttpRequest): Principal {
+  return authenticate(request.headers.authorization, {
+    tokenByHash: (hash) => context.read((view) => findTokenByHash(view, hash)),
+    now: context.now,
+  });
+}
+
+/** Names from the path, checked against the token. @throws GranaryError UNAUTHENTICATED, NAME_INVALID, NOT_FOUND, FORBIDDEN */
+export function scoped(context: ApiContext, request: HttpRequest, scope: Scope): Scoped {
+  const principal = principalOf(context, request);
+  const params = request.params as { org: string; project: string };
+  const org = parseName(params.org, "org");
+  const project = parseName(params.project, "project");
+  authorize(principal, scope, { org, project });
+  return { principal, org, project };
+}
+
+/** @throws GranaryError USAGE with the JSON pointer of the first wrong field */
+export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
+  const parsed = schema.safeParse(body ?? {});
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const pointer = `/${(issue?.path ?? []).map(String).join("/")}`;
+  throw new GranaryError("USAGE", `${pointer}: ${issue?.message ?? "is not valid"}`, { pointer });
+}
+
+export function query(request: HttpRequest, key: string): string | undefined {
+  const value = (request.query as Record<string, string | string[] | undefined>)[key];
+  if (Array.isArray(value))
+    throw new GranaryError("USAGE", `the query parameter ${key} is given twice`, { pointer: `?${key}` });
+  return value;
+}
+
+/** @throws GranaryError USAGE */
+export function numberQuery(
+  request: HttpRequest,
+  key: string,
+  bounds: { min: number; max: number; fallback: number },
+): number {
+  const text = query(request, key);
+  if (text === undefined) return bounds.fallback;
+  const value = Number(text);
+  if (/^[0-9]{1,9}$/.test(text) && value >= bounds.min && value <= bounds.max) return value;
+  throw new GranaryError("USAGE", `${key} must be a whole number from ${bounds.min} to ${bounds.max}`, {
+    pointer: `?${key}`,
+    limit: bounds.max,
+  });
+}
+
+/** @throws GranaryError USAGE */
+export function booleanQuery(request: HttpRequest, key: string): boolean | undefined {
+  const text = query(request, key);
+  if (text === undefined) return undefined;
+  if (text === "true" || text === "1") return true;
+  if (text === "false" || text === "0") return false;
+  throw new GranaryError("USAGE", `${key} must be true or false`, { pointer: `?${key}` });
+}
+
+/** The client's Idempotency-Key, checked. @throws GranaryError USAGE */
+export function idempotencyKey(request: HttpRequest): string | undefined {
+  const value = request.headers["idempotency-key"];
+  if (value === undefined) return undefined;
+  if (
+    typeof value !== "string" ||
+    value === "" ||
+    value.length > LIMITS.idempotencyKeyBytes ||
+    !/^[\x21-\x7e]+$/.test(value)
+  ) {
+    throw new GranaryError(
+      "USAGE",
+      `Idempotency-Key must be 1 to ${LIMITS.idempotencyKeyBytes} visible ASCII characters`,
+      { limit: LIMITS.idempotencyKeyBytes },
+    );
+  }
+  return value;
+}
+
+/** Makes a command of a request, submits it, and answers its value. @throws GranaryError what the state machine refused it with */
+export async function submitFor(
+  context: ApiContext,
+  request: HttpRequest,
+  about: { principal: Principal; org: Name; project?: Name; id?: string; body: CommandBody },
+): Promise<CommandValue> {
+  const command: Command = {
+    v: 1,
+    id: about.id ?? newId("cmd"),
+    actor: about.principal.actor,
+    org: about.org,
+    ...(about.project === undefined ? {} : { project: about.project }),
+    request_id: request.id,
+    remote: request.ip,
+    body: about.body,
+  };
+  return unwrapResult(await context.submit(command));
+}
+
+export function unwrapResult(result: CommandResult): CommandValue {
+  if (!result.ok) throw GranaryError.fromWire(result.error);
+  return result.value;
+}

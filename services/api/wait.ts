@@ -1,0 +1,30 @@
+import { type PublishRecord, TERMINAL_STATES } from "../../proto/records.ts";
+import { findPublish } from "../shared/state-queries.ts";
+import type { ApiContext } from "./context.ts";
+
+/** Answers the publish when it has ended, or as it is when `waitMs` are over. */
+export async function waitForPublish(
+  context: ApiContext,
+  record: PublishRecord,
+  waitMs: number,
+): Promise<PublishRecord> {
+  const latest = (): PublishRecord => context.read((view) => findPublish(view, record.publish_id)) ?? record;
+  await waitUntil(context, () => TERMINAL_STATES.has(latest().state), waitMs);
+  return latest();
+}
+
+/** Resolves when `done` holds after some applied command, or when the time is over. */
+export async function waitUntil(context: ApiContext, done: () => boolean, waitMs: number): Promise<void> {
+  if (waitMs <= 0 || done()) return;
+  await new Promise<void>((resolve) => {
+    const finish = (): void => {
+      clearTimeout(timer);
+      stop();
+      resolve();
+    };
+    const timer = setTimeout(finish, waitMs);
+    const stop = context.replica.onApplied(() => {
+      if (done()) finish();
+    });
+  });
+}

@@ -1,0 +1,156 @@
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ReleaseJson } from "../../proto/http.ts";
+import type { DemoFarm } from "./demo-farm.ts";
+import { packPair } from "./package-pair.ts";
+import { pullImage } from "./pull-image.ts";
+import { renderTable } from "./render-table.ts";
+
+const EXAMPLES = fileURLToPath(new URL("../../../examples/", import.meta.url));
+const PAIR = { name: "date-fns", versions: ["4.0.0", "4.1.0"] } as const;
+
+interface Step {
+  readonly step: string;
+  readonly outcome: string;
+  readonly ms: number;
+}
+
+export interface Tour {
+  readonly table: string;
+  readonly closing: string;
+  readonly summary: {
+    readonly ok: true;
+    readonly steps: readonly Step[];
+    readonly events: number;
+    readonly image_ref: string;
+  };
+}
+
+/** The tour: each step is a CLI call (or a registry client) and ends in one row. A step that fails ends the demo. */
+export async function runTour(options: {
+  farm: DemoFarm;
+  folder: string;
+  say: (line: string) => void;
+}): Promise<Tour> {
+  const { farm, folder, say } = options;
+  const steps: Step[] = [];
+  const note = (step: string, outcome: string, ms: number): void => {
+    steps.push({ step, outcome, ms });
+    say(`  ${step}: ${outcome} (${ms} ms)`);
+  };
+  const bot = join(folder, "support-bot");
+  cpSync(join(EXAMPLES, "support-bot"), bot, { recursive: true });
+  const publish = async (
+    what: string,
+    args: readonly string[],
+  ): Promise<ReleaseJson & { tookMs: number }> => {
+    const release = await farm.runJson<ReleaseJson>(["publish", ...args]);
+    note(what, describe(release), release.tookMs);
+    return release;
+  };
+
+  const first = await publish("publish a Python app", [
+    bot,
+    "--project",
+    "default/support-bot",
+    "--commit",
+    "1111111",
+  ]);
+  await publish("the same again", [bot, "--project", "default/support-bot", "--commit", "1111111"]);
+  const source = join(bot, "app.py");
+  writeFileSync(source, `${readFileSync(source, "utf8")}\n# changed by the demo\n`);
+  const second = await publish("publish it with one file changed", [
+    bot,
+    "--project",
+    "default/support-bot",
+    "--commit",
+    "2222222",
+  ]);
+  await publish("publish a Node app", [
+    join(EXAMPLES, "hello-node"),
+    "--project",
+    "default/hello-node",
+    "--commit",
+    "3333333",
+  ]);
+  await publishPair({ publish, folder, note });
+
+  const verified = await farm.run(["verify", bot, "--image-ref", second.image_ref]);
+  note("verify offline: recompute the digest from the files", "same digest", verified.tookMs);
+  const pulled = await pullImage({ farm, imageRef: second.image_ref, folder });
+  note(`pull the image with ${pulled.client}`, pulled.outcome, pulled.ms);
+  const back = await farm.runJson<{ from: string; to: string }>([
+    "rollback",
+    "default/support-bot",
+    "--reason",
+    "demo",
+  ]);
+  note("roll back", `${back.from} -> ${back.to}; later publishes are held`, back.tookMs);
+  const forward = await farm.runJson<{ from: string; to: string }>([
+    "activate",
+    `default/support-bot@${second.version}`,
+  ]);
+  note("activate the newer one again", `${forward.from} -> ${forward.to}`, forward.tookMs);
+  const events = await farm.run(["event", "ls", "--json"]);
+  const list = JSON.parse(events.stdout) as readonly { type: string }[];
+  const activations = list.filter((event) => event.type.includes("release.activated")).length;
+  note(
+    "replay the event stream",
+    `${list.length} events, ${activations} activations, none missing`,
+    events.tookMs,
+  );
+
+  const table = renderTable(
+    ["step", "what happened", "ms"],
+    steps.map((row) => [row.step, row.outcome, String(row.ms)]),
+  );
+  return {
+    table,
+    closing:
+      "All of it ran on a real nats-server, real worker threads and a real store. Keep a farm up: npm start",
+    summary: { ok: true, steps, events: list.length, image_ref: first.image_ref },
+  };
+}
+
+/** Two consecutive versions of a real package: what a CI fleet publishes all day. */
+async function publishPair(options: {
+  publish: (what: string, args: readonly string[]) => Promise<unknown>;
+  folder: string;
+  note: (step: string, outcome: string, ms: number) => void;
+}): Promise<void> {
+  const archives = await packPair({ ...PAIR, folder: options.folder });
+  if (archives === undefined) {
+    options.note(`publish ${PAIR.name}`, "skipped: npm does not reach a registry here", 0);
+    return;
+  }
+  for (const [index, archive] of archives.entries()) {
+    const args = [
+      archive,
+      "--project",
+      `default/${PAIR.name}`,
+      "--commit",
+      `${index + 4}`.repeat(7),
+      "--strip",
+      "1",
+    ];
+    await options.publish(`publish ${PAIR.name} ${PAIR.versions[index] ?? ""}`, args);
+  }
+}
+
+function describe(release: ReleaseJson): string {
+  if (release.existing === true)
+    return `already there: ${release.version}, nothing stored, pointer untouched`;
+  const { stats } = release;
+  const files = `${stats.new_blobs} new files (${size(stats.new_blob_bytes)}), ${stats.reused_blobs} reused (${size(stats.reused_blob_bytes)})`;
+  const kind =
+    release.requested_kind === undefined
+      ? release.execution
+      : `${release.requested_kind} as ${release.execution}`;
+  return `${release.version} ${release.activated ? "live" : `ready, not live: ${release.not_activated_reason}`}; ${kind}; ${files}`;
+}
+
+function size(bytes: number): string {
+  if (bytes < 10_000) return `${bytes} B`;
+  return bytes < 10_000_000 ? `${Math.round(bytes / 1000)} kB` : `${Math.round(bytes / 1_000_000)} MB`;
+}

@@ -1,0 +1,162 @@
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { parse } from "smol-toml";
+import { EXIT, GranaryError } from "../../proto/errors.ts";
+import {
+  completeSettings,
+  type FarmSettings,
+  parseSettings,
+  ROLES,
+  type Role,
+  type SettingsInput,
+} from "../../proto/settings.ts";
+import { createLog } from "../shared/log.ts";
+import { type Farm, startFarm } from "./start-farm.ts";
+
+/** What `granary up` and `granary serve` pass on. */
+export interface FarmOptions {
+  readonly data?: string;
+  readonly port?: number;
+  readonly listen?: string;
+  readonly insecure?: boolean;
+  readonly threads?: number;
+  readonly nats?: string;
+  readonly node?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly configFile?: string;
+  /** Roles of this process; all of them, with an embedded nats-server, when absent. */
+  readonly roles?: readonly string[];
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Remembers the farm as the CLI's context `local`. */
+  saveContext(url: string, token: string): Promise<void> | void;
+}
+
+/**
+ * Runs a farm until SIGINT or SIGTERM and its ordered shutdown are over.
+ * @returns the exit code
+ * @throws GranaryError what kept it from starting: DATA_IN_USE, NATS_MISSING, NATS_UNFIT, CONFIG_INVALID, STORE_*, STATE_BEHIND
+ */
+export async function runFarm(options: FarmOptions): Promise<number> {
+  const settings = settingsOf(options);
+  const roles = rolesOf(options.roles);
+  refuseOpenListener(settings, options.insecure === true);
+  const log = createLog({ level: options.env["GRANARY_LOG"] ?? settings.logLevel, name: "granary" });
+  const stop = stopSignal();
+  const farm = await startFarm({ settings, roles, log });
+  await options.saveContext(farm.url, farm.token);
+  announce(farm, options);
+  const reason = await Promise.race([stop.received, farm.failed]);
+  log.info({ reason: reason instanceof Error ? reason.message : reason }, "shutting down");
+  await farm.close();
+  stop.dispose();
+  return reason instanceof Error ? EXIT.other : EXIT.ok;
+}
+
+function settingsOf(options: FarmOptions): FarmSettings {
+  const file = options.configFile === undefined ? {} : readSettingsFile(options.configFile);
+  const flags: SettingsInput = {
+    data: options.data,
+    port: options.port,
+    listen: options.listen,
+    threads: options.threads,
+    nats: options.nats,
+    node: options.node,
+    labels: options.labels,
+  };
+  const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+  const input = parseSettings({ ...file, ...given }, options.configFile ?? "the command line");
+  return completeSettings(input, availableParallelism());
+}
+
+/** @throws GranaryError CONFIG_INVALID */
+export function readSettingsFile(path: string): SettingsInput {
+  let document: unknown;
+  try {
+    document = parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new GranaryError(
+      "CONFIG_INVALID",
+      `${path}: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
+      {},
+      { cause },
+    );
+  }
+  return parseSettings(document, path);
+}
+
+function rolesOf(names: readonly string[] | undefined): ReadonlySet<Role> {
+  if (names === undefined) return new Set(ROLES);
+  const unknown = names.find((name) => !(ROLES as readonly string[]).includes(name));
+  if (unknown !== undefined)
+    throw new GranaryError(
+      "USAGE",
+      `there is no role ${JSON.stringify(unknown)}; roles are ${ROLES.join(", ")}`,
+    );
+  const roles = new Set(names as readonly Role[]);
+  const content = ["api", "node", "registry"] as const;
+  const some = content.filter((role) => roles.has(role));
+  if (some.length > 0 && some.length < content.length) {
+    throw new GranaryError(
+      "CAPABILITY_MISSING",
+      `content does not move between machines yet: run ${content.join(", ")} in one process (\`granary serve ${content.join(" ")}\`)`,
+    );
+  }
+  return roles;
+}
+
+/** Tokens travel in headers: in clear text only over loopback, unless the operator says that a proxy does TLS. */
+function refuseOpenListener(settings: FarmSettings, insecure: boolean): void {
+  if (insecure || ["127.0.0.1", "::1", "localhost"].includes(settings.listen)) return;
+  throw new GranaryError(
+    "USAGE",
+    `listening on ${settings.listen} without TLS needs --insecure (put a TLS proxy in front)`,
+  );
+}
+
+function announce(farm: Farm, options: FarmOptions): void {
+  if (options.json) {
+    const line = {
+      ready: true,
+      url: farm.url,
+      registry: farm.registry,
+      token: farm.token,
+      nats: farm.nats,
+      data: farm.data,
+      pid: process.pid,
+    };
+    process.stdout.write(`${JSON.stringify(line)}\n`);
+    return;
+  }
+  if (options.quiet) return;
+  const lines = [
+    `Granary is up at ${farm.url}`,
+    `  data      ${farm.data}`,
+    `  token     ${farm.tokenFile} (saved as context "local")`,
+    `  registry  ${farm.registry}`,
+    "",
+    "Publish something:",
+    "  npx granary publish examples/support-bot",
+    "",
+    "Stop with Ctrl-C.",
+  ];
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function stopSignal(): { received: Promise<string>; dispose(): void } {
+  let notify: (signal: string) => void = () => undefined;
+  const received = new Promise<string>((resolve) => {
+    notify = resolve;
+  });
+  const handler = (signal: NodeJS.Signals): void => notify(signal);
+  process.on("SIGINT", handler);
+  process.on("SIGTERM", handler);
+  return {
+    received,
+    dispose: () => {
+      process.off("SIGINT", handler);
+      process.off("SIGTERM", handler);
+    },
+  };
+}

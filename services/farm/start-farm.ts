@@ -1,0 +1,241 @@
+import { readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { join, resolve } from "node:path";
+import type { Command, CommandResult } from "../../proto/commands.ts";
+import type { FarmSettings, Role } from "../../proto/settings.ts";
+import { openStore, type Store } from "../../store/store.ts";
+import { WorkerPool } from "../../workers/pool.ts";
+import { apiRoutes } from "../api/routes.ts";
+import { startNode } from "../node/start-node.ts";
+import { registryRoutes } from "../registry/routes.ts";
+import { type Bus, connectBus } from "../shared/bus.ts";
+import { lockDataDir } from "../shared/data-lock.ts";
+import { createHttpServer, type HttpServer } from "../shared/http-server.ts";
+import type { Log } from "../shared/log.ts";
+import { natsCredentials } from "../shared/nats-keys.ts";
+import { assertNatsFit } from "../shared/nats-monitor.ts";
+import { type NatsServer, startNatsServer } from "../shared/nats-server.ts";
+import { type Replica, startReplica } from "../shared/replica.ts";
+import type { StateView } from "../shared/state-db-tx.ts";
+import { submitCommand } from "../shared/submit-command.ts";
+import { ensureAdminToken } from "./admin-token.ts";
+import { Shutdown } from "./shutdown.ts";
+
+/** A running process of a farm. */
+export interface Farm {
+  readonly url: string;
+  readonly registry: string;
+  readonly token: string;
+  readonly tokenFile: string;
+  readonly nats: string;
+  readonly data: string;
+  /** Resolves when a part failed for good and the process must end. */
+  readonly failed: Promise<Error>;
+  /** Ordered: no new requests, jobs finished or handed back, log and store closed, nats-server last. */
+  close(): Promise<void>;
+}
+
+/** What the parts share. */
+interface Parts {
+  readonly settings: FarmSettings;
+  readonly dataDir: string;
+  readonly log: Log;
+  readonly natsUrl: string;
+  readonly server: NatsServer | undefined;
+  readonly replica: Replica;
+  readonly shutdown: Shutdown;
+}
+
+const CLOSE_LIMIT_MS = 25_000;
+const PROGRAM_VERSION: string = readVersion();
+
+/**
+ * Starts the parts in the order in which they depend on each other and answers when all of them work; what was started is closed
+ * again when a later one fails.
+ */
+export async function startFarm(options: {
+  settings: FarmSettings;
+  roles: ReadonlySet<Role>;
+  log: Log;
+}): Promise<Farm> {
+  const shutdown = new Shutdown({ log: options.log, limitMs: CLOSE_LIMIT_MS });
+  try {
+    return await startParts({ ...options, shutdown });
+  } catch (error) {
+    await shutdown.run();
+    throw error;
+  }
+}
+
+async function startParts(options: {
+  settings: FarmSettings;
+  roles: ReadonlySet<Role>;
+  log: Log;
+  shutdown: Shutdown;
+}): Promise<Farm> {
+  const { settings, roles, log, shutdown } = options;
+  const dataDir = resolve(settings.data);
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const lock = await lockDataDir(dataDir);
+  shutdown.add("data lock", () => lock.release());
+
+  const server = settings.nats === undefined ? await startNatsServer({ dataDir, log }) : undefined;
+  if (server !== undefined) shutdown.add("nats-server", () => server.close());
+  else await checkExternalNats(settings, log);
+  const natsUrl = settings.nats ?? server?.url ?? "";
+
+  const replica = await startReplica({
+    dir: join(dataDir, "state"),
+    bus: {
+      servers: natsUrl,
+      credentials: natsCredentials(dataDir, roles.has("pointer") ? "pointer" : "api"),
+      name: `${settings.node}/pointer`,
+    },
+    relay: roles.has("pointer"),
+    log,
+  });
+  shutdown.add("pointer", () => replica.close());
+  await replica.ready;
+
+  const parts: Parts = { settings, dataDir, log, natsUrl, server, replica, shutdown };
+  const api = await connectRole(parts, "api");
+  const submit = (command: Command): Promise<CommandResult> => submitCommand({ bus: api, replica }, command);
+  const read = <T>(body: (view: StateView) => T): T => replica.read(body);
+  const admin = await ensureAdminToken({ dataDir, read, submit });
+  const base = { token: admin.token, tokenFile: admin.file, nats: natsUrl, data: dataDir };
+  if (!roles.has("api"))
+    return {
+      ...base,
+      url: "",
+      registry: "",
+      failed: new Promise(() => undefined),
+      close: () => shutdown.run(),
+    };
+  const content = await startContent({ parts, read, submit });
+  return { ...base, ...content, close: () => shutdown.run() };
+}
+
+/** Store, worker threads, job loop, HTTP: what a process that holds content runs. */
+async function startContent(options: {
+  parts: Parts;
+  read: <T>(body: (view: StateView) => T) => T;
+  submit: (command: Command) => Promise<CommandResult>;
+}): Promise<Pick<Farm, "url" | "registry" | "failed">> {
+  const { parts, read, submit } = options;
+  const { settings, log, replica, shutdown } = parts;
+  const store = await openStore({
+    dir: join(parts.dataDir, "store"),
+    log: (level, message, data) => log[level](data, message),
+  });
+  shutdown.add("store", () => store.close());
+  const pool = new WorkerPool({ threads: settings.threads, workerData: store.workerData() });
+  shutdown.add("worker threads", () => pool.close());
+  const jobs = await connectRole(parts, "node");
+  if (parts.server !== undefined) await releaseJobs(parts);
+  const node = await startNode({
+    settings,
+    store,
+    pool,
+    jobs: jobs.publishJobs,
+    replica,
+    log,
+    read,
+    submit,
+    version: PROGRAM_VERSION,
+  });
+  shutdown.add("jobs", () => node.close());
+
+  const http = createHttpServer({ log });
+  let closing = false;
+  const problems = (): string[] => problemsOf({ parts, store, closing });
+  let address = "";
+  const context = {
+    store,
+    read,
+    replica,
+    submit,
+    log,
+    limits: settings.limits,
+    version: PROGRAM_VERSION,
+    now: () => Date.now(),
+    url: () => `http://${address}`,
+    publicName: () => settings.publicName ?? address,
+    problems,
+    nodes: () => [node.describe()],
+  };
+  apiRoutes(http, context);
+  registryRoutes(http, context);
+  address = await listen(http, settings);
+  shutdown.add("http", async () => {
+    closing = true;
+    await http.close();
+  });
+  return { url: context.url(), registry: context.publicName(), failed: failureOf(store) };
+}
+
+const FAILURE_POLL_MS = 500;
+
+/** A failed sync is never retried: the process ends, and recovery starts from what is durable. */
+function failureOf(store: Store): Promise<Error> {
+  return new Promise((resolve) => {
+    const timer = setInterval(() => {
+      if (store.failed === undefined) return;
+      clearInterval(timer);
+      resolve(store.failed);
+    }, FAILURE_POLL_MS);
+    timer.unref();
+  });
+}
+
+function problemsOf(options: { parts: Parts; store: Store; closing: boolean }): string[] {
+  const { parts, store, closing } = options;
+  const health = parts.replica.health();
+  return [
+    ...(closing ? ["shutting down"] : []),
+    ...(parts.server?.state === "down" ? ["nats-server is restarting"] : []),
+    ...(health.up ? [] : [`pointer: ${health.reason}`]),
+    ...(store.failed === undefined ? [] : ["the store cannot write"]),
+  ];
+}
+
+async function connectRole(parts: Parts, role: "api" | "node"): Promise<Bus> {
+  const bus = await connectBus({
+    servers: parts.natsUrl,
+    credentials: natsCredentials(parts.dataDir, role),
+    name: `${parts.settings.node}/${role}`,
+  });
+  parts.shutdown.add(`bus (${role})`, () => bus.close());
+  return bus;
+}
+
+/** With a nats-server of its own this is the only node: whatever its last run held is free to be handed out again. */
+async function releaseJobs(parts: Parts): Promise<void> {
+  const credentials = natsCredentials(parts.dataDir, "admin");
+  const bus = await connectBus({ servers: parts.natsUrl, credentials, name: `${parts.settings.node}/start` });
+  await bus.publishJobs.releaseAll();
+  await bus.close();
+}
+
+/** An external NATS answers for its own durability; with its monitoring URL that is checked, without it said aloud. */
+async function checkExternalNats(settings: FarmSettings, log: Log): Promise<void> {
+  if (settings.natsMonitor !== undefined) await assertNatsFit(settings.natsMonitor);
+  else
+    log.warn(
+      { nats: settings.nats },
+      "durability of the external NATS is not checked: set nats_monitor; it needs sync_interval: always",
+    );
+}
+
+async function listen(http: HttpServer, settings: FarmSettings): Promise<string> {
+  await http.listen({ host: settings.listen, port: settings.port });
+  const { address, family, port } = http.server.address() as AddressInfo;
+  return `${family === "IPv6" ? `[${address}]` : address}:${port}`;
+}
+
+function readVersion(): string {
+  const manifest: unknown = JSON.parse(
+    readFileSync(new URL("../../../package.json", import.meta.url), "utf8"),
+  );
+  return String((manifest as { version?: unknown }).version);
+}

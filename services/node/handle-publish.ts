@@ -1,0 +1,229 @@
+import type { Command, CommandBody, CommandResult } from "../../proto/commands.ts";
+import type { Digest } from "../../proto/digest.ts";
+import { GranaryError, type WireError } from "../../proto/errors.ts";
+import { type ArchiveLimits, LIMITS } from "../../proto/limits.ts";
+import { type PublishRecord, TERMINAL_STATES } from "../../proto/records.ts";
+import { type ExtractResult, TASK_CELL } from "../../proto/worker-tasks.ts";
+import type { Store } from "../../store/store.ts";
+import type { WorkerPool } from "../../workers/pool.ts";
+import type { JobDelivery } from "../shared/bus.ts";
+import type { Log } from "../shared/log.ts";
+import type { StateView } from "../shared/state-db-tx.ts";
+import { findProject, findPublish, listReleases } from "../shared/state-queries.ts";
+import { newId } from "../shared/submit-command.ts";
+
+/** A thread that reports nothing for this long is taken for hung. Hashing 8 MiB takes 6 ms, a slow disk a second. */
+const STALL_MS = 30_000;
+/** Half of the queue's ack_wait, with room for one lost heartbeat. */
+const HEARTBEAT_MS = 10_000;
+/** Releases whose trees and layers count as "had before" (ruling 8). */
+const BASE_RELEASES = 4;
+/** A thread may die of something that is not the archive's fault: the publish gets this many threads. */
+const THREAD_ATTEMPTS = 2;
+
+export interface PublishContext {
+  readonly node: string;
+  readonly store: Store;
+  readonly pool: WorkerPool;
+  read<T>(body: (view: StateView) => T): T;
+  readonly limits: ArchiveLimits;
+  readonly log: Log;
+  submit(command: Command): Promise<CommandResult>;
+}
+
+/**
+ * Runs publish jobs to their end on this node. Effects are idempotent or fenced by (publish id, attempt), so a job that is
+ * delivered twice, late, or to two nodes changes nothing twice; the job is acknowledged last.
+ */
+export class PublishHandler {
+  readonly #context: PublishContext;
+  readonly #running = new Map<string, AbortController>();
+  /** Deliveries that this process handed back itself, for a full disk say: they are no sign of poison. */
+  readonly #handedBack = new Map<string, number>();
+
+  constructor(context: PublishContext) {
+    this.#context = context;
+  }
+
+  isRunning(publishId: string): boolean {
+    return this.#running.has(publishId);
+  }
+
+  /** Ends the task of a publish that was cancelled or ended elsewhere. */
+  stop(publishId: string): void {
+    this.#running.get(publishId)?.abort();
+  }
+
+  /** Hands everything back at once: for a shutdown whose grace is over. */
+  stopAll(): void {
+    for (const controller of this.#running.values()) controller.abort();
+  }
+
+  /** @returns when the job was acknowledged or handed back; never rejects */
+  async handle(delivery: JobDelivery): Promise<void> {
+    const { publish_id: id } = delivery.job;
+    const heartbeat = setInterval(() => delivery.working(), HEARTBEAT_MS);
+    try {
+      await this.#run(delivery);
+    } catch (error) {
+      this.#context.log.warn(
+        { publish_id: id, deliveries: delivery.deliveries, err: error },
+        "publish job handed back",
+      );
+      this.#handedBack.set(id, (this.#handedBack.get(id) ?? 0) + 1);
+      delivery.nak(Math.min(500 * 2 ** delivery.deliveries, 15_000));
+    } finally {
+      clearInterval(heartbeat);
+    }
+  }
+
+  async #run(delivery: JobDelivery): Promise<void> {
+    const { publish_id: id } = delivery.job;
+    const record = this.#context.read((view) => findPublish(view, id));
+    // The state of this node may be behind the relay that sent the job: hand it back, it will have caught up.
+    if (record === undefined)
+      throw new GranaryError("UNAVAILABLE", `publish ${id} is not in the local state yet`);
+    if (TERMINAL_STATES.has(record.state)) return this.#finish(delivery, id);
+    if (this.#running.has(id)) return delivery.nak(1_000);
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    try {
+      await this.#attempt(delivery, record, controller.signal);
+    } finally {
+      this.#running.delete(id);
+    }
+  }
+
+  async #attempt(delivery: JobDelivery, record: PublishRecord, signal: AbortSignal): Promise<void> {
+    const attempt = record.attempt + 1;
+    const started = await this.#submit(record, {
+      type: "start",
+      publish_id: record.publish_id,
+      attempt,
+      node: this.#context.node,
+    });
+    if (!started.ok) return delivery.nak(1_000);
+    const unanswered = delivery.deliveries - (this.#handedBack.get(record.publish_id) ?? 0);
+    const poison = unanswered > LIMITS.jobDeliveries;
+    const outcome = poison ? poisoned(delivery) : await this.#extract(record, signal);
+    if (outcome === "stopped") {
+      if (
+        TERMINAL_STATES.has(
+          this.#context.read((view) => findPublish(view, record.publish_id))?.state ?? "queued",
+        )
+      )
+        return this.#finish(delivery, record.publish_id);
+      return delivery.nak(0);
+    }
+    const ended = { publish_id: record.publish_id, attempt, node: this.#context.node };
+    await this.#submit(
+      record,
+      outcome.ok
+        ? { type: "ready", ...ended, artifact: outcome.value.artifact, stats: outcome.value.stats }
+        : { type: "fail", ...ended, error: outcome.error },
+    );
+    await this.#finish(delivery, record.publish_id);
+  }
+
+  /** The terminal command is applied here: the upload has served its purpose, then the queue may forget the job. */
+  async #finish(delivery: JobDelivery, publishId: string): Promise<void> {
+    this.#handedBack.delete(publishId);
+    await this.#context.store.removeUpload(publishId);
+    await delivery.ack();
+  }
+
+  async #extract(
+    record: PublishRecord,
+    signal: AbortSignal,
+  ): Promise<ReturnType<typeof failed> | { ok: true; value: ExtractResult } | "stopped"> {
+    for (let thread = 1; ; thread++) {
+      try {
+        return await this.#extractOnce(record, signal);
+      } catch (error) {
+        if (!(error instanceof GranaryError)) throw error;
+        if (error.code === "CANCELLED") return "stopped";
+        if (error.spec.retryable) throw error;
+        if (error.code !== "ARCHIVE_WORKER_DIED" || thread >= THREAD_ATTEMPTS) return failed(error);
+        this.#context.log.error(
+          { publish_id: record.publish_id, err: error },
+          "worker thread died; trying once more",
+        );
+      }
+    }
+  }
+
+  async #extractOnce(
+    record: PublishRecord,
+    signal: AbortSignal,
+  ): Promise<{ ok: true; value: ExtractResult } | ReturnType<typeof failed>> {
+    const { store, pool, limits } = this.#context;
+    const cell = new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT);
+    const task = {
+      archivePath: store.uploadPath(record.publish_id),
+      uploadBytes: record.upload.size,
+      limits,
+      portableNames:
+        this.#context.read((view) => findProject(view, record))?.settings.portable_names === true,
+      strip: record.strip ?? 0,
+      ...this.#baseOf(record),
+      imageBuilds: false,
+      cell,
+    };
+    try {
+      const outcome = await pool.run("extract", task, {
+        signal,
+        stallMs: STALL_MS,
+        deadlineMs: limits.extractMs,
+      });
+      if (!outcome.ok) throw GranaryError.fromWire(outcome.error);
+      await store.commit(outcome.value.commit);
+      return outcome;
+    } catch (error) {
+      if (error instanceof GranaryError && CUT_OFF.has(error.code)) await store.reclaim(cell);
+      throw error;
+    }
+  }
+
+  #baseOf(record: PublishRecord): { baseTrees: Digest[]; baseLayers: Digest[] } {
+    const { items } = this.#context.read((view) => listReleases(view, record, { limit: BASE_RELEASES }));
+    const kept = items.filter(
+      (release) => release.state !== "retired" && this.#context.store.stat(release.tree) !== undefined,
+    );
+    return {
+      baseTrees: [...new Set(kept.map((release) => release.tree))],
+      baseLayers: kept.flatMap((release) => release.layers.map((layer) => layer.digest)),
+    };
+  }
+
+  #submit(record: PublishRecord, body: CommandBody): Promise<CommandResult> {
+    return this.#context.submit({
+      v: 1,
+      id: newId("cmd"),
+      actor: { kind: "system", id: this.#context.node },
+      org: record.org,
+      project: record.project,
+      body,
+    });
+  }
+}
+
+/** Ends of a task that took its thread with them. */
+const CUT_OFF: ReadonlySet<string> = new Set(["CANCELLED", "ARCHIVE_TIMEOUT", "ARCHIVE_WORKER_DIED"]);
+
+function failed(error: GranaryError): { ok: false; error: WireError } {
+  return { ok: false, error: error.toWire() };
+}
+
+/** A job that brought down whatever ran it, again and again, ends instead of going round for ever. */
+function poisoned(delivery: JobDelivery): ReturnType<typeof failed> {
+  return failed(
+    new GranaryError(
+      "ARCHIVE_WORKER_DIED",
+      `the publish was given up after ${delivery.deliveries - 1} deliveries that never ended`,
+      {
+        actual: delivery.deliveries,
+        limit: LIMITS.jobDeliveries,
+      },
+    ),
+  );
+}

@@ -1,0 +1,100 @@
+import { statfsSync } from "node:fs";
+import type { Command, CommandResult } from "../../proto/commands.ts";
+import type { NodeJson } from "../../proto/http.ts";
+import { TERMINAL_STATES } from "../../proto/records.ts";
+import type { FarmSettings } from "../../proto/settings.ts";
+import type { Store } from "../../store/store.ts";
+import type { WorkerPool } from "../../workers/pool.ts";
+import type { JobQueue } from "../shared/bus-jobs.ts";
+import type { Log } from "../shared/log.ts";
+import type { Replica } from "../shared/replica.ts";
+import type { StateView } from "../shared/state-db-tx.ts";
+import { findPublish, listBacklogs } from "../shared/state-queries.ts";
+import { PublishHandler } from "./handle-publish.ts";
+import { JobLoop } from "./job-loop.ts";
+import { reconcileInbox } from "./reconcile-inbox.ts";
+
+/** Jobs beyond the threads: while one commits and waits for its command, its thread takes the next. */
+const SLOTS_PER_THREAD = 2;
+/** At shutdown running jobs get this long; then they are handed back to the queue at once. */
+const DRAIN_MS = 15_000;
+const RECONCILE_INTERVAL_MS = 10 * 60_000;
+
+export interface NodeOptions {
+  readonly settings: FarmSettings;
+  readonly store: Store;
+  readonly pool: WorkerPool;
+  readonly jobs: JobQueue;
+  readonly replica: Replica;
+  readonly log: Log;
+  readonly version: string;
+  read<T>(body: (view: StateView) => T): T;
+  submit(command: Command): Promise<CommandResult>;
+}
+
+export interface Node {
+  describe(): NodeJson;
+  close(): Promise<void>;
+}
+
+/** The node role: takes jobs while there are free slots, and keeps the inbox to what unfinished publishes need. */
+export async function startNode(options: NodeOptions): Promise<Node> {
+  const { settings, pool, replica, log } = options;
+  const handler = new PublishHandler({ ...options, node: settings.node, limits: settings.limits });
+  const loop = new JobLoop({
+    slots: () => pool.threads * SLOTS_PER_THREAD,
+    backlog: () => options.read(listBacklogs).map((row) => row.org),
+    pull: (lane, org) => options.jobs.pull(lane, org),
+    handle: (delivery) => handler.handle(delivery),
+    log,
+  });
+  await reconcileInbox(options);
+  const reconcile = setInterval(() => {
+    reconcileInbox(options).catch((error: unknown) =>
+      log.warn({ err: error }, "the inbox could not be reconciled"),
+    );
+  }, RECONCILE_INTERVAL_MS);
+  const stopListening = replica.onApplied((applied) => {
+    for (const id of applied.publishes) {
+      if (handler.isRunning(id) && isTerminal(options, id)) handler.stop(id);
+    }
+    loop.ring();
+  });
+  loop.start();
+  return {
+    describe: () => describe(options, loop.running),
+    close: async () => {
+      clearInterval(reconcile);
+      stopListening();
+      const grace = setTimeout(() => handler.stopAll(), DRAIN_MS);
+      await loop.drain();
+      clearTimeout(grace);
+    },
+  };
+}
+
+function isTerminal(options: NodeOptions, id: string): boolean {
+  const record = options.read((view) => findPublish(view, id));
+  return record === undefined || TERMINAL_STATES.has(record.state);
+}
+
+function describe(options: NodeOptions, running: number): NodeJson {
+  const { settings, pool } = options;
+  const disk = statfsSync(settings.data);
+  return {
+    node: settings.node,
+    state: "ready",
+    labels: settings.labels,
+    threads: pool.threads,
+    threads_busy: Math.min(running, pool.threads),
+    build_slots: 0,
+    gpus: [],
+    disk: {
+      path: settings.data,
+      free_bytes: disk.bavail * disk.bsize,
+      total_bytes: disk.blocks * disk.bsize,
+    },
+    last_seen: new Date().toISOString(),
+    version: options.version,
+  };
+}
