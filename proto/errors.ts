@@ -99,6 +99,10 @@ export const ERROR_CODES = {
   ARCHIVE_NAME_ENCODING: rejected("A name is not valid UTF-8.", RENAME),
   ARCHIVE_NAME_CHARACTER: rejected("A name has a control, bidi-override or NUL character.", RENAME),
   ARCHIVE_NAME_RESERVED: rejected("A name has a meaning of its own in OCI layers.", RENAME),
+  ARCHIVE_NAME_NOT_NORMALIZED: rejected(
+    "A name in a pax header is not in Unicode normalization form C.",
+    "Rename the entry to its composed form, or pack with `tar --format=gnu`.",
+  ),
   ARCHIVE_NAME_BACKSLASH: rejected("A name has a backslash.", RENAME),
   ARCHIVE_PATH_ABSOLUTE: rejected(
     "A path is absolute.",
@@ -212,7 +216,7 @@ export const ERROR_CODES = {
     EXIT.store,
     false,
     "Stored content does not match its digest.",
-    "Run `granary store fsck`; publishing the content again heals it.",
+    "Publish the content again: that heals it. The farm's log names the digest.",
   ),
   STORE_FULL: spec(
     507,
@@ -371,7 +375,7 @@ export const ERROR_CODES = {
     "The idempotency key was used for other content.",
     "Use a new key for new content.",
   ),
-  BUILD_FAILED: spec(422, EXIT.build, false, "The build failed.", "Read `granary logs ID`."),
+  BUILD_FAILED: spec(422, EXIT.build, false, "The build failed.", "Read `granary status ID`."),
   RATE_LIMITED: spec(
     429,
     EXIT.limit,
@@ -442,7 +446,7 @@ export const ERROR_CODES = {
     EXIT.store,
     false,
     "The command log and the local state do not fit together.",
-    "Run `granary pointer reseed` after reading docs/operate.",
+    "The NATS data was replaced or lost its end: restore it, or start on an empty data folder.",
   ),
   CAPABILITY_MISSING: spec(
     501,

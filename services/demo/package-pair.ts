@@ -16,19 +16,14 @@ export async function packPair(options: {
   mkdirSync(target, { recursive: true });
   const specs = options.versions.map((version) => `${options.name}@${version}`);
   try {
-    const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", target, ...specs], {
-      timeout: NPM_LIMIT_MS,
-      cwd: options.folder,
-    });
-    return packedFiles(stdout, specs).map((file) => join(target, file));
+    const args = ["pack", "--silent", "--pack-destination", target, ...specs];
+    const { stdout } = await run("npm", args, { timeout: NPM_LIMIT_MS, cwd: options.folder });
+    const files = stdout
+      .trim()
+      .split("\n")
+      .filter((line) => line.endsWith(".tgz"));
+    return files.length === specs.length ? files.map((file) => join(target, file)) : undefined;
   } catch {
     return undefined;
   }
-}
-
-/** npm 11 and older print a list, later ones an object by spec; both name the file. */
-function packedFiles(stdout: string, specs: readonly string[]): string[] {
-  const parsed = JSON.parse(stdout) as Record<string, { filename: string; id: string }>;
-  const packed = Object.values(parsed);
-  return specs.map((spec) => packed.find((entry) => entry.id === spec)?.filename ?? "");
 }

@@ -46,6 +46,7 @@ export async function runTour(options: {
     args: readonly string[],
   ): Promise<ReleaseJson & { tookMs: number }> => {
     const release = await farm.runJson<ReleaseJson>(["publish", ...args]);
+    if (release.existing !== true && !release.activated) throw new Error(`${what}: ${release.version} did not go live`);
     note(what, describe(release), release.tookMs);
     return release;
   };
@@ -142,12 +143,12 @@ function describe(release: ReleaseJson): string {
   if (release.existing === true)
     return `already there: ${release.version}, nothing stored, pointer untouched`;
   const { stats } = release;
-  const files = `${stats.new_blobs} new files (${size(stats.new_blob_bytes)}), ${stats.reused_blobs} reused (${size(stats.reused_blob_bytes)})`;
+  const files = `${stats.new_blobs} new ${stats.new_blobs === 1 ? "file" : "files"} (${size(stats.new_blob_bytes)}), ${stats.reused_blobs} reused (${size(stats.reused_blob_bytes)})`;
   const kind =
     release.requested_kind === undefined
       ? release.execution
       : `${release.requested_kind} as ${release.execution}`;
-  return `${release.version} ${release.activated ? "live" : `ready, not live: ${release.not_activated_reason}`}; ${kind}; ${files}`;
+  return `${release.version} live (${kind}): ${files}`;
 }
 
 function size(bytes: number): string {

@@ -24,8 +24,8 @@ const SOLE_IMPORTERS: readonly { library: RegExp; name: string; files: RegExp; w
   {
     library: /^tar-stream$/,
     name: "tar-stream",
-    files: /^(workers\/pack\/|test\/)/,
-    where: "workers/pack/ and test/",
+    files: /^(services\/cli\/pack\/|test\/)/,
+    where: "services/cli/pack/ and test/",
   },
   { library: /^minizlib$/, name: "minizlib", files: /^workers\/archive\//, where: "workers/archive/" },
   {

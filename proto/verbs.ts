@@ -1,0 +1,409 @@
+import { arg, list, text, toggle, verb } from "./verb-spec.ts";
+
+/**
+ * The one table of the command line: help texts, shell completions, docs/cli.md and the parser come from it. A verb stands
+ * here only when it works. Names of two words are a noun and its verb (`event tail`); plural nouns are aliases.
+ */
+
+const OPTIONAL = { optional: true } as const;
+const PROJECT = arg("O/P", "Project, ORG/PROJECT; without ORG/ the token's org.");
+const REF = arg("REF", "Release: O/P (the live one), O/P@v3, O/P@current or O/P@COMMIT (7+ hex).");
+const PUBLISH_ID = arg("ID", "Publish id, or a reference: O/P is the project's newest publish.");
+const REASON = text("reason", "TEXT", "Why; kept in the audit trail.");
+const GENERATION = text(
+  "expect-generation",
+  "N",
+  "Only if the pointer's generation is still N, else exit 7.",
+);
+const LIMIT = text("limit", "N", "Rows at most.", { default: "50" });
+const CURSOR = text("cursor", "CURSOR", "Go on behind this place; it is printed when there is more.");
+const TIMEOUT = text("timeout", "DURATION", "How long to wait; then exit 14, and the work goes on.", {
+  default: "15m",
+});
+const GITIGNORE = toggle("gitignore", "Leave out what .gitignore files name, too.");
+const PROJECT_FLAG = text("project", "O/P", "Project, [ORG/]PROJECT.", {
+  short: "p",
+  env: "GRANARY_PROJECT",
+});
+const COMMIT = text("commit", "SHA", "Commit that the content belongs to.", { env: "GRANARY_COMMIT" });
+const FARM_FLAGS = [
+  text("data", "DIR", "Data folder; ./.granary when not given.", { env: "GRANARY_DATA" }),
+  text("port", "N", "Port of api and registry: 7421 when not given, 0 takes a free one.", {
+    env: "GRANARY_PORT",
+  }),
+  text("listen", "ADDR", "Address to listen on; 127.0.0.1 when not given.", { env: "GRANARY_LISTEN" }),
+  toggle("insecure", "Listen beyond loopback without TLS: a proxy in front does it."),
+  text("threads", "N", "Worker threads; as many as cores when not given.", { env: "GRANARY_THREADS" }),
+  text("nats", "URL", "NATS servers to use instead of a private one.", { env: "GRANARY_NATS" }),
+  text("node", "NAME", "This node's name.", { env: "GRANARY_NODE" }),
+  list("label", "K=V", "Label of this node; may be repeated."),
+  text("config", "FILE", "The farm's configuration file; flags win over it.", { env: "GRANARY_CONFIG" }),
+] as const;
+
+/** Flags that every verb takes. */
+export const GLOBAL_FLAGS = [
+  toggle("json", "One JSON document on stdout (one per line for streams); text for people goes to stderr."),
+  toggle("quiet", "Only the result and warnings.", { short: "q" }),
+  toggle("help", "Show this help.", { short: "h" }),
+  text("url", "URL", "Where the farm is.", { env: "GRANARY_URL" }),
+  text("token", "TOKEN", "Token to show to the farm.", { env: "GRANARY_TOKEN" }),
+  text("context", "NAME", "Saved farm and token to use.", { env: "GRANARY_CONTEXT" }),
+] as const;
+
+export const VERBS = [
+  verb({
+    name: "publish",
+    group: "Publish",
+    summary: "Publish a directory or archive as a new release",
+    details: [
+      "PATH is a directory (packed and streamed), a .tar.gz, or - for an archive on stdin.",
+      "Prints `O/P@vN IMAGE_REF`; with -q only the ref. GRANARY_OUTPUT_FILE names a file that gets the JSON as well.",
+      "The project comes from -p, GRANARY_PROJECT, .granary.toml, karta.toml or the directory's name; the commit from",
+      "--commit, GRANARY_COMMIT, the CI's variables or git. .git and .granary are left out, .granaryignore is honoured.",
+      "Ctrl-C detaches: the publish goes on.",
+    ],
+    args: [arg("PATH", "Directory, .tar.gz or -.", OPTIONAL)],
+    flags: [
+      PROJECT_FLAG,
+      COMMIT,
+      text("source", "URL", "Where the content comes from; recorded with the release."),
+      toggle("no-activate", "Make the release ready, but do not let it go live."),
+      toggle("require-active", "Exit 7 when the release is ready but not live."),
+      toggle("no-wait", "Do not wait for the end; prints the publish id."),
+      TIMEOUT,
+      text("idempotency-key", "KEY", "Same key, same publish, for 7 days."),
+      toggle("force-new", "Make a new release even when an identical one exists."),
+      text("strip", "N", "Leave out N leading path segments of an archive."),
+      GITIGNORE,
+    ],
+    example: "granary publish examples/support-bot",
+  }),
+  verb({
+    name: "plan",
+    group: "Publish",
+    summary: "Show what publish would do; sends nothing, works offline",
+    args: [arg("PATH", "Directory.", OPTIONAL)],
+    flags: [PROJECT_FLAG, COMMIT, GITIGNORE],
+    example: "granary plan examples/support-bot",
+  }),
+  verb({
+    name: "wait",
+    group: "Publish",
+    summary: "Wait for the end of a publish; prints and exits like publish",
+    args: [PUBLISH_ID],
+    flags: [toggle("require-active", "Exit 7 when the release is ready but not live."), TIMEOUT],
+    example: "granary wait acme/bot",
+  }),
+  verb({
+    name: "status",
+    group: "Publish",
+    summary: "Show one publish: its state and what came of it",
+    args: [PUBLISH_ID],
+    example: "granary status acme/bot",
+  }),
+  verb({
+    name: "cancel",
+    group: "Publish",
+    summary: "Stop a publish that has not ended",
+    args: [PUBLISH_ID],
+    flags: [REASON],
+    example: "granary cancel acme/bot --reason 'wrong branch'",
+  }),
+  verb({
+    name: "verify",
+    group: "Publish",
+    summary: "Recompute the image digest of a directory, offline, and compare it",
+    details: [
+      "Compares with --image-ref, --image-digest or a release that is fetched by its reference; exit 15 names what differs.",
+      "With nothing to compare it prints the image digest.",
+    ],
+    args: [
+      arg("PATH", "Directory.", OPTIONAL),
+      arg("REF", "Release to compare with, such as O/P@v3.", OPTIONAL),
+    ],
+    flags: [
+      text("image-ref", "REF", "Image reference to compare with; no request is made."),
+      text("image-digest", "DIGEST", "Image digest to compare with; no request is made."),
+      GITIGNORE,
+    ],
+    example: "granary verify examples/support-bot acme/support-bot@v1",
+  }),
+  verb({
+    name: "projects",
+    aliases: ["project ls", "projects ls"],
+    group: "Look",
+    summary: "List the projects of an org",
+    flags: [text("org", "ORG", "Org; the token's when not given."), LIMIT, CURSOR],
+    example: "granary projects",
+  }),
+  verb({
+    name: "publishes",
+    aliases: ["publishes ls"],
+    group: "Look",
+    summary: "List a project's publishes, newest first",
+    args: [PROJECT],
+    flags: [LIMIT, CURSOR],
+    example: "granary publishes acme/bot --limit 10",
+  }),
+  verb({
+    name: "releases",
+    aliases: ["release ls", "releases ls"],
+    group: "Look",
+    summary: "List a project's releases, newest first",
+    args: [PROJECT],
+    flags: [LIMIT, CURSOR],
+    example: "granary releases acme/bot",
+  }),
+  verb({
+    name: "show",
+    aliases: ["release show"],
+    group: "Look",
+    summary: "Show one release",
+    args: [REF],
+    example: "granary show acme/bot@v3",
+  }),
+  verb({
+    name: "files",
+    aliases: ["file ls"],
+    group: "Look",
+    summary: "List the files of a release",
+    args: [REF],
+    flags: [text("limit", "N", "Rows at most; all when not given."), CURSOR],
+    example: "granary files acme/bot@v3",
+  }),
+  verb({
+    name: "current",
+    group: "Look",
+    summary: "Show what is live",
+    args: [PROJECT],
+    example: "granary current acme/bot",
+  }),
+  verb({
+    name: "event ls",
+    aliases: ["events", "events ls"],
+    group: "Look",
+    summary: "List past events, oldest first",
+    flags: [
+      text("from", "CURSOR", "Begin behind this place."),
+      text("project", "O/P", "Only this project's events.", { short: "p" }),
+      text("org", "ORG", "Only this org's events."),
+      LIMIT,
+    ],
+    example: "granary event ls -p acme/bot",
+  }),
+  verb({
+    name: "event tail",
+    aliases: ["events tail"],
+    group: "Look",
+    summary: "Follow events as they happen, without gaps or repeats; reconnects by itself",
+    flags: [
+      text("from", "CURSOR", "Begin behind this place; `start` replays what is kept. Now, when not given."),
+      text("project", "O/P", "Only this project's events.", { short: "p" }),
+      text("org", "ORG", "Only this org's events."),
+    ],
+    example: "granary event tail --from start",
+  }),
+  verb({
+    name: "audit",
+    group: "Look",
+    summary: "List who did what, newest first",
+    args: [arg("O/P", "Org or project; the token's org when not given.", OPTIONAL)],
+    flags: [LIMIT, CURSOR],
+    example: "granary audit acme/bot",
+  }),
+  verb({
+    name: "activate",
+    group: "Go live",
+    summary: "Let a release go live",
+    args: [arg("REF", "Release: O/P@v3 or O/P@COMMIT.")],
+    flags: [GENERATION, REASON],
+    example: "granary activate acme/bot@v3",
+  }),
+  verb({
+    name: "rollback",
+    group: "Go live",
+    summary: "Go back to an earlier release and hold the project there",
+    details: [
+      "Without --to: the newest earlier activation that was never rolled back from.",
+      "Later publishes become ready but do not go live until `granary unhold O/P`.",
+    ],
+    args: [PROJECT],
+    flags: [text("to", "vN", "Release to go back to."), GENERATION, REASON],
+    example: "granary rollback acme/bot --reason 'errors since v42'",
+  }),
+  verb({
+    name: "hold",
+    group: "Go live",
+    summary: "Keep later publishes from going live",
+    args: [PROJECT],
+    flags: [text("for", "DURATION", "Ends by itself after this time, such as 8h."), REASON],
+    example: "granary hold acme/bot --for 8h",
+  }),
+  verb({
+    name: "unhold",
+    group: "Go live",
+    summary: "Let later publishes go live again",
+    args: [PROJECT],
+    example: "granary unhold acme/bot",
+  }),
+  verb({
+    name: "project set",
+    aliases: ["projects set"],
+    group: "Go live",
+    summary: "Change a project's settings: require_commit, portable_names, public_pull",
+    args: [PROJECT, arg("KEY=VALUE", "Setting and true or false.", { many: true })],
+    example: "granary project set acme/bot require_commit=true",
+  }),
+  verb({
+    name: "login",
+    group: "Access",
+    summary: "Check a token and save it as a context",
+    details: [
+      "The token comes from --token, GRANARY_TOKEN or stdin; the context is named by --context or after the host.",
+    ],
+    example: "granary login --url http://127.0.0.1:7421 --context local",
+  }),
+  verb({ name: "whoami", group: "Access", summary: "Show what the token is", example: "granary whoami" }),
+  verb({
+    name: "context ls",
+    aliases: ["contexts", "contexts ls"],
+    group: "Access",
+    summary: "List the saved contexts",
+    example: "granary context ls",
+  }),
+  verb({
+    name: "context use",
+    aliases: ["contexts use"],
+    group: "Access",
+    summary: "Choose the context that is used by default",
+    args: [arg("NAME", "Name of the context.")],
+    example: "granary context use local",
+  }),
+  verb({
+    name: "token create",
+    aliases: ["tokens create"],
+    group: "Access",
+    summary: "Make a token; it is shown once",
+    flags: [
+      text("org", "ORG", "Org; the token's when not given."),
+      list(
+        "scope",
+        "SCOPE",
+        "What it may do: read, publish, activate, rollback, hold, write, admin, ...; may be repeated.",
+      ),
+      text("project", "P", "Bind it to one project.", { short: "p" }),
+      text("expires", "DURATION", "End its life after this time, such as 90d."),
+    ],
+    example: "granary token create --scope publish --project bot --expires 90d",
+  }),
+  verb({
+    name: "token ls",
+    aliases: ["tokens", "tokens ls"],
+    group: "Access",
+    summary: "List tokens; their secrets are kept nowhere",
+    flags: [text("org", "ORG", "Org; the token's when not given."), LIMIT, CURSOR],
+    example: "granary token ls",
+  }),
+  verb({
+    name: "token rm",
+    aliases: ["tokens rm"],
+    group: "Access",
+    summary: "Revoke a token at once",
+    args: [arg("ID", "Token id, as `token ls` shows it.")],
+    flags: [text("org", "ORG", "Org; the token's when not given.")],
+    example: "granary token rm tok_example",
+  }),
+  verb({
+    name: "up",
+    group: "Operate",
+    summary: "Run a whole farm in this process",
+    details: ["Saves the context `local`. With --json one line is printed when everything answers."],
+    flags: FARM_FLAGS,
+    example: "granary up --data ./.granary",
+  }),
+  verb({
+    name: "serve",
+    group: "Operate",
+    summary: "Run single roles of a farm, for several machines",
+    args: [arg("ROLE", "api, node, pointer or registry.", { many: true })],
+    flags: FARM_FLAGS,
+    example: "granary serve pointer --nats nats://127.0.0.1:4222",
+  }),
+  verb({
+    name: "node ls",
+    aliases: ["nodes", "nodes ls"],
+    group: "Operate",
+    summary: "List the nodes of the farm",
+    example: "granary node ls",
+  }),
+  verb({
+    name: "queue ls",
+    aliases: ["queue", "queues", "queues ls"],
+    group: "Operate",
+    summary: "Show what waits and runs, by lane and org",
+    example: "granary queue ls",
+  }),
+  verb({
+    name: "store stat",
+    aliases: ["stores stat"],
+    group: "Operate",
+    summary: "Show what the store holds",
+    example: "granary store stat",
+  }),
+  verb({
+    name: "doctor",
+    group: "Operate",
+    summary: "Check this machine, the configuration and the farm",
+    example: "granary doctor",
+  }),
+  verb({
+    name: "config check",
+    group: "Help",
+    summary: "Check .granary.toml, karta.toml and the saved contexts",
+    args: [arg("PATH", "Directory to look from.", OPTIONAL)],
+    example: "granary config check",
+  }),
+  verb({
+    name: "config print",
+    group: "Help",
+    summary: "Print the settings in force and where each comes from",
+    example: "granary config print",
+  }),
+  verb({
+    name: "explain",
+    group: "Help",
+    summary: "Explain an error code",
+    args: [arg("CODE", "Error code, such as ARCHIVE_LINK_DANGLING.", OPTIONAL)],
+    flags: [toggle("all", "All codes."), toggle("markdown", "As the page docs/errors.md.")],
+    example: "granary explain GENERATION_STALE",
+  }),
+  verb({
+    name: "completions",
+    group: "Help",
+    summary: "Print a completion script for a shell",
+    args: [arg("SHELL", "bash, zsh or fish.")],
+    example: "granary completions bash",
+  }),
+  verb({
+    name: "version",
+    group: "Help",
+    summary: "Print the version",
+    flags: [toggle("farm", "Ask the farm for its version, too.")],
+    example: "granary version",
+  }),
+  verb({
+    name: "help",
+    group: "Help",
+    summary: "Show all verbs, or one",
+    args: [arg("VERB", "Verb, one or two words.", { optional: true, many: true })],
+    flags: [toggle("markdown", "All verbs, as the page docs/cli.md.")],
+    example: "granary help publish",
+  }),
+] as const;
+
+export type Verb = (typeof VERBS)[number];
+export type VerbName = Verb["name"];
+/** Names of the flags of one verb, the global ones included. */
+export type FlagName<N extends VerbName> =
+  | NonNullable<Extract<Verb, { readonly name: N }>["flags"]>[number]["name"]
+  | (typeof GLOBAL_FLAGS)[number]["name"];

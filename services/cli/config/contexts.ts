@@ -1,0 +1,59 @@
+import path from "node:path";
+import { stringify } from "smol-toml";
+import { z } from "zod";
+import { GranaryError } from "../../../proto/errors.ts";
+import type { Environment } from "../verb-context.ts";
+import { readToml } from "./read-toml.ts";
+import { writePrivateFile } from "./write-private-file.ts";
+
+const Context = z.strictObject({
+  url: z.url({ protocol: /^https?$/ }),
+  token: z.string().optional(),
+  org: z.string().optional(),
+});
+const Schema = z.strictObject({
+  current: z.string().optional(),
+  contexts: z.record(z.string(), Context).default({}),
+});
+
+export type SavedContext = z.infer<typeof Context>;
+export type Contexts = z.infer<typeof Schema>;
+
+/** `$XDG_CONFIG_HOME/granary/config.toml`. */
+export function contextsFile(env: Environment): string {
+  const home = env["XDG_CONFIG_HOME"] || path.join(env["HOME"] ?? "/", ".config");
+  return path.join(home, "granary", "config.toml");
+}
+
+/** @throws GranaryError CONFIG_INVALID */
+export function readContexts(env: Environment): Contexts {
+  return readToml(contextsFile(env), Schema) ?? { contexts: {} };
+}
+
+/** Adds or replaces a context and makes it the current one. @throws GranaryError CONFIG_INVALID */
+export function saveContext(env: Environment, name: string, context: SavedContext): void {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name))
+    throw new GranaryError("NAME_INVALID", `not a name for a context: ${JSON.stringify(name)}`);
+  const before = readContexts(env);
+  write(env, { current: name, contexts: { ...before.contexts, [name]: context } });
+}
+
+/** @throws GranaryError NOT_FOUND when there is no such context */
+export function useContext(env: Environment, name: string): SavedContext {
+  const before = readContexts(env);
+  const context = before.contexts[name];
+  if (context === undefined) throw contextMissing(name, before);
+  write(env, { ...before, current: name });
+  return context;
+}
+
+export function contextMissing(name: string, saved: Contexts): GranaryError {
+  const names = Object.keys(saved.contexts);
+  const known =
+    names.length === 0 ? "none is saved; `granary login` saves one" : `saved are ${names.join(", ")}`;
+  return new GranaryError("NOT_FOUND", `there is no context ${JSON.stringify(name)}: ${known}`);
+}
+
+function write(env: Environment, contexts: Contexts): void {
+  writePrivateFile(contextsFile(env), `# Written by granary; tokens are secrets.\n${stringify(contexts)}`);
+}

@@ -1,0 +1,132 @@
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { GranaryError } from "../../../proto/errors.ts";
+import type { Page } from "../../../proto/http.ts";
+import { openRequest, parseJson, readBody } from "./open-request.ts";
+import { toFailure } from "./problem.ts";
+import { withRetries } from "./with-retries.ts";
+
+export type Query = Readonly<Record<string, string | number | undefined>>;
+
+export interface ApiAnswer<T> {
+  readonly status: number;
+  readonly body: T;
+}
+
+/** The farm's HTTP API (docs/http-api.md); answers have the shapes of proto/http.ts, everything else is thrown. */
+export interface ApiClient {
+  readonly url: string;
+  /** @throws GranaryError with the farm's code, NO_FARM, UNAVAILABLE */
+  get<T>(path: string, query?: Query, options?: { readonly idleMs?: number }): Promise<T>;
+  /** Sends a command with one Idempotency-Key and asks again while its outcome is unknown. */
+  command<T>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<T>;
+  /** Rows of a list across its pages, `limit` at most. */
+  list<T>(path: string, query: Query, limit: number, pageItems?: number): Promise<Page<T>>;
+  readonly headers: (extra?: Readonly<Record<string, string>>) => Record<string, string>;
+  readonly target: (path: string, query?: Query) => URL;
+  readonly signal: AbortSignal;
+}
+
+const IDLE_MS = 30_000;
+const PAGE_ITEMS = 200;
+
+export function createApiClient(options: {
+  url: string;
+  token: string | undefined;
+  signal: AbortSignal;
+  userAgent: string;
+}): ApiClient {
+  const { url, token, signal, userAgent } = options;
+  const headers: ApiClient["headers"] = (extra = {}) => ({
+    accept: "application/json, application/problem+json",
+    "user-agent": userAgent,
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...extra,
+  });
+  const target: ApiClient["target"] = (path, query = {}) => {
+    const whole = new URL(`${url}${path}`);
+    for (const [key, value] of Object.entries(query))
+      if (value !== undefined) whole.searchParams.set(key, String(value));
+    return whole;
+  };
+
+  async function send<T>(
+    method: string,
+    whole: URL,
+    body: string | undefined,
+    extra: Record<string, string>,
+    idleMs: number,
+  ): Promise<T> {
+    const { request, response } = openRequest({
+      method,
+      url: whole,
+      farmUrl: url,
+      headers: headers(extra),
+      signal,
+      idleMs,
+    });
+    request.end(body);
+    return (await readAnswer<T>(await response, url)).body;
+  }
+
+  const get: ApiClient["get"] = async <T>(
+    path: string,
+    query?: Query,
+    { idleMs = IDLE_MS }: { readonly idleMs?: number } = {},
+  ) => send<T>("GET", target(path, query), undefined, {}, idleMs);
+
+  return {
+    url,
+    headers,
+    target,
+    signal,
+    get,
+    command: async <T>(method: string, path: string, body?: unknown) => {
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      const extra = {
+        "idempotency-key": randomUUID(),
+        ...(text === undefined
+          ? {}
+          : { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) }),
+      };
+      return withRetries({ signal, patienceMs: 20_000, retryNoFarm: false }, async () =>
+        send<T>(method, target(path), text, extra, IDLE_MS),
+      );
+    },
+    list: async <T>(path: string, query: Query, limit: number, pageItems = PAGE_ITEMS) => {
+      const items: T[] = [];
+      let cursor: string | null | undefined =
+        query["cursor"] === undefined ? undefined : String(query["cursor"]);
+      do {
+        const page: Page<T> = await get<Page<T>>(path, {
+          ...query,
+          cursor: cursor ?? undefined,
+          limit: Math.min(pageItems, limit - items.length),
+        });
+        items.push(...page.items);
+        // An empty page is the end, whatever its cursor says: feeds name the place where they would go on.
+        cursor = page.items.length === 0 ? null : page.next_cursor;
+      } while (cursor !== null && items.length < limit);
+      return { items, next_cursor: cursor };
+    },
+  };
+}
+
+/** An answer's JSON when it is a success. @throws GranaryError what a failure means */
+export async function readAnswer<T>(response: IncomingMessage, farmUrl: string): Promise<ApiAnswer<T>> {
+  const status = response.statusCode ?? 0;
+  const text = await readBody(response, farmUrl);
+  if (status >= 200 && status < 300) {
+    const body = text === "" ? undefined : parseJson(text);
+    if (typeof body === "string")
+      throw new GranaryError("UNAVAILABLE", `${farmUrl} answers, but not as a farm does`, { url: farmUrl });
+    // The shape is the farm's promise (proto/http.ts); it is trusted, not checked, so that new members do no harm.
+    return { status, body: body as T };
+  }
+  throw toFailure({
+    status,
+    body: parseJson(text),
+    retryAfter: response.headers["retry-after"],
+    url: farmUrl,
+  });
+}

@@ -1,0 +1,104 @@
+import type { TableRow } from "./table.ts";
+import { renderTable } from "./table.ts";
+
+export interface OutputStream {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+export interface OutputOptions {
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly color: boolean;
+}
+
+type Style = "bold" | "dim" | "red" | "green" | "yellow";
+/** Of a terminal that does not tell its width, or tells 0. */
+const COLUMNS = 80;
+const CODES: Record<Style, number> = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 };
+
+/**
+ * Where text goes. stdout carries the result and nothing else: text for people without --json, JSON with it. Everything
+ * that accompanies the work goes to stderr.
+ */
+export class Output {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  /** Whether stderr is a terminal: progress bars are drawn there only. */
+  readonly interactive: boolean;
+  readonly #options: OutputOptions;
+  #transient = "";
+
+  constructor(options: OutputOptions) {
+    this.json = options.json;
+    this.quiet = options.quiet;
+    this.interactive = options.stderr.isTTY === true && !options.quiet;
+    this.#options = options;
+  }
+
+  /** The result for people; with --json it accompanies the document on stderr. */
+  line(text: string): void {
+    this.clearTransient();
+    (this.json ? this.#options.stderr : this.#options.stdout).write(`${text}\n`);
+  }
+
+  /** The result as one line of JSON, whatever the mode. */
+  document(value: unknown): void {
+    this.clearTransient();
+    this.#options.stdout.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** One of the two forms of a result. */
+  emit(value: unknown, human: () => void): void {
+    if (this.json) this.document(value);
+    else human();
+  }
+
+  /** A table on stdout; columns without any content are left out. */
+  table(header: readonly string[], rows: readonly TableRow[], empty: string): void {
+    if (rows.length === 0) {
+      this.note(empty);
+      return;
+    }
+    const width = this.#options.stdout.isTTY === true ? this.#options.stdout.columns || COLUMNS : undefined;
+    const lines = renderTable(header, rows, width);
+    this.line([this.styled("dim", lines[0] ?? "", this.#options.stdout), ...lines.slice(1)].join("\n"));
+  }
+
+  /** Accompanying text for people; silent with -q. */
+  note(text: string): void {
+    if (!this.quiet) this.say(text);
+  }
+
+  warn(text: string): void {
+    this.say(`${this.styled("yellow", "warning:", this.#options.stderr)} ${text}`);
+  }
+
+  /** To stderr, also with -q. */
+  say(text: string): void {
+    this.clearTransient();
+    this.#options.stderr.write(`${text}\n`);
+  }
+
+  /** A line that the next output replaces; on terminals only. */
+  transient(text: string): void {
+    if (!this.interactive) return;
+    const shown = text.slice(0, (this.#options.stderr.columns || COLUMNS) - 1);
+    this.#options.stderr.write(`\r${shown}\u001b[K`);
+    this.#transient = shown;
+  }
+
+  clearTransient(): void {
+    if (this.#transient === "") return;
+    this.#transient = "";
+    this.#options.stderr.write("\r\u001b[K");
+  }
+
+  styled(style: Style, text: string, stream: OutputStream = this.#options.stderr): string {
+    if (!this.#options.color || stream.isTTY !== true) return text;
+    return `\u001b[${CODES[style]}m${text}\u001b[0m`;
+  }
+}

@@ -1,0 +1,58 @@
+import { ERROR_CODES, GranaryError } from "../../../proto/errors.ts";
+import type { Problem } from "../../../proto/http.ts";
+import { isProblem } from "../http/problem.ts";
+import { printable } from "./format.ts";
+import type { Output } from "./output.ts";
+
+/**
+ * Shows a failure: `error CODE: what failed` and a hint on stderr, or with --json one problem document on stdout.
+ * @returns the exit code of the failure
+ */
+export function renderError(error: unknown, output: Output): number {
+  const failure = asGranaryError(error);
+  const spec = ERROR_CODES[failure.code];
+  if (output.json) {
+    output.document(toProblem(failure));
+    return spec.exit;
+  }
+  const problem = isProblem(failure.cause) ? failure.cause : undefined;
+  output.say(`${output.styled("red", `error ${failure.code}:`)} ${printable(failure.message)}`);
+  for (const field of problem?.errors ?? [])
+    output.say(`  ${printable(field.pointer)}: ${printable(field.message)}`);
+  const verb = failure.detail["verb"];
+  const hint = (problem?.hint ?? spec.hint).replace("VERB", typeof verb === "string" ? verb : "VERB");
+  // "No farm at URL. Start one: npm start" is one sentence of the contract and already says what to do.
+  if (!failure.message.includes(hint)) output.say(`hint: ${printable(hint)}`);
+  if (problem !== undefined && failure.code === "INTERNAL")
+    output.say(`request id: ${printable(problem.request_id)}`);
+  if (failure.code === "INTERNAL" && problem === undefined && failure.cause instanceof Error)
+    output.note(failure.cause.stack ?? "");
+  return spec.exit;
+}
+
+/** The failure as an RFC 9457 document: the farm's own where it sent one. */
+export function toProblem(failure: GranaryError): Problem {
+  if (isProblem(failure.cause)) return failure.cause;
+  const spec = ERROR_CODES[failure.code];
+  return {
+    type: `urn:granary:error:${failure.code}`,
+    title: spec.title,
+    status: spec.http,
+    detail: failure.message,
+    code: failure.code,
+    hint: spec.hint,
+    retryable: spec.retryable,
+    request_id: "",
+    params: failure.detail,
+  };
+}
+
+export function asGranaryError(error: unknown): GranaryError {
+  if (error instanceof GranaryError) return error;
+  return new GranaryError(
+    "INTERNAL",
+    error instanceof Error ? error.message : String(error),
+    {},
+    { cause: error },
+  );
+}

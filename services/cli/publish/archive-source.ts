@@ -1,0 +1,127 @@
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, statSync } from "node:fs";
+import path from "node:path";
+import type { Readable } from "node:stream";
+import { GranaryError } from "../../../proto/errors.ts";
+import type { KartaManifest } from "../../../proto/karta-toml.ts";
+import type { ArchiveLimits } from "../../../proto/limits.ts";
+import { treeDigest } from "../../../proto/tree.ts";
+import { packDirectory } from "../pack/pack-directory.ts";
+import { readKarta } from "../tree/compute-image.ts";
+import { type WalkedDirectory, walkDirectory } from "../tree/walk-directory.ts";
+
+/** One pass over an archive. */
+export interface OpenArchive {
+  readonly stream: Readable;
+  readonly sizeBytes?: number;
+  readonly contentDigest?: string;
+  /** Digest of the tree that was sent, where it was packed here. Settles when the stream has ended. */
+  readonly tree?: Promise<string>;
+}
+
+/** What is published: it can be opened once per attempt. */
+export interface ArchiveSource {
+  /** For people: `examples/support-bot`. */
+  readonly name: string;
+  /** Directory or file; undefined on stdin. */
+  readonly file: string | undefined;
+  /** Set when a directory is published. */
+  readonly walked: WalkedDirectory | undefined;
+  readonly karta: KartaManifest | undefined;
+  /** Whether it can be sent a second time. */
+  readonly repeatable: boolean;
+  /** Bytes of content: of the files that are packed here, else of the archive. */
+  readonly contentBytes: number | undefined;
+  /** @param onContent hears of content as it is packed; an archive that is sent as it is has none to tell of */
+  open(onContent: (bytes: number) => void): OpenArchive;
+}
+
+export interface SourceOptions {
+  readonly path: string;
+  readonly cwd: string;
+  readonly stdin: NodeJS.ReadableStream;
+  readonly limits: ArchiveLimits;
+  readonly gitignore: boolean;
+  readonly strip: number | undefined;
+}
+
+/**
+ * Looks at what PATH is: a directory (walked and checked now), an archive file, or `-`.
+ * @throws GranaryError ARCHIVE_*, MANIFEST_*, USAGE
+ */
+export async function openSource(options: SourceOptions): Promise<ArchiveSource> {
+  if (options.path === "-") return stdinSource(options.stdin);
+  const file = path.resolve(options.cwd, options.path);
+  if (!existsSync(file))
+    throw new GranaryError("USAGE", `no such file or directory: ${options.path}`, { path: options.path });
+  if (!statSync(file).isDirectory()) return fileSource(options, file);
+  if (options.strip !== undefined) {
+    throw new GranaryError("USAGE", "--strip is for archives; publish the directory below instead", {
+      flag: "strip",
+    });
+  }
+  const walked = walkDirectory({ directory: file, limits: options.limits, gitignore: options.gitignore });
+  return {
+    name: options.path,
+    file,
+    walked,
+    karta: await readKarta(walked),
+    repeatable: true,
+    contentBytes: walked.sizeBytes,
+    open: (onContent) => {
+      const packed = packDirectory(walked, onContent);
+      const tree = packed.entries.then(treeDigest);
+      tree.catch(() => undefined);
+      return { stream: packed.stream, tree };
+    },
+  };
+}
+
+async function fileSource(options: SourceOptions, file: string): Promise<ArchiveSource> {
+  const { size } = statSync(file);
+  if (size > options.limits.uploadBytes) {
+    const detail = { actual: size, limit: options.limits.uploadBytes };
+    throw new GranaryError(
+      "ARCHIVE_UPLOAD_TOO_LARGE",
+      `${options.path} has ${size} bytes, limit ${options.limits.uploadBytes}`,
+      detail,
+    );
+  }
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(file, { highWaterMark: 256 * 1024 })) hash.update(chunk);
+  const contentDigest = `sha-256=:${hash.digest("base64")}:`;
+  return {
+    name: options.path,
+    file,
+    walked: undefined,
+    karta: undefined,
+    repeatable: true,
+    contentBytes: size,
+    open: () => ({
+      stream: createReadStream(file, { highWaterMark: 256 * 1024 }),
+      sizeBytes: size,
+      contentDigest,
+    }),
+  };
+}
+
+function stdinSource(stdin: NodeJS.ReadableStream): ArchiveSource {
+  let opened = false;
+  return {
+    name: "stdin",
+    file: undefined,
+    walked: undefined,
+    karta: undefined,
+    repeatable: false,
+    contentBytes: undefined,
+    open: () => {
+      if (opened)
+        throw new GranaryError(
+          "UNAVAILABLE",
+          "an archive from stdin can be sent only once; publish a file to have retries",
+        );
+      opened = true;
+      return { stream: stdin as Readable };
+    },
+  };
+}

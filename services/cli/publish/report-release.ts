@@ -1,0 +1,141 @@
+import { writeFileSync } from "node:fs";
+import { EXIT, GranaryError, isErrorCode } from "../../../proto/errors.ts";
+import type { PublishJson, ReleaseJson } from "../../../proto/http.ts";
+import { formatBytes, plural, printable } from "../output/format.ts";
+import type { Output } from "../output/output.ts";
+import { asGranaryError, toProblem } from "../output/render-error.ts";
+
+export interface ReportOptions {
+  readonly output: Output;
+  readonly publish: PublishJson;
+  /** Exit 7 when the release is ready but not live. */
+  readonly requireActive: boolean;
+  /** File that gets the JSON, too. */
+  readonly outputFile: string | undefined;
+  /** What was live before, when that is certain. */
+  readonly was?: string | undefined;
+}
+
+/**
+ * Shows what came of a publish that has ended: stdout `O/P@vN IMAGE_REF` (or the ref, or the JSON), the rest on stderr.
+ * @returns exit code
+ * @throws GranaryError what the publish failed with; NOT_ACTIVATED
+ */
+export function reportRelease(options: ReportOptions): number {
+  const { output, publish, outputFile, requireActive } = options;
+  try {
+    const release = releaseOf(publish);
+    const refused = requireActive && !isLive(release);
+    if (!output.json) printName(output, release);
+    printSummary(options, { release, refused });
+    if (refused) throw notActivated(release);
+    writeOutputFile(outputFile, release);
+    if (output.json) output.document(release);
+    return EXIT.ok;
+  } catch (error) {
+    writeOutputFile(outputFile, toProblem(asGranaryError(error)));
+    throw error;
+  }
+}
+
+/** @throws GranaryError what the publish ended with when it is not ready */
+function releaseOf(publish: PublishJson): ReleaseJson {
+  if (publish.state === "ready" && publish.release !== undefined) return publish.release;
+  const detail = { ...publish.error?.detail, publish_id: publish.publish_id };
+  if (publish.state === "cancelled")
+    throw new GranaryError(
+      "CANCELLED",
+      publish.error?.message ?? `publish ${publish.publish_id} was cancelled`,
+      detail,
+    );
+  if (publish.state === "overtaken")
+    throw new GranaryError(
+      "OVERTAKEN",
+      publish.error?.message ?? `a newer publish overtook ${publish.publish_id}`,
+      detail,
+    );
+  const { error } = publish;
+  if (error !== undefined)
+    throw new GranaryError(isErrorCode(error.code) ? error.code : "INTERNAL", error.message, detail);
+  throw new GranaryError(
+    "INTERNAL",
+    `publish ${publish.publish_id} ended as ${publish.state} without a release`,
+    detail,
+  );
+}
+
+function isLive(release: ReleaseJson): boolean {
+  // Superseded by now, but it did go live; an existing release that is superseded was not made live by this.
+  return release.state === "active" || (release.state === "superseded" && release.existing !== true);
+}
+
+function printName(output: Output, release: ReleaseJson): void {
+  const name = `${release.org}/${release.project}@${release.version}`;
+  output.line(output.quiet ? release.image_ref : `${name} ${release.image_ref}`);
+}
+
+function printSummary(options: ReportOptions, about: { release: ReleaseJson; refused: boolean }): void {
+  const { output, was } = options;
+  const { release, refused } = about;
+  for (const warning of release.warnings) output.warn(printable(warning));
+  // Why it is not live is the error's message then.
+  output.note(refused ? sizes(release) : `${sizes(release)}; ${standing(release, was)}`);
+  if (!isLive(release) && !refused) {
+    output.note(`let it go live: granary activate ${release.org}/${release.project}@${release.version}`);
+  }
+}
+
+function sizes(release: ReleaseJson): string {
+  const { stats } = release;
+  const files = plural(release.file_count, "file");
+  if (release.existing === true) return `${files}; identical to an existing release`;
+  const sent = `${files}, ${formatBytes(stats.uploaded_bytes)} sent`;
+  return `${sent}; ${plural(stats.new_blobs, "new file")} (${formatBytes(stats.new_blob_bytes)}), ${stats.reused_blobs.toLocaleString("en-US")} reused`;
+}
+
+function standing(release: ReleaseJson, was: string | undefined): string {
+  if (release.state === "active") {
+    if (release.existing === true) return `${release.version} is live`;
+    return `live as ${release.version}${was === undefined || was === release.version ? "" : ` (was ${was})`}`;
+  }
+  if (isLive(release)) return `went live as ${release.version}, and a newer release has taken its place`;
+  return `ready as ${release.version}, NOT live: ${whyNotLive(release)}`;
+}
+
+function whyNotLive(release: ReleaseJson): string {
+  if (release.existing === true) return "an existing release is never made live again by publishing";
+  switch (release.not_activated_reason) {
+    case "held":
+      return `the project is held; granary unhold ${release.org}/${release.project} lets later publishes go live again`;
+    case "older":
+      return "a publish that was accepted later is live already";
+    case "not_requested":
+      return "--no-activate";
+    default:
+      return `the release is ${release.state}`;
+  }
+}
+
+function notActivated(release: ReleaseJson): GranaryError {
+  const ref = `${release.org}/${release.project}@${release.version}`;
+  return new GranaryError("NOT_ACTIVATED", `${ref} is ready but not live: ${whyNotLive(release)}`, {
+    org: release.org,
+    project: release.project,
+    version: release.version,
+    image_ref: release.image_ref,
+    publish_id: release.publish_id,
+    ...(release.not_activated_reason === undefined
+      ? {}
+      : { not_activated_reason: release.not_activated_reason }),
+  });
+}
+
+/** @throws GranaryError USAGE when the file cannot be written */
+export function writeOutputFile(file: string | undefined, document: unknown): void {
+  if (file === undefined || file === "") return;
+  try {
+    writeFileSync(file, `${JSON.stringify(document)}\n`);
+  } catch (cause) {
+    throw new GranaryError("USAGE", `GRANARY_OUTPUT_FILE ${file} cannot be written`, { file }, { cause });
+  }
+}

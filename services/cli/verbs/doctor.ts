@@ -1,0 +1,128 @@
+import { execFile } from "node:child_process";
+import os from "node:os";
+import { EXIT, GranaryError } from "../../../proto/errors.ts";
+import type { WhoamiJson } from "../../../proto/http.ts";
+import { findNatsBinary } from "../../shared/nats-binary.ts";
+import { cliVersion } from "../cli-version.ts";
+import type { VerbContext, VerbHandler } from "../verb-context.ts";
+
+interface Finding {
+  readonly check: string;
+  readonly state: "ok" | "missing" | "note";
+  readonly detail: string;
+}
+
+const NODE_MIN: readonly [number, number] = [20, 19];
+
+/** Checks machine, configuration and farm. Exits 0 when nothing that publishing needs is missing. */
+export const doctor: VerbHandler<"doctor"> = async (context) => {
+  const { output, env } = context;
+  const findings: Finding[] = [
+    { check: "granary", state: "ok", detail: cliVersion() },
+    nodeFinding(),
+    platformFinding(),
+    await finding(
+      "nats-server",
+      async () => {
+        const found = await findNatsBinary(env);
+        return `${found.version} at ${found.path}`;
+      },
+      "note",
+    ),
+    await finding("git", () => toolVersion("git", ["--version"]), "note"),
+    await finding(
+      "configuration",
+      async () => `${context.settings().url.value} (${context.settings().url.source})`,
+      "missing",
+    ),
+    ...(await farmFindings(context)),
+  ];
+  output.emit(findings, () =>
+    output.table(
+      ["CHECK", "STATE", "DETAIL"],
+      findings.map((row) => [row.check, row.state, row.detail]),
+      "",
+    ),
+  );
+  return findings.some((row) => row.state === "missing") ? EXIT.unavailable : EXIT.ok;
+};
+
+function nodeFinding(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const fit = major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1]);
+  return {
+    check: "node",
+    state: fit ? "ok" : "missing",
+    detail: `${process.versions.node}${fit ? "" : `; ${NODE_MIN.join(".")} or newer is needed`}`,
+  };
+}
+
+function platformFinding(): Finding {
+  const detail = `${os.platform()} ${os.arch()}, ${os.availableParallelism()} cores`;
+  if (os.platform() === "win32")
+    return { check: "platform", state: "missing", detail: `${detail}: use WSL 2` };
+  return { check: "platform", state: "ok", detail };
+}
+
+async function farmFindings(context: VerbContext): Promise<Finding[]> {
+  const reach = await finding(
+    "farm",
+    async () => {
+      const { version } = await context.api().get<{ version: string }>("/version");
+      return `${version} at ${context.api().url}`;
+    },
+    "missing",
+  );
+  if (reach.state !== "ok") return [reach];
+  const ready = await finding(
+    "farm's parts",
+    async () => {
+      await context.api().get<unknown>("/readyz");
+      return "all ready";
+    },
+    "missing",
+  );
+  const token = await finding(
+    "token",
+    async () => {
+      const who = await context.api().get<WhoamiJson>("/v1/whoami");
+      return `${who.token_id} of ${who.org}: ${who.scopes.join(", ")}`;
+    },
+    "missing",
+  );
+  return [reach, ready, token];
+}
+
+async function finding(
+  check: string,
+  run: () => Promise<string>,
+  otherwise: "missing" | "note",
+): Promise<Finding> {
+  try {
+    return { check, state: "ok", detail: await run() };
+  } catch (error) {
+    if (!(error instanceof GranaryError)) throw error;
+    return {
+      check,
+      state: otherwise,
+      detail: `${error.message}${error.message.includes(error.spec.hint) ? "" : `. ${error.spec.hint}`}`,
+    };
+  }
+}
+
+function toolVersion(command: string, args: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(command, args, { timeout: 10_000 }, (error, stdout) => {
+      if (error === null) resolve(stdout.trim().split("\n")[0] ?? "");
+      else
+        reject(
+          new GranaryError(
+            "CAPABILITY_MISSING",
+            `${command} does not run here; commits cannot be detected from a checkout`,
+            {},
+            { cause: error },
+          ),
+        );
+    });
+  });
+}

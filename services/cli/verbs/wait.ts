@@ -1,0 +1,36 @@
+import { EXIT } from "../../../proto/errors.ts";
+import type { PublishJson } from "../../../proto/http.ts";
+import { TERMINAL_STATES } from "../../../proto/records.ts";
+import { reportRelease } from "../publish/report-release.ts";
+import { waitForPublish } from "../publish/wait-for-publish.ts";
+import { findPublishId } from "../references.ts";
+import type { VerbHandler } from "../verb-context.ts";
+
+/** Waits for a publish's end and reports it as `publish` does. */
+export const wait: VerbHandler<"wait"> = async ({ args, flags, output, env, interrupted, api }) => {
+  const client = api();
+  let last: PublishJson | undefined;
+  try {
+    const publishId = await findPublishId(client, args[0] ?? "");
+    const publish = await waitForPublish(client, {
+      publishId,
+      timeoutMs: flags.durationMs("timeout") ?? 0,
+      onState: (now) => {
+        if (now.state !== last?.state && !TERMINAL_STATES.has(now.state)) output.note(`${now.state}...`);
+        last = now;
+      },
+      onLost: (failure) => output.note(`${failure.message}; waiting for the farm to come back`),
+    });
+    return reportRelease({
+      output,
+      publish,
+      requireActive: flags.has("require-active"),
+      outputFile: env["GRANARY_OUTPUT_FILE"],
+    });
+  } catch (error) {
+    if (!interrupted.aborted) throw error;
+    if (output.json && last !== undefined) output.document(last);
+    output.say(`detached: the publish goes on. Follow it: granary wait ${last?.publish_id ?? args[0]}`);
+    return EXIT.interrupted;
+  }
+};

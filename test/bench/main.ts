@@ -1,0 +1,153 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, release, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import type { PublishJson } from "../../proto/http.ts";
+import { startTestFarm, type TestFarm } from "../helpers/farm.ts";
+import { type Corpus, nodeModulesCorpus } from "./corpus.ts";
+
+/**
+ * `npm run bench`: publishes of a real tree to a real farm, side by side with `tar xzf` of the same archive, in one run. Medians and
+ * spread of ROUNDS, each round on fresh folders (deleting between rounds would flatter us against tar: see performance notes).
+ */
+const ROUNDS = 7;
+const folder = mkdtempSync(join(tmpdir(), "granary-bench-"));
+
+interface Row {
+  readonly name: string;
+  readonly medianMs: number;
+  readonly spreadMs: number;
+  /** Median of `tar xzf` on the same archives divided by ours: above 1 we are faster. */
+  readonly timesTar: number | undefined;
+}
+
+try {
+  const corpus = nodeModulesCorpus(join(folder, "corpus"));
+  const changed = Array.from({ length: ROUNDS }, (_, round) => corpus.changed(round));
+  const tarCold = repeat((round) => untar(corpus.archive, join(folder, `tar-cold-${round}`)));
+  const tarWarm = repeat((round) => untar(changed[round] ?? "", join(folder, `tar-warm-${round}`)));
+  const cold = await measureCold(corpus);
+  const { warm, identical, small, activate } = await measureWarm(corpus, changed);
+  const rows: Row[] = [
+    row("tar xzf, the archive", tarCold),
+    row("tar xzf, 1 % changed", tarWarm),
+    row("publish cold, over HTTP, accepted to ready", cold, tarCold),
+    row("publish warm (1 % changed), over HTTP", warm, tarWarm),
+    row("publish identical archive, same commit", identical, tarCold),
+    row("publish a small app (3 files)", small),
+    row("activate", activate),
+  ];
+  report(corpus, rows);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function repeat(run: (round: number) => number): number[] {
+  return Array.from({ length: ROUNDS }, (_, round) => run(round));
+}
+
+function untar(archive: string, target: string): number {
+  mkdirSync(target, { recursive: true });
+  const startedMs = performance.now();
+  execFileSync("tar", ["xzf", archive, "-C", target]);
+  return performance.now() - startedMs;
+}
+
+/** Every round on a farm that has never seen the content; one small publish before it warms the threads, not the store. */
+async function measureCold(corpus: Corpus): Promise<number[]> {
+  const times: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const farm = await startTestFarm({
+      data: join(folder, `cold-${round}`, "data"),
+      env: { GRANARY_LOG: "error" },
+    });
+    await publishSmall(farm, 0);
+    times.push(await publish(farm, "app", readFileSync(corpus.archive), round));
+    await farm.stop();
+  }
+  return times;
+}
+
+async function measureWarm(
+  corpus: Corpus,
+  changed: readonly string[],
+): Promise<Record<"warm" | "identical" | "small" | "activate", number[]>> {
+  const farm = await startTestFarm({ data: join(folder, "warm", "data"), env: { GRANARY_LOG: "error" } });
+  const base = readFileSync(corpus.archive);
+  await publish(farm, "app", base, 1_000);
+  const warm: number[] = [];
+  for (const [round, archive] of changed.entries())
+    warm.push(await publish(farm, "app", readFileSync(archive), round));
+  const identical: number[] = [];
+  const small: number[] = [];
+  const activate: number[] = [];
+  for (let round = 0; round < ROUNDS * 3; round++) {
+    identical.push(await publish(farm, "app", base, 1_000));
+    small.push(await publishSmall(farm, round));
+    const startedMs = performance.now();
+    await farm.json("/v1/orgs/default/projects/app/activations", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ version: (round % 2) + 1 }),
+    });
+    activate.push(performance.now() - startedMs);
+  }
+  await farm.stop();
+  return { warm, identical, small, activate };
+}
+
+function publishSmall(farm: TestFarm, round: number): Promise<number> {
+  const source = join(folder, `small-${round}-${Math.round(performance.now())}`);
+  mkdirSync(source, { recursive: true });
+  for (const name of ["app.py", "karta.toml", "README.md"])
+    writeFileSync(join(source, name), `# ${name} ${round}\n`);
+  return publish(farm, "small", execFileSync("tar", ["czf", "-", "-C", source, "."]), 2_000 + round);
+}
+
+async function publish(farm: TestFarm, project: string, body: Buffer, commit: number): Promise<number> {
+  const startedMs = performance.now();
+  const path = `/v1/orgs/default/projects/${project}/publishes?commit=${(0x1000000 + commit).toString(16)}`;
+  const answer = await farm.json<PublishJson>(path, { method: "POST", body, headers: { prefer: "wait=60" } });
+  const tookMs = performance.now() - startedMs;
+  if (answer.state !== "ready")
+    throw new Error(`publish ended as ${answer.state}: ${JSON.stringify(answer.error)}`);
+  return tookMs;
+}
+
+function row(name: string, times: readonly number[], tar?: readonly number[]): Row {
+  const medianMs = median(times);
+  return {
+    name,
+    medianMs,
+    spreadMs: Math.max(...times) - Math.min(...times),
+    timesTar: tar === undefined ? undefined : median(tar) / medianMs,
+  };
+}
+
+function median(times: readonly number[]): number {
+  const sorted = [...times].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+function report(corpus: Corpus, rows: readonly Row[]): void {
+  const machine = `${cpus().length} x ${cpus()[0]?.model ?? "cpu"}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.versions.node}`;
+  const head = [
+    `Corpus: ${corpus.name}: ${corpus.files} files, ${megabytes(corpus.bytes)} (${megabytes(corpus.archiveBytes)} as tar.gz). ${ROUNDS} rounds, medians.`,
+    `Machine: ${machine}.`,
+    "",
+    "| what | median ms | spread ms | x tar xzf |",
+    "|---|---|---|---|",
+  ];
+  const lines = rows.map(
+    (one) =>
+      `| ${one.name} | ${one.medianMs.toFixed(1)} | ${one.spreadMs.toFixed(1)} | ${one.timesTar?.toFixed(2) ?? ""} |`,
+  );
+  process.stdout.write(`${[...head, ...lines].join("\n")}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ corpus: { ...corpus, changed: undefined }, machine, rounds: ROUNDS, rows })}\n`,
+  );
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
