@@ -13,7 +13,7 @@ export interface CommitBatch {
   /** New blobs larger than the pack limit: complete files in staging, not yet durable. */
   readonly bigFiles: readonly BigFile[];
   /** Layers that this batch computed. */
-  readonly layers: readonly LayerRow[];
+  readonly layers: readonly PlacedLayerRow[];
   /** Every digest that the batch relies on without having written it (32 bytes each): re-checked when the epoch moved. */
   readonly references: Uint8Array;
   /** Epoch of the index when the task began. */
@@ -35,6 +35,12 @@ export interface LayerRow {
   readonly size: number;
   readonly encoder: number;
   readonly subtree: Digest;
+}
+
+/** A layer row and where its record lies in the batch's segment: it survives a rebuild of the index there. */
+export interface PlacedLayerRow extends LayerRow {
+  readonly segment: number;
+  readonly offset: number;
 }
 
 /** digest (32) | segment (u32 LE) | offset of the record (u48 LE) | payload size (u32 LE). */

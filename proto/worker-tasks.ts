@@ -32,12 +32,24 @@ export interface ExtractResult {
   readonly commit: CommitBatch;
 }
 
-/** Indices of the Float64 cells in {@link ExtractTask.cell}: segment id and offset at task start, and a progress counter. */
-export const TASK_CELL = { segmentId: 0, segmentStart: 1, progress: 2, length: 3 } as const;
+/**
+ * Indices of the Float64 cells in {@link ExtractTask.cell}: segment id and offset at task start, a progress counter, and which
+ * thread's how manieth task it is (names its staging files).
+ */
+export const TASK_CELL = {
+  segmentId: 0,
+  segmentStart: 1,
+  progress: 2,
+  threadId: 3,
+  taskNumber: 4,
+  length: 5,
+} as const;
 
 /** What every thread gets once, as its workerData. */
 export interface WorkerData {
   readonly storeDir: string;
   /** Int32 counter from which threads draw segment ids. */
   readonly segmentIds: SharedArrayBuffer;
+  /** Counters and faults of the store's file-system calls (store/fs.ts). */
+  readonly fsCells: SharedArrayBuffer;
 }

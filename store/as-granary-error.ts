@@ -1,0 +1,10 @@
+import { GranaryError } from "../proto/errors.ts";
+
+/** Any failure of the store as one of the catalogue; what has no code yet is an I/O error. */
+export function asGranaryError(error: unknown): GranaryError {
+  if (error instanceof GranaryError) return error;
+  if (error instanceof RangeError || error instanceof TypeError) {
+    return new GranaryError("INTERNAL", `store: ${error.message}`, {}, { cause: error });
+  }
+  return new GranaryError("STORE_IO", `store: ${String(error)}`, {}, { cause: error });
+}

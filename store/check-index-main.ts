@@ -1,0 +1,16 @@
+import { openIndexForReading } from "./index-db.ts";
+import { keyAfter } from "./index-keys.ts";
+
+/** Child process of checkIndex: walks all rows for a while; dying of it is the finding. */
+const WALK_MS = 2_000;
+const folder = process.argv[2];
+if (folder === undefined) throw new RangeError("usage: check-index-main FOLDER");
+const index = openIndexForReading(folder);
+const endMs = performance.now() + WALK_MS;
+let from: Uint8Array = Buffer.of(0);
+while (performance.now() < endMs) {
+  const last = index.rows({ from, to: Buffer.of(255), limit: 10_000 }).at(-1);
+  if (last === undefined) break;
+  from = keyAfter(last.key);
+}
+await index.close();

@@ -1,0 +1,91 @@
+import fs from "node:fs";
+import { join } from "node:path";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { asGranaryError } from "./as-granary-error.ts";
+import { checkIndex } from "./check-index.ts";
+import { Committer } from "./commit-group.ts";
+import {
+  type CommitterData,
+  type CommitterMessage,
+  type CommitterReport,
+  GROUP_REQUESTS,
+} from "./committer-protocol.ts";
+import { StoreFs, syncFolder } from "./fs.ts";
+import { type IndexDb, openIndexForWriting } from "./index-db.ts";
+import { prepareFolder } from "./prepare-folder.ts";
+import { recover } from "./recover.ts";
+import { StorePaths } from "./store-paths.ts";
+
+/**
+ * The committer thread: opens and recovers the store, then turns requests into groups. Requests that arrive while a group is
+ * being synced make up the next one; no request waits for company.
+ */
+const data = workerData as CommitterData;
+const port = parentPort;
+if (port === null) throw new RangeError("the committer runs as a thread");
+const paths = new StorePaths(data.storeDir);
+const storeFs = new StoreFs(data.fsCells);
+/** Exists while no process has the index open: it was closed in order. */
+const closedMark = join(paths.index, "closed");
+
+const report = (message: CommitterReport): void => port.postMessage(message);
+
+function open(): IndexDb | undefined {
+  let opened: IndexDb | undefined;
+  try {
+    const storeId = prepareFolder(paths, storeFs);
+    const quick = fs.existsSync(closedMark);
+    if (quick) {
+      // A power cut must not bring the mark back while the index is in use.
+      fs.rmSync(closedMark);
+      syncFolder(paths.index);
+    }
+    checkIndex(paths.index, { quick });
+    opened = openIndexForWriting(paths.index);
+    const { nextSegmentId, findings } = recover({
+      paths,
+      fs: storeFs,
+      index: opened,
+      storeId,
+      nowMs: data.nowMs,
+    });
+    report({ type: "opened", nextSegmentId, findings });
+    return opened;
+  } catch (error) {
+    void opened?.close();
+    report({ type: "refused", error: asGranaryError(error).toWire() });
+    return undefined;
+  }
+}
+
+const index = open();
+if (index === undefined) port.close();
+else {
+  const committer = new Committer({ paths, fs: storeFs, index });
+  port.on("message", (first: CommitterMessage | "close") => {
+    let next: CommitterMessage | "close" | undefined = first;
+    const group: CommitterMessage[] = [];
+    while (next !== undefined && next !== "close" && group.length < GROUP_REQUESTS) {
+      group.push(next);
+      next = group.length < GROUP_REQUESTS ? receiveMessageOnPort(port)?.message : undefined;
+    }
+    if (group.length > 0) {
+      const answers = committer.run(group);
+      const failed = committer.failed;
+      report(
+        failed === undefined
+          ? { type: "answers", answers }
+          : { type: "answers", answers, failed: failed.toWire() },
+      );
+    }
+    if (next === "close") void close(committer, index);
+  });
+}
+
+async function close(committer: Committer, db: IndexDb): Promise<void> {
+  committer.close();
+  await db.close();
+  if (committer.failed === undefined) fs.writeFileSync(closedMark, "");
+  report({ type: "closed" });
+  port?.close();
+}

@@ -1,0 +1,115 @@
+import fs from "node:fs";
+import { GranaryError } from "../proto/errors.ts";
+import type { CommitterClient } from "./committer-client.ts";
+import type { StoreFs } from "./fs.ts";
+import type { IndexView } from "./index-view.ts";
+import { PARTIAL_SUFFIX, type StorePaths } from "./store-paths.ts";
+import { openUpload, type Upload } from "./upload.ts";
+
+/** Ids name files and leases. */
+const ID = /^[A-Za-z0-9_-]{1,128}$/;
+
+interface InboxParts {
+  readonly paths: StorePaths;
+  readonly fs: StoreFs;
+  readonly view: IndexView;
+  readonly committer: CommitterClient;
+  readonly now: () => number;
+}
+
+/** Uploads from their first byte until their publish is over: each file lives while the lease of its id does. */
+export class Inbox {
+  readonly #parts: InboxParts;
+  /** Being written; undefined while the file is being created. */
+  readonly #open = new Map<string, Upload | undefined>();
+  #bytes: number;
+
+  /** The recovery has left only leased uploads. */
+  constructor(parts: InboxParts) {
+    this.#parts = parts;
+    this.#bytes = this.list().reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Bytes of sealed uploads. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** @throws GranaryError STATE_CONFLICT while another upload of that id is open, STORE_FULL, STORE_IO */
+  async openUpload(uploadId: string): Promise<Upload> {
+    checkId(uploadId);
+    if (this.#open.has(uploadId))
+      throw new GranaryError("STATE_CONFLICT", `upload ${uploadId} is being written`);
+    const { paths, committer, now } = this.#parts;
+    this.#open.set(uploadId, undefined);
+    try {
+      const upload = await openUpload({
+        uploadId,
+        partialPath: paths.partialUpload(uploadId),
+        path: paths.upload(uploadId),
+        fs: this.#parts.fs,
+        commit: ({ size, leaseMs }) =>
+          committer.request({ kind: "seal", uploadId, size, untilMs: now() + leaseMs }),
+        onEnd: (bytes) => {
+          this.#bytes += bytes;
+          this.#open.delete(uploadId);
+        },
+      });
+      this.#open.set(uploadId, upload);
+      return upload;
+    } catch (error) {
+      this.#open.delete(uploadId);
+      throw error;
+    }
+  }
+
+  /** Where a sealed upload lies. */
+  path(uploadId: string): string {
+    checkId(uploadId);
+    return this.#parts.paths.upload(uploadId);
+  }
+
+  /** Sealed uploads. */
+  list(): { id: string; size: number }[] {
+    const { paths } = this.#parts;
+    return fs
+      .readdirSync(paths.inbox)
+      .filter((name) => !name.endsWith(PARTIAL_SUFFIX))
+      .map((id) => ({ id, size: fs.statSync(paths.upload(id), { throwIfNoEntry: false })?.size ?? 0 }));
+  }
+
+  /** Ends the lease, then removes the file; a crash in between leaves it to the next sweep. Does nothing when it is gone. */
+  async remove(uploadId: string): Promise<void> {
+    const path = this.path(uploadId);
+    await this.#parts.committer.request({ kind: "release", leaseId: uploadId });
+    await this.#unlink(path);
+  }
+
+  /** Removes sealed uploads without a live lease. Answers how many. */
+  async sweep(): Promise<number> {
+    const { view, now } = this.#parts;
+    let removed = 0;
+    for (const { id } of this.list()) {
+      if (this.#open.has(id) || (view.leaseUntilMs(id) ?? 0) > now()) continue;
+      await this.#unlink(this.path(id));
+      removed += 1;
+    }
+    return removed;
+  }
+
+  /** Aborts what is still being written. */
+  async close(): Promise<void> {
+    for (const upload of [...this.#open.values()]) await upload?.abort();
+  }
+
+  async #unlink(path: string): Promise<void> {
+    const stat = await fs.promises.stat(path).catch(() => undefined);
+    if (stat === undefined) return;
+    await this.#parts.fs.runAsync("inbox.unlink", path, () => fs.promises.rm(path, { force: true }));
+    this.#bytes -= stat.size;
+  }
+}
+
+export function checkId(id: string): void {
+  if (!ID.test(id)) throw new GranaryError("NAME_INVALID", `not an id: ${JSON.stringify(id.slice(0, 80))}`);
+}

@@ -1,0 +1,330 @@
+import fs from "node:fs";
+import { resolve } from "node:path";
+import type { CommitBatch } from "../proto/commit-batch.ts";
+import type { Digest } from "../proto/digest.ts";
+import type { GranaryError } from "../proto/errors.ts";
+import type { TreeEntry } from "../proto/tree.ts";
+import { TASK_CELL, type WorkerData } from "../proto/worker-tasks.ts";
+import { CommitterClient } from "./committer-client.ts";
+import { type ByteRange, Content, type OpenedContent } from "./content.ts";
+import { ContentReader } from "./content-reader.ts";
+import { createFsCells, StoreFs } from "./fs.ts";
+import type { FsckOptions, FsckResult } from "./fsck.ts";
+import { checkId, Inbox } from "./inbox.ts";
+import { type IndexReader, openIndexForReading } from "./index-db.ts";
+import { IndexView } from "./index-view.ts";
+import { SEGMENT_HEADER_BYTES } from "./pack-format.ts";
+import { runFsck } from "./run-fsck.ts";
+import { SegmentFiles } from "./segment-files.ts";
+import { StorePaths, stagingPrefix } from "./store-paths.ts";
+import type { Upload } from "./upload.ts";
+
+export type StoreLog = (
+  level: "info" | "error",
+  message: string,
+  data: Readonly<Record<string, string | number>>,
+) => void;
+
+export interface StoreOptions {
+  readonly dir: string;
+  readonly log: StoreLog;
+  /** Wall clock in milliseconds, for leases. */
+  readonly now?: () => number;
+}
+
+export interface StoreStats {
+  readonly blobs: number;
+  readonly layers: number;
+  readonly packedBytes: number;
+  readonly bigFiles: number;
+  readonly bigBytes: number;
+  readonly segments: number;
+  /** Committed bytes of all segments. */
+  readonly packBytes: number;
+  /** Bytes in segments that no row points to: duplicates, abandoned tasks, healed records. */
+  readonly deadBytes: number;
+  readonly inboxBytes: number;
+  /** Packs, big files, inbox and index together. */
+  readonly diskBytes: number;
+  /** Content that failed verification and waits to be uploaded again. */
+  readonly damagedBlobs: number;
+}
+
+/** Content that is right in a damaged record is reported once; this many digests are remembered for that. */
+const REPORTED_DIGESTS = 1_000;
+
+/**
+ * Opens the store below `dir`, creating it if need be, and recovers it from whatever happened before.
+ * @throws GranaryError STORE_FORMAT; STORE_CORRUPT when the index is damaged or missing (`detail.rebuild`: rebuildIndex helps);
+ *   STORE_FULL, STORE_IO
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const now = options.now ?? Date.now;
+  const paths = new StorePaths(resolve(options.dir));
+  const fsCells = createFsCells();
+  let index: IndexReader | undefined;
+  const { client, opened } = await CommitterClient.start(
+    { storeDir: paths.root, fsCells, nowMs: now() },
+    {
+      onCommitted: () => index?.refresh(),
+      onFailed: (error) => {
+        options.log("error", "the store cannot write any more; restart the process", {
+          code: error.code,
+          error: error.message,
+        });
+      },
+    },
+  );
+  for (const finding of opened.findings) options.log(finding.level, finding.message, finding.data);
+  index = openIndexForReading(paths.index);
+  const segmentIds = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  new Int32Array(segmentIds)[0] = opened.nextSegmentId;
+  const workerData = { storeDir: paths.root, segmentIds, fsCells };
+  const { log } = options;
+  return new Store({
+    paths,
+    index,
+    committer: client,
+    log,
+    now,
+    workerData,
+    firstSegmentId: opened.nextSegmentId,
+  });
+}
+
+interface StoreParts {
+  readonly paths: StorePaths;
+  readonly index: IndexReader;
+  readonly committer: CommitterClient;
+  readonly log: StoreLog;
+  readonly now: () => number;
+  readonly workerData: WorkerData;
+  /** Segments from here on were begun by this process. */
+  readonly firstSegmentId: number;
+}
+
+/**
+ * Content under its digest, and uploads on their way to becoming it. Owned by the process's main thread, which never syncs and
+ * never writes the index: the committer thread does (store/README.md has formats, orders and the crash table).
+ */
+export class Store {
+  readonly #parts: StoreParts;
+  readonly #fs: StoreFs;
+  readonly #view: IndexView;
+  readonly #segments: SegmentFiles;
+  readonly #content: Content;
+  readonly #inbox: Inbox;
+  readonly #reported = new Set<Digest>();
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: StoreParts) {
+    const { paths, index, committer, now } = parts;
+    this.#parts = parts;
+    this.#fs = new StoreFs(parts.workerData.fsCells);
+    this.#view = new IndexView(index);
+    this.#segments = new SegmentFiles({ paths, fs: this.#fs });
+    const reader = new ContentReader({
+      paths,
+      fs: this.#fs,
+      view: this.#view,
+      segments: this.#segments,
+      onCorrupt: (digest) => this.#markDamaged(digest),
+      onFraming: (digest) => this.#reportFraming(digest),
+    });
+    this.#content = new Content({ view: this.#view, reader });
+    this.#inbox = new Inbox({ paths, fs: this.#fs, view: this.#view, committer, now });
+  }
+
+  /** Why nothing can be committed any more, after a failed sync: the process has to restart. Reads go on. */
+  get failed(): GranaryError | undefined {
+    return this.#parts.committer.failed;
+  }
+
+  /** For the pool's threads ({@link openThreadStore}). */
+  workerData(): WorkerData {
+    return this.#parts.workerData;
+  }
+
+  /** Begins an upload. `uploadId`: 1 to 128 of A-Z a-z 0-9 _ - */
+  openUpload(uploadId: string): Promise<Upload> {
+    return this.#inbox.openUpload(uploadId);
+  }
+
+  uploadPath(uploadId: string): string {
+    return this.#inbox.path(uploadId);
+  }
+
+  listUploads(): { id: string; size: number }[] {
+    return this.#inbox.list();
+  }
+
+  /** Ends the upload's lease and removes its file. */
+  removeUpload(uploadId: string): Promise<void> {
+    return this.#inbox.remove(uploadId);
+  }
+
+  /** Removes uploads without a live lease; answers how many. Also done at start. */
+  sweepInbox(): Promise<number> {
+    return this.#inbox.sweep();
+  }
+
+  /** Holds an upload (and, for GC, what is being published) for `ttlMs`; again extends; Infinity holds until released. */
+  acquireLease(id: string, ttlMs: number): Promise<void> {
+    checkId(id);
+    return this.#parts.committer.request({
+      kind: "acquire",
+      leaseId: id,
+      untilMs: this.#parts.now() + ttlMs,
+    });
+  }
+
+  /** Does nothing when there is no such lease. */
+  releaseLease(id: string): Promise<void> {
+    checkId(id);
+    return this.#parts.committer.request({ kind: "release", leaseId: id });
+  }
+
+  leases(): { id: string; untilMs: number }[] {
+    return this.#view.leases();
+  }
+
+  /**
+   * Makes a task's content durable and visible; a second commit of known content succeeds. A batch that was refused is void.
+   * @throws GranaryError UNAVAILABLE (retryable) when content that the task relied on is gone: run the task again; STORE_FULL,
+   *   STORE_IO
+   */
+  async commit(batch: CommitBatch): Promise<void> {
+    try {
+      await this.#parts.committer.request({ kind: "commit", batch });
+    } catch (error) {
+      await this.discard(batch);
+      throw error;
+    }
+  }
+
+  /** Lets go of a finished task whose batch will not be committed; what it appended stays as dead bytes. */
+  async discard(batch: CommitBatch): Promise<void> {
+    for (const { stagingName } of batch.bigFiles)
+      await fs.promises.rm(this.#parts.paths.staged(stagingName), { force: true });
+  }
+
+  /**
+   * Cleans up behind a thread that died in the task with this cell: its segment is cut to where the task began, its staging files
+   * go. Nobody appends to that segment again, because segment ids are never reused and its only writer is dead.
+   */
+  async reclaim(cell: SharedArrayBuffer): Promise<void> {
+    const task = new Float64Array(cell);
+    const { paths } = this.#parts;
+    const prefix = stagingPrefix({
+      threadId: task[TASK_CELL.threadId] ?? 0,
+      taskNumber: task[TASK_CELL.taskNumber] ?? 0,
+    });
+    for (const name of await fs.promises.readdir(paths.staging)) {
+      if (name.startsWith(prefix)) await fs.promises.rm(paths.staged(name), { force: true });
+    }
+    const id = task[TASK_CELL.segmentId] ?? 0;
+    if (id === 0) return;
+    const end = Math.max(task[TASK_CELL.segmentStart] ?? 0, this.#view.segment(id)?.end ?? 0);
+    const path = paths.segment(id);
+    await this.#fs.runAsync("segment.truncate", path, async () => {
+      const stat = await fs.promises.stat(path).catch(() => undefined);
+      if (stat !== undefined && stat.size > end) await fs.promises.truncate(path, end);
+    });
+  }
+
+  stat(digest: Digest): { size: number; kind: "packed" | "big" | "layer" } | undefined {
+    return this.#content.stat(digest);
+  }
+
+  /** A whole blob, verified. @throws GranaryError BLOB_UNKNOWN, STORE_CORRUPT (from then on it counts as absent), STORE_IO */
+  read(digest: Digest): Promise<Buffer> {
+    return this.#content.read(digest);
+  }
+
+  /** A blob or computed layer as a stream; see {@link Content.open}. */
+  openContent(digest: Digest, range?: ByteRange): Promise<OpenedContent> {
+    return this.#content.open(digest, range);
+  }
+
+  /** Entries of a stored listing; shared, not to be changed. */
+  readTree(digest: Digest): Promise<readonly TreeEntry[]> {
+    return this.#content.readTree(digest);
+  }
+
+  stats(): StoreStats {
+    const meta = this.#view.meta();
+    const segments = [...this.#view.segments().values()];
+    const packBytes = segments.reduce((sum, { end }) => sum + end, 0);
+    const liveBytes = segments.reduce((sum, segment) => sum + segment.liveBytes, 0);
+    const indexBytes = fs.statSync(this.#parts.paths.indexFile).size;
+    return {
+      blobs: meta.packedBlobs + meta.bigBlobs,
+      layers: meta.layers,
+      packedBytes: meta.packedBytes,
+      bigFiles: meta.bigBlobs,
+      bigBytes: meta.bigBytes,
+      segments: segments.length,
+      packBytes,
+      deadBytes: packBytes - liveBytes - segments.length * SEGMENT_HEADER_BYTES,
+      inboxBytes: this.#inbox.bytes,
+      diskBytes: packBytes + meta.bigBytes + this.#inbox.bytes + indexBytes,
+      damagedBlobs: meta.damagedBlobs,
+    };
+  }
+
+  /** Re-reads and verifies content in a thread of its own; what is damaged or gone is marked, so that it heals when it comes again. */
+  async fsck(options: FsckOptions = {}): Promise<FsckResult> {
+    const { paths, firstSegmentId, log, workerData } = this.#parts;
+    const result = await runFsck({
+      ...options,
+      storeDir: paths.root,
+      fsCells: workerData.fsCells,
+      firstOpenSegment: firstSegmentId,
+    });
+    for (const digest of [...result.corrupt, ...result.missing]) {
+      if (this.#view.liveBlob(digest) !== undefined) this.#markDamaged(digest);
+    }
+    const { corrupt, missing, orphaned } = result;
+    log(corrupt.length + missing.length > 0 ? "error" : "info", "the store was checked", {
+      checked: result.checked,
+      corrupt: corrupt.length,
+      misframed: result.misframed.length,
+      missing: missing.length,
+      orphaned: orphaned.length,
+    });
+    return result;
+  }
+
+  /** Aborts open uploads, waits for queued commits, ends the committer. The pool's threads have to be gone before. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#inbox.close();
+    await this.#parts.committer.drain();
+    await this.#segments.close();
+    await this.#parts.index.close();
+    await this.#parts.committer.close();
+  }
+
+  #markDamaged(digest: Digest): void {
+    this.#parts.log(
+      "error",
+      "STORE_CORRUPT: stored content does not match its digest; publishing it again heals it",
+      { digest },
+    );
+    this.#parts.committer.request({ kind: "damage", digest }).catch((error: unknown) => {
+      this.#parts.log("error", "damaged content could not be marked", { digest, error: String(error) });
+    });
+  }
+
+  #reportFraming(digest: Digest): void {
+    if (this.#reported.has(digest) || this.#reported.size >= REPORTED_DIGESTS) return;
+    this.#reported.add(digest);
+    this.#parts.log("error", "a record's header or trailer is damaged; its content is right and was served", {
+      digest,
+    });
+  }
+}

@@ -1,0 +1,192 @@
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import { type Digest, digestFromHex } from "../proto/digest.ts";
+import { GranaryError } from "../proto/errors.ts";
+import type { StoreFs } from "./fs.ts";
+
+/** Chunks are collected up to here and written with one writev: the copy that a joined buffer would cost is saved. */
+const WRITE_BYTES = 256 * 1024;
+/** `write` waits when more than this is on its way to the disk. */
+const BUFFERED_BYTES = 4 * WRITE_BYTES;
+/** IOV_MAX is 1024; tiny chunks are written earlier. */
+const WRITE_CHUNKS = 512;
+
+export interface SealedUpload {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly path: string;
+}
+
+/** An archive on its way into the inbox. Ends with `seal` or `abort`. Not to be used by two callers at a time. */
+export interface Upload {
+  /** Takes the chunk over; resolves when the next one may come. @throws GranaryError STORE_FULL, STORE_IO */
+  write(chunk: Uint8Array): Promise<void>;
+  readonly size: number;
+  /** Durable, and held by a lease of the upload's id, when this resolves. @throws GranaryError STORE_FULL, STORE_IO */
+  seal(options: { leaseMs: number }): Promise<SealedUpload>;
+  /** Removes what was written. Does nothing after `seal`. */
+  abort(): Promise<void>;
+}
+
+interface UploadParts {
+  readonly uploadId: string;
+  readonly partialPath: string;
+  readonly path: string;
+  readonly fs: StoreFs;
+  /** Asks the committer to make the file durable under its lease. */
+  readonly commit: (sealed: { size: number; leaseMs: number }) => Promise<void>;
+  /** Called once, when the upload has been sealed or aborted. */
+  readonly onEnd: (sealedBytes: number) => void;
+}
+
+export async function openUpload(parts: UploadParts): Promise<Upload> {
+  const fd = await parts.fs.runAsync("inbox.open", parts.uploadId, () => {
+    return new Promise<number>((resolve, reject) => {
+      fs.open(parts.partialPath, "w", 0o600, (error, opened) => (error ? reject(error) : resolve(opened)));
+    });
+  });
+  return new InboxUpload(parts, fd);
+}
+
+class InboxUpload implements Upload {
+  readonly #parts: UploadParts;
+  readonly #fd: number;
+  readonly #hash = createHash("sha256");
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  #size = 0;
+  #written = 0;
+  /** The write under way, if any; there is one at a time. Never rejects: failures end up in `#error`. */
+  #writing: Promise<void> | undefined;
+  #error: unknown;
+  #state: "open" | "sealing" | "ended" = "open";
+
+  constructor(parts: UploadParts, fd: number) {
+    this.#parts = parts;
+    this.#fd = fd;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#assertOpen();
+    this.#hash.update(chunk);
+    this.#pending.push(chunk);
+    this.#pendingBytes += chunk.byteLength;
+    this.#size += chunk.byteLength;
+    if (this.#writing === undefined && this.#due()) this.#startWrite();
+    while (this.#writing !== undefined && this.#pendingBytes >= BUFFERED_BYTES) await this.#writing;
+    this.#throwIfFailed();
+  }
+
+  async seal({ leaseMs }: { leaseMs: number }): Promise<SealedUpload> {
+    this.#assertOpen();
+    this.#state = "sealing";
+    try {
+      await this.#drain();
+      await this.#close();
+      await this.#parts.commit({ size: this.#size, leaseMs });
+    } catch (error) {
+      await this.#remove({ sealed: true });
+      throw error;
+    }
+    this.#state = "ended";
+    this.#parts.onEnd(this.#size);
+    return { digest: digestFromHex(this.#hash.digest("hex")), size: this.#size, path: this.#parts.path };
+  }
+
+  async abort(): Promise<void> {
+    if (this.#state !== "open") return;
+    this.#state = "sealing";
+    this.#pending = [];
+    await this.#writing;
+    await this.#close();
+    await this.#remove({ sealed: false });
+  }
+
+  #due(): boolean {
+    return this.#pendingBytes >= WRITE_BYTES || this.#pending.length >= WRITE_CHUNKS;
+  }
+
+  #startWrite(): void {
+    const chunks = this.#pending;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#writing = this.#writeAll(chunks).then(
+      () => {
+        this.#writing = undefined;
+        if (this.#due()) this.#startWrite();
+      },
+      (error: unknown) => {
+        this.#writing = undefined;
+        this.#error = error;
+      },
+    );
+  }
+
+  async #writeAll(chunks: Uint8Array[]): Promise<void> {
+    let left = chunks;
+    while (left.length > 0) {
+      const written = await this.#parts.fs.runAsync("inbox.write", this.#parts.uploadId, () =>
+        this.#writev(left),
+      );
+      this.#written += written;
+      left = dropBytes(left, written);
+    }
+  }
+
+  #writev(chunks: Uint8Array[]): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.writev(this.#fd, chunks, this.#written, (error, written) =>
+        error ? reject(error) : resolve(written),
+      );
+    });
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing;
+    this.#throwIfFailed();
+    if (this.#pending.length > 0) this.#startWrite();
+    while (this.#writing !== undefined) await this.#writing;
+    this.#throwIfFailed();
+  }
+
+  #close(): Promise<void> {
+    return new Promise((resolve, reject) =>
+      fs.close(this.#fd, (error) => (error ? reject(error) : resolve())),
+    );
+  }
+
+  async #remove({ sealed }: { sealed: boolean }): Promise<void> {
+    this.#state = "ended";
+    this.#parts.onEnd(0);
+    await fs.promises.rm(this.#parts.partialPath, { force: true });
+    if (sealed) await fs.promises.rm(this.#parts.path, { force: true });
+  }
+
+  #throwIfFailed(): void {
+    if (this.#error !== undefined) throw this.#error;
+  }
+
+  #assertOpen(): void {
+    if (this.#state !== "open")
+      throw new GranaryError("STATE_CONFLICT", `upload ${this.#parts.uploadId} has ended`);
+  }
+}
+
+/** What remains of `chunks` behind their first `count` bytes. */
+function dropBytes(chunks: readonly Uint8Array[], count: number): Uint8Array[] {
+  let skip = count;
+  let index = 0;
+  for (const chunk of chunks) {
+    if (chunk.byteLength > skip) break;
+    skip -= chunk.byteLength;
+    index += 1;
+  }
+  const left = chunks.slice(index);
+  const first = left[0];
+  if (first !== undefined && skip > 0) left[0] = first.subarray(skip);
+  return left;
+}

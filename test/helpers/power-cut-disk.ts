@@ -1,0 +1,45 @@
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import { join } from "node:path";
+import { tempFolder } from "./temp-folder.ts";
+
+/** EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: what was not synced is gone, and so is the file system until remounted. */
+const SHUTDOWN =
+  'open(F, "<", $ARGV[0]) or die $!; my $flags = pack("L", 2); ioctl(F, 0x8004587D, $flags) or die $!';
+
+/** An ext4 file system in a file whose power can be cut. Needs root, loop devices and perl. */
+export interface PowerCutDisk {
+  readonly folder: string;
+  cut(): void;
+  /** After all who used it have ended. */
+  restore(): void;
+  remove(): void;
+}
+
+/** Answers why not when this machine cannot do it. */
+export function createPowerCutDisk(sizeMib: number): PowerCutDisk | string {
+  if (process.getuid?.() !== 0) return "needs root";
+  const base = tempFolder();
+  const image = join(base, "disk.img");
+  const folder = join(base, "mount");
+  fs.mkdirSync(folder);
+  fs.writeFileSync(image, "");
+  fs.truncateSync(image, sizeMib * 1024 * 1024);
+  const made = run("mkfs.ext4", "-q", image) ?? run("mount", "-o", "loop", image, folder);
+  if (made !== undefined) return made;
+  return {
+    folder,
+    cut: () => must(run("perl", "-e", SHUTDOWN, folder)),
+    restore: () => must(run("umount", folder) ?? run("mount", "-o", "loop", image, folder)),
+    remove: () => void run("umount", "-l", folder),
+  };
+}
+
+function run(command: string, ...args: string[]): string | undefined {
+  const { status, error, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  return status === 0 ? undefined : `${command} failed: ${error?.message ?? stderr.trim()}`;
+}
+
+function must(problem: string | undefined): void {
+  if (problem !== undefined) throw new Error(problem);
+}

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { DigestTable } from "../../store/digest-table.ts";
+import { contentOf } from "../helpers/store-fixture.ts";
+
+describe("the table of digests", () => {
+  it("finds what was added and nothing else, past any size it began with", () => {
+    const table = new DigestTable(4);
+    const keys = Array.from({ length: 2000 }, (_, i) => contentOf(i, 40));
+    for (const [i, key] of keys.entries()) {
+      assert.equal(table.find(key, 8), undefined);
+      table.add(key, 8, i - 2);
+    }
+    for (const [i, key] of keys.entries()) assert.equal(table.find(key, 8), i - 2);
+    assert.throws(() => table.add(keys[7] ?? Buffer.alloc(40), 8, 1), RangeError);
+    table.clear();
+    for (const key of keys) assert.equal(table.find(key, 8), undefined);
+  });
+
+  it("tells digests apart that begin alike", () => {
+    const table = new DigestTable(4);
+    for (let i = 0; i < 300; i++) table.add(twin(i), 0, i);
+    for (let i = 0; i < 300; i++) assert.equal(table.find(twin(i), 0), i);
+    assert.equal(table.find(twin(300), 0), undefined);
+  });
+});
+
+/** Differs from its like in the last bytes only. */
+function twin(i: number): Buffer {
+  const bytes = Buffer.alloc(32, 7);
+  bytes.writeUInt16LE(i, 30);
+  return bytes;
+}

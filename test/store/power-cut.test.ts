@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { it } from "node:test";
+import { createPowerCutDisk } from "../helpers/power-cut-disk.ts";
+import { assertKept, assertNothingElse, runAndKill } from "../helpers/store-crash-child.ts";
+import { contentOf, openStoreFixture } from "../helpers/store-fixture.ts";
+
+const CUTS = 8;
+
+it(`loses nothing that was acknowledged in ${CUTS} power cuts`, async (t) => {
+  const seed = Number(process.env["GRANARY_SEED"] ?? Date.now() % 2 ** 31);
+  t.diagnostic(`GRANARY_SEED=${seed}`);
+  const disk = createPowerCutDisk(1024);
+  if (typeof disk === "string") {
+    t.skip(`no power cut here: ${disk}`);
+    return;
+  }
+  try {
+    let count = 0;
+    for (let run = 0; run < CUTS; run++) {
+      const dir = join(disk.folder, "store");
+      const lifeMs = contentOf(`${seed} ${run}`, 4).readUInt32LE(0) % 400;
+      const acknowledged = await runAndKill(dir, { run, lifeMs, beforeKill: () => disk.cut() });
+      disk.restore();
+      const fixture = await openStoreFixture(dir);
+      assert.deepEqual(fixture.log, []);
+      await assertKept(fixture.store, acknowledged);
+      assertNothingElse(dir, fixture.store);
+      const { corrupt, missing, misframed } = await fixture.store.fsck();
+      assert.deepEqual([corrupt, missing, misframed], [[], [], []]);
+      await fixture.close();
+      count += acknowledged.blobs.length + acknowledged.uploads.length;
+    }
+    t.diagnostic(`${count} blobs and uploads were acknowledged`);
+    assert.ok(count > 0);
+  } finally {
+    disk.remove();
+  }
+});
