@@ -13,6 +13,8 @@ export const EVENT_TYPES = {
   "publish.started": "A node took the publish up.",
   "publish.failed": "The publish failed; data.error has code and detail.",
   "publish.cancelled": "The publish was cancelled.",
+  "publish.existing":
+    "The same content was already released for this commit: the publish ended with that version.",
   "release.ready": "A version was allocated; its image can be pulled.",
   "release.activated":
     "The pointer moved to this release: data is {generation, from, to, image_digest, cause, actor}.",

@@ -45,6 +45,8 @@ export interface PublishRecord {
   readonly activate: boolean;
   readonly strip?: number;
   readonly idempotency_key?: string;
+  /** A new release was asked for even if the same content is already released. */
+  readonly force_new?: boolean;
   readonly attempt: number;
   readonly node?: string;
   readonly created_at: string;

@@ -40,4 +40,6 @@ export interface PublishJob {
   readonly publish_id: string;
   readonly org: Name;
   readonly project: Name;
+  /** Log position of the accept command: a node waits until its replica has applied it. */
+  readonly order: number;
 }

@@ -1,0 +1,155 @@
+import type { AcceptCommand, CommandValue } from "../../../proto/commands.ts";
+import { LIMITS } from "../../../proto/limits.ts";
+import type { Name } from "../../../proto/names.ts";
+import { parseVersion } from "../../../proto/names.ts";
+import { type ProjectRecord, type PublishRecord, TERMINAL_STATES } from "../../../proto/records.ts";
+import type { Lane } from "../../../proto/subjects.ts";
+import { contentText, KEYS } from "../../shared/state-keys.ts";
+import { settleHold } from "./settle-hold.ts";
+import type { Step } from "./step.ts";
+
+export const LANE: Lane = "prod";
+
+/**
+ * `accept`: binds an upload to one publish, whose order is its place in the log (ruling 1). Answers instead with the publish
+ * that the idempotency key is bound to, or with an identical one that is in flight or released; that never moves the pointer.
+ */
+export function acceptPublish(step: Step, body: AcceptCommand): CommandValue {
+  const { org, project } = step.command;
+  if (project === undefined) return step.refuse("USAGE", "accept names no project");
+  const at = { org, project };
+  const orgRecord = step.get(KEYS.org(org));
+  if (orgRecord === undefined && !body.create.org) step.refuse("NOT_FOUND", `there is no org ${org}`);
+  const projectRecord = step.get(KEYS.project(at));
+  if (projectRecord === undefined && !body.create.project)
+    step.refuse("NOT_FOUND", `there is no project ${org}/${project}`);
+
+  const earlier = findEarlier(step, at, body);
+  if (earlier !== undefined) {
+    const outcome = earlier.state === "ready" ? "existing" : "joined";
+    return { type: "accepted", publish_id: earlier.publish_id, outcome };
+  }
+  const backlog = step.get(KEYS.backlog(org)) ?? 0;
+  checkAcceptable(step, { body, backlog, project: projectRecord });
+
+  if (orgRecord === undefined)
+    step.put(KEYS.org(org), { org, created_at: step.at, created_by: step.command.actor });
+  if (projectRecord === undefined) createProject(step, at);
+  else step.openProject();
+  settleHold(step);
+  writePublish(step, at, body);
+  step.put(KEYS.backlog(org), backlog + 1);
+  return { type: "accepted", publish_id: body.publish_id, outcome: "new" };
+}
+
+/** The publish that answers this one; a failed or cancelled one never does. */
+function findEarlier(
+  step: Step,
+  at: { org: Name; project: Name },
+  body: AcceptCommand,
+): PublishRecord | undefined {
+  const content = contentText(body);
+  if (body.idempotency_key !== undefined) {
+    const binding = step.get(KEYS.idempotency(at, body.idempotency_key));
+    if (binding === undefined || binding.expires_ms <= step.timeMs) return undefined;
+    if (binding.content !== content) {
+      const detail = { publish_id: binding.publish_id };
+      step.refuse(
+        "IDEMPOTENCY_KEY_REUSED",
+        `the idempotency key belongs to ${binding.publish_id}, which has other content`,
+        detail,
+      );
+    }
+    const bound = step.get(KEYS.publish(binding.publish_id));
+    return bound !== undefined && isAnswer(bound) ? bound : undefined;
+  }
+  if (body.force_new) return undefined;
+  const twinId = step.get(KEYS.natural(at, content));
+  const twin = twinId === undefined ? undefined : step.get(KEYS.publish(twinId));
+  if (twin === undefined || !isAnswer(twin)) return undefined;
+  const version = parseVersion(twin.version ?? "");
+  const release = version === undefined ? undefined : step.get(KEYS.release(at, version));
+  return release?.state === "retired" ? undefined : twin;
+}
+
+function isAnswer(publish: PublishRecord): boolean {
+  return publish.state === "ready" || !TERMINAL_STATES.has(publish.state);
+}
+
+function checkAcceptable(
+  step: Step,
+  has: { body: AcceptCommand; backlog: number; project: ProjectRecord | undefined },
+): void {
+  const { body, backlog, project } = has;
+  const limit = LIMITS.queuedPublishesPerOrg;
+  if (backlog >= limit) {
+    step.refuse("RATE_LIMITED", `${backlog} publishes of ${step.command.org} wait or run, limit ${limit}`, {
+      actual: backlog,
+      limit,
+    });
+  }
+  if (project?.settings.require_commit && body.commit === null) {
+    step.refuse("COMMIT_REQUIRED", `${project.org}/${project.project} requires a commit`);
+  }
+  if (step.get(KEYS.publish(body.publish_id)) !== undefined) {
+    step.refuse("STATE_CONFLICT", `the publish id ${body.publish_id} is taken`, {
+      publish_id: body.publish_id,
+    });
+  }
+}
+
+function createProject(step: Step, at: { org: Name; project: Name }): void {
+  step.createProject({
+    ...at,
+    created_at: step.at,
+    created_by: step.command.actor,
+    last_version: 0,
+    current: null,
+    generation: 0,
+    auto_order: 0,
+    event_n: 0,
+    event_seq: 0,
+    settings: {},
+  });
+  step.emit("project.created", at.project, { created_by: step.command.actor });
+}
+
+function writePublish(step: Step, at: { org: Name; project: Name }, body: AcceptCommand): void {
+  const { publish_id, upload, channel, commit } = body;
+  const content = contentText(body);
+  const order = step.seq;
+  step.put(KEYS.publish(publish_id), {
+    publish_id,
+    ...at,
+    state: "queued",
+    channel,
+    order,
+    upload,
+    commit,
+    ...(body.source !== undefined && { source: body.source }),
+    ...(body.dirty !== undefined && { dirty: body.dirty }),
+    activate: body.activate,
+    ...(body.strip !== undefined && { strip: body.strip }),
+    ...(body.idempotency_key !== undefined && { idempotency_key: body.idempotency_key }),
+    ...(body.force_new && { force_new: true }),
+    attempt: 0,
+    created_at: step.at,
+    created_by: step.command.actor,
+  });
+  step.put(KEYS.projectPublish(at, order), publish_id);
+  step.put(KEYS.natural(at, content), publish_id);
+  step.put(KEYS.work(LANE, at.org, order), { publish_id, ...at, order, created_ms: step.timeMs });
+  if (body.idempotency_key !== undefined) {
+    const expiresMs = step.timeMs + LIMITS.idempotencyKeyMs;
+    const key = KEYS.idempotency(at, body.idempotency_key);
+    step.put(key, { publish_id, content, expires_ms: expiresMs });
+    step.put(KEYS.idempotencyExpiry(expiresMs, order), key);
+  }
+  step.emit("publish.accepted", publish_id, {
+    publish_id,
+    channel,
+    commit,
+    upload: { digest: upload.digest, size: upload.size },
+    activate: body.activate,
+  });
+}

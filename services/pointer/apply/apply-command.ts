@@ -1,0 +1,132 @@
+import type { Command, CommandBody, CommandResult, CommandValue } from "../../../proto/commands.ts";
+import { GranaryError } from "../../../proto/errors.ts";
+import type { EventRecord } from "../../../proto/events.ts";
+import type { StateTx } from "../../shared/state-db-tx.ts";
+import { KEYS, STATE_VERSION } from "../../shared/state-keys.ts";
+import { acceptPublish } from "./accept-publish.ts";
+import { activateRelease } from "./activate-release.ts";
+import { cancelPublish } from "./cancel-publish.ts";
+import { createOrg } from "./create-org.ts";
+import { createToken } from "./create-token.ts";
+import { failPublish } from "./fail-publish.ts";
+import { finishPublish } from "./finish-publish.ts";
+import { holdProject } from "./hold-project.ts";
+import { revokeToken } from "./revoke-token.ts";
+import { rollBack } from "./roll-back.ts";
+import { setProject } from "./set-project.ts";
+import { startPublish } from "./start-publish.ts";
+import { Refusal, Step } from "./step.ts";
+import { trimExpired } from "./trim-expired.ts";
+import { unholdProject } from "./unhold-project.ts";
+
+export interface LogPosition {
+  readonly seq: number;
+  /** The message's timestamp. */
+  readonly timeMs: number;
+  /** Told of each event that the command writes, inside the transaction. */
+  readonly onEvent?: (event: EventRecord) => void;
+}
+
+/**
+ * The state machine: applies the command at `seq`, which must be the one behind the last applied. The same commands give the
+ * same state on every replica: no clock (time = max(last, message timestamp)), no randomness. A command id that was seen
+ * before has no second effect and the same result.
+ * @throws GranaryError STATE_BEHIND on a gap, STORE_FORMAT on a command that this version does not know: both halt the
+ * replica, because skipping a command would make it differ from the others
+ */
+export function applyCommand(tx: StateTx, command: Command, at: LogPosition): CommandResult {
+  const meta = tx.get(KEYS.meta()) ?? { version: STATE_VERSION, seq: 0, time_ms: 0 };
+  if (at.seq !== meta.seq + 1) {
+    const detail = { seq: at.seq, applied: meta.seq };
+    throw new GranaryError("STATE_BEHIND", `command ${at.seq} arrived after ${meta.seq}`, detail);
+  }
+  if (command.v !== 1) throw unknownCommand(`version ${String(command.v)}`, at.seq);
+  const timeMs = Math.max(meta.time_ms, at.timeMs);
+  tx.put(KEYS.meta(), { version: STATE_VERSION, seq: at.seq, time_ms: timeMs });
+  const known = tx.get(KEYS.command(command.id));
+  if (known !== undefined) return known.result;
+
+  const result = run(tx, command, { ...at, timeMs });
+  tx.put(KEYS.command(command.id), { result, time_ms: timeMs });
+  tx.put(KEYS.commandAt(at.seq), { id: command.id, time_ms: timeMs });
+  trimExpired(tx, timeMs);
+  return result;
+}
+
+function run(tx: StateTx, command: Command, at: LogPosition): CommandResult {
+  const step = new Step(tx, command, at);
+  const audited = { action: command.body.type, ...reasonOf(command.body) };
+  let value: CommandValue;
+  try {
+    value = dispatch(step, command.body);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    step.auditCommand({ ...audited, resource: resourceOf(command), code: error.wire.code });
+    return { ok: false, seq: at.seq, error: error.wire };
+  }
+  const ignored = value.type === "ended" && !value.applied;
+  step.auditCommand({
+    ...audited,
+    resource: resourceOf(command, value),
+    ...(ignored && { code: "STATE_CONFLICT" }),
+  });
+  step.close();
+  return { ok: true, seq: at.seq, value };
+}
+
+function dispatch(step: Step, body: CommandBody): CommandValue {
+  switch (body.type) {
+    case "accept":
+      return acceptPublish(step, body);
+    case "start":
+      return startPublish(step, body);
+    case "ready":
+      return finishPublish(step, body);
+    case "fail":
+      return failPublish(step, body);
+    case "cancel":
+      return cancelPublish(step, body);
+    case "activate":
+      return activateRelease(step, body);
+    case "rollback":
+      return rollBack(step, body);
+    case "hold":
+      return holdProject(step, body);
+    case "unhold":
+      return unholdProject(step);
+    case "project.set":
+      return setProject(step, body);
+    case "org.create":
+      return createOrg(step);
+    case "token.create":
+      return createToken(step, body);
+    case "token.revoke":
+      return revokeToken(step, body);
+    default:
+      throw unknownCommand(
+        `type ${JSON.stringify((body satisfies never as { type?: unknown }).type)}`,
+        step.seq,
+      );
+  }
+}
+
+function unknownCommand(what: string, seq: number): GranaryError {
+  const message = `the command log has a command of unknown ${what} at ${seq}: a newer Granary wrote it`;
+  return new GranaryError("STORE_FORMAT", message, { seq });
+}
+
+function reasonOf(body: CommandBody): { reason?: string } {
+  return "reason" in body && body.reason !== undefined ? { reason: body.reason } : {};
+}
+
+/** What an audit row says was acted on: publish id, version, token id, else the project or org. */
+function resourceOf(command: Command, value?: CommandValue): string {
+  const { body } = command;
+  if (value?.type === "pointer") return value.to;
+  if (value?.type === "accepted") return value.publish_id;
+  if ("publish_id" in body) return body.publish_id;
+  if ("version" in body) return body.version;
+  if ("token_id" in body) return body.token_id;
+  if (body.type === "rollback" && body.to !== undefined) return body.to;
+  return command.project ?? command.org;
+}

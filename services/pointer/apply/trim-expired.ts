@@ -1,0 +1,28 @@
+import { LIMITS } from "../../../proto/limits.ts";
+import type { StateKey, StateTx } from "../../shared/state-db-tx.ts";
+import { type IdempotencyRow, KEYS, RANGES } from "../../shared/state-keys.ts";
+
+/**
+ * Removes a few idempotency keys and command results that are past their time. A command adds at most one of each, so that a
+ * few per command keep up with any rate, and the work of a command stays bounded.
+ */
+export function trimExpired(tx: StateTx, timeMs: number): void {
+  for (const row of [...tx.range(RANGES.idempotencyExpiry(), { limit: ROWS_PER_COMMAND })]) {
+    const expiresMs = Number(row.key.split("/")[1]);
+    if (expiresMs > timeMs) break;
+    tx.remove(row.key as StateKey<string>);
+    const bindingKey = row.value as StateKey<IdempotencyRow>;
+    const binding = tx.get(bindingKey);
+    // A key that was bound again since has a later row of its own.
+    if (binding !== undefined && binding.expires_ms <= timeMs) tx.remove(bindingKey);
+  }
+  for (const row of [...tx.range(RANGES.commandsInOrder(), { limit: ROWS_PER_COMMAND })]) {
+    if (row.value.time_ms + COMMAND_RESULT_MS > timeMs) break;
+    tx.remove(row.key as StateKey<{ id: string; time_ms: number }>);
+    tx.remove(KEYS.command(row.value.id));
+  }
+}
+
+const ROWS_PER_COMMAND = 4;
+/** As long as an idempotency key binds: a client that may still repeat a request gets the first answer. */
+const COMMAND_RESULT_MS = LIMITS.idempotencyKeyMs;

@@ -1,0 +1,155 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { GranaryError } from "../../proto/errors.ts";
+import { type Bus, connectBus, type LogInfo } from "../shared/bus.ts";
+import type { ReplicaMessage, ReplicaThreadData } from "../shared/replica-messages.ts";
+import { openStateWriter, type StateWriter } from "../shared/state-db.ts";
+import { KEYS } from "../shared/state-keys.ts";
+import { applyBatch } from "./apply-batch.ts";
+import { LocalCursors } from "./local-cursors.ts";
+import { type Relay, startRelay } from "./start-relay.ts";
+
+interface ReplicaContext {
+  post(message: ReplicaMessage): void;
+  readonly signal: AbortSignal;
+  now(): number;
+}
+
+/**
+ * Applies the command log to the state until aborted.
+ * @throws GranaryError STATE_BEHIND when log and state do not belong together, STORE_FORMAT on an unknown command, and whatever
+ * made a commit fail; the state is then as it was before the group
+ */
+export async function runReplica(data: ReplicaThreadData, context: ReplicaContext): Promise<void> {
+  const writer = openStateWriter(data.dir);
+  try {
+    context.post({ type: "opened", seq: appliedSeq(writer) });
+    const bus = await connectBus({
+      servers: data.servers,
+      credentials: { seed: data.seed, inboxPrefix: data.inboxPrefix },
+      name: data.name,
+    });
+    try {
+      await follow({ data, writer, bus }, context);
+    } finally {
+      await bus.close();
+    }
+  } finally {
+    await writer.close();
+  }
+}
+
+async function follow(
+  replica: { data: ReplicaThreadData; writer: StateWriter; bus: Bus },
+  context: ReplicaContext,
+): Promise<void> {
+  const { data, writer, bus } = replica;
+  const { post, signal } = context;
+  bus.onStatus((connected) => {
+    if (!connected) post({ type: "away" });
+  });
+  if (data.relay) await bus.ensureStreams();
+  const log = await logInfo(bus, signal);
+  if (log === undefined) return;
+  adoptEpoch(writer, log);
+
+  const cursors = new LocalCursors(writer);
+  let relay: Relay | undefined;
+  let ready = false;
+  const checkReady = (seq: number) => {
+    if (ready || seq < log.lastSeq) return;
+    ready = true;
+    post({ type: "ready" });
+    if (data.relay)
+      relay = startRelay({ bus, source: writer, cursors, now: context.now, warn: warner(post) });
+  };
+
+  let halt: (error: GranaryError) => void = () => undefined;
+  const halted = new Promise<never>((_, reject) => {
+    halt = reject;
+  });
+  const following = bus.consumeCommands({
+    fromSeq: appliedSeq(writer),
+    epoch: log.epoch,
+    onBatch: (batch) => {
+      const applied = applyBatch(writer, batch, cursors.take());
+      post({ type: "applied", applied });
+      checkReady(applied.seq);
+      relay?.wake();
+    },
+    onAlive: throttled(() => post({ type: "alive" }), context.now),
+    onEnd: (error) => halt(error),
+  });
+  checkReady(appliedSeq(writer));
+  try {
+    await Promise.race([halted, aborted(signal)]);
+  } finally {
+    await following.close();
+    await relay?.close();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** The log, as soon as it is there: another process may be the one that makes it. */
+async function logInfo(bus: Bus, signal: AbortSignal): Promise<LogInfo | undefined> {
+  while (!signal.aborted) {
+    try {
+      return await bus.logInfo();
+    } catch (error) {
+      if (error instanceof GranaryError) throw error;
+      await sleep(250, undefined, { signal }).catch(() => undefined);
+    }
+  }
+  return undefined;
+}
+
+/** @throws GranaryError STATE_BEHIND when the state was made from another log, or the log lost what was applied */
+function adoptEpoch(writer: StateWriter, log: LogInfo): void {
+  const seq = appliedSeq(writer);
+  const epoch = writer.readLocal(EPOCH);
+  if (epoch === undefined && seq === 0) {
+    writer.transact((_, local) => local.put(EPOCH, log.epoch));
+    return;
+  }
+  const detail = { applied: seq, last: log.lastSeq };
+  if (epoch !== log.epoch) {
+    throw new GranaryError(
+      "STATE_BEHIND",
+      "the command log is not the one that this state was made from",
+      detail,
+    );
+  }
+  if (log.lastSeq < seq) {
+    throw new GranaryError(
+      "STATE_BEHIND",
+      `the command log ends at ${log.lastSeq}, but ${seq} was applied`,
+      detail,
+    );
+  }
+}
+
+const EPOCH = "epoch";
+
+function appliedSeq(writer: StateWriter): number {
+  return writer.read((view) => view.get(KEYS.meta()))?.seq ?? 0;
+}
+
+function warner(post: (message: ReplicaMessage) => void) {
+  return (detail: Record<string, unknown>, message: string) =>
+    post({ type: "log", level: "warn", detail, message });
+}
+
+/** Twice a second is enough for a two-second limit. */
+function throttled(call: () => void, now: () => number): () => void {
+  let lastMs = 0;
+  return () => {
+    if (now() - lastMs < 400) return;
+    lastMs = now();
+    call();
+  };
+}

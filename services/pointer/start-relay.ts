@@ -1,0 +1,75 @@
+import type { Bus } from "../shared/bus.ts";
+import type { LocalCursors } from "./local-cursors.ts";
+import { eventRelay, type RelaySource } from "./relay-events.ts";
+import { jobRelay } from "./relay-jobs.ts";
+import { republishLostJobs, SAFETY_NET_MS } from "./republish-lost-jobs.ts";
+import { Wake } from "./wake.ts";
+
+export interface Relay {
+  /** New commands were applied. */
+  wake(): void;
+  close(): Promise<void>;
+}
+
+/** Runs both relays and the safety net until closed. Effects of a commit leave this way, after it: an outbox. */
+export function startRelay(options: {
+  bus: Bus;
+  source: RelaySource;
+  cursors: LocalCursors;
+  now(): number;
+  warn(detail: Record<string, unknown>, message: string): void;
+}): Relay {
+  const { bus, source, cursors } = options;
+  const abort = new AbortController();
+  const loops = [
+    { what: "events", step: eventRelay({ source, stream: bus.events, cursors }), wake: new Wake() },
+    { what: "jobs", step: jobRelay({ source, queue: bus.publishJobs, cursors }), wake: new Wake() },
+  ];
+
+  const run = async (loop: (typeof loops)[number]): Promise<void> => {
+    while (!abort.signal.aborted) {
+      try {
+        if (bus.connected && (await loop.step())) continue;
+        await loop.wake.wait(IDLE_MS, abort.signal);
+      } catch (error) {
+        if (abort.signal.aborted) return;
+        options.warn({ err: String(error), relay: loop.what }, "the relay could not go on; it tries again");
+        await new Wake().wait(RETRY_MS, abort.signal);
+      }
+    }
+  };
+
+  const guard = async (): Promise<void> => {
+    for (;;) {
+      await new Wake().wait(SAFETY_NET_MS, abort.signal);
+      if (abort.signal.aborted) return;
+      try {
+        const jobs = bus.connected
+          ? await republishLostJobs({ source, queue: bus.publishJobs, nowMs: options.now() })
+          : 0;
+        if (jobs > 0) options.warn({ jobs }, "jobs were missing in the queue and were put in again");
+      } catch (error) {
+        options.warn({ err: String(error) }, "the queue could not be compared with the state");
+      }
+    }
+  };
+
+  const flushing = setInterval(() => cursors.flush(), FLUSH_MS);
+  const running = [...loops.map(run), guard()];
+  return {
+    wake() {
+      for (const loop of loops) loop.wake.wake();
+    },
+    async close() {
+      abort.abort();
+      clearInterval(flushing);
+      await Promise.all(running);
+      cursors.flush();
+    },
+  };
+}
+
+/** Looks again without being woken: also picks up after a lost connection. */
+const IDLE_MS = 1_000;
+const RETRY_MS = 500;
+const FLUSH_MS = 1_000;

@@ -1,0 +1,259 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ConsumerMessages, type JetStreamManager, type JsMsg, ReplayPolicy } from "@nats-io/jetstream";
+import { GranaryError } from "../../proto/errors.ts";
+import type { BusConnection } from "./bus-connection.ts";
+import { epochOf } from "./bus-streams.ts";
+
+export interface StreamMessage {
+  readonly seq: number;
+  /** When the server stored it. */
+  readonly timeMs: number;
+  readonly data: Uint8Array;
+}
+
+export interface FollowOptions {
+  readonly stream: string;
+  /** The last sequence that is known: what follows it comes, without gap. */
+  readonly fromSeq: number;
+  /** The stream's epoch, once known: another one ends the following. */
+  readonly epoch?: string;
+  /** Messages that have arrived, in order, {@link BATCH_MAX} at most. Synchronous; a throw ends the following. */
+  onBatch(batch: readonly StreamMessage[]): void;
+  /** The server said that nothing is waiting, or something arrived: what was handed over is (nearly) all there is. */
+  onAlive?(): void;
+  /** The following ended for good. */
+  onEnd(error: GranaryError): void;
+}
+
+export interface Following {
+  close(): Promise<void>;
+}
+
+export const BATCH_MAX = 256;
+/** Messages that the server may have sent ahead of us: bounds memory while a batch is applied. */
+const AHEAD_MAX = 1_024;
+const HEARTBEAT_MS = 500;
+const EXPIRES_MS = 30_000;
+/** Three heartbeats without a sign of life: the consumer is replaced. */
+const SILENCE_MS = 2_000;
+const RETRY_MS = 100;
+
+/**
+ * Follows a stream from a sequence on, in order and without gap, across reconnections and restarts of the server. Each time
+ * the link comes back a new ordered consumer takes over: the client's own recovery can sleep for a whole pull (30 s).
+ */
+export function followStream(
+  bus: { connection: BusConnection; manager: JetStreamManager },
+  options: FollowOptions,
+): Following {
+  const abort = new AbortController();
+  const { signal } = abort;
+  let lastSeq = options.fromSeq;
+
+  const run = async (): Promise<void> => {
+    while (!signal.aborted) {
+      try {
+        if (bus.connection.connected) await followOnce();
+      } catch (error) {
+        if (error instanceof Fatal) {
+          if (!signal.aborted) options.onEnd(error.reason);
+          return;
+        }
+      }
+      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  };
+
+  /** Ends when the consumer does not serve any more. */
+  const followOnce = async (): Promise<void> => {
+    await checkStream(bus.manager, options, lastSeq);
+    const consumer = await bus.manager.jetstream().consumers.get(options.stream, {
+      opt_start_seq: lastSeq + 1,
+      replay_policy: ReplayPolicy.Instant,
+      inactive_threshold: 60_000,
+    });
+    const inbox = new Inbox({
+      lastSeq,
+      deliver: (batch, seq) => {
+        try {
+          options.onBatch(batch);
+        } catch (cause) {
+          throw new Fatal(asGranaryError(cause));
+        }
+        lastSeq = seq;
+      },
+    });
+    await serve(
+      consumer.consume({
+        max_messages: AHEAD_MAX,
+        expires: EXPIRES_MS,
+        idle_heartbeat: HEARTBEAT_MS,
+        callback: (message) => inbox.push(message),
+      }),
+      inbox,
+    );
+  };
+
+  const serve = async (starting: Promise<ConsumerMessages>, inbox: Inbox): Promise<void> => {
+    const messages = await starting;
+    let aliveAt = Date.now();
+    const alive = () => {
+      aliveAt = Date.now();
+      options.onAlive?.();
+    };
+    inbox.onDelivered = alive;
+    const watchdog = setInterval(() => {
+      if (Date.now() - aliveAt > SILENCE_MS) inbox.end(new Error("the consumer fell silent"));
+    }, HEARTBEAT_MS);
+    const offStatus = bus.connection.onStatus((connected) => {
+      if (!connected) inbox.end(new Error("the connection was lost"));
+    });
+    const notices = async () => {
+      for await (const notice of messages.status()) {
+        if (notice.type === "heartbeat" && inbox.idle) alive();
+        else if (notice.type === "reset" || notice.type === "consumer_not_found")
+          inbox.end(new Error(notice.type));
+      }
+    };
+    const stop = () => inbox.end(new Error("closed"));
+    signal.addEventListener("abort", stop);
+    const noticed = notices();
+    messages.closed().then(
+      () => inbox.end(new Error("the consumer was closed")),
+      () => undefined,
+    );
+    try {
+      await inbox.ended;
+    } finally {
+      clearInterval(watchdog);
+      offStatus();
+      signal.removeEventListener("abort", stop);
+      messages.stop();
+      await noticed;
+    }
+  };
+
+  const running = run();
+  return {
+    async close() {
+      abort.abort();
+      await running;
+    },
+  };
+}
+
+/** Gathers what has arrived until the event loop turns: one group, one transaction. */
+class Inbox {
+  onDelivered: (() => void) | undefined;
+  readonly ended: Promise<never>;
+  readonly #deliver: (batch: readonly StreamMessage[], lastSeq: number) => void;
+  #end: (error: unknown) => void = () => undefined;
+  #waiting: StreamMessage[] = [];
+  #lastSeq: number;
+  #scheduled = false;
+  #over = false;
+
+  constructor(options: {
+    lastSeq: number;
+    deliver: (batch: readonly StreamMessage[], lastSeq: number) => void;
+  }) {
+    this.#lastSeq = options.lastSeq;
+    this.#deliver = options.deliver;
+    this.ended = new Promise<never>((_, reject) => {
+      this.#end = reject;
+    });
+    // Whoever made the inbox awaits `ended`; until then it may fail already.
+    this.ended.catch(() => undefined);
+  }
+
+  get idle(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  push(message: JsMsg): void {
+    if (this.#over || message.seq <= this.#lastSeq) return;
+    if (message.seq !== this.#lastSeq + 1) {
+      this.end(new Error(`message ${message.seq} came after ${this.#lastSeq}`));
+      return;
+    }
+    this.#lastSeq = message.seq;
+    const timeMs = Number(message.timestampNanos / 1_000_000n);
+    this.#waiting.push({ seq: message.seq, timeMs, data: message.data });
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#flush());
+  }
+
+  end(error: unknown): void {
+    this.#over = true;
+    this.#end(error);
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    const batch = this.#waiting.slice(0, BATCH_MAX);
+    const last = batch.at(-1);
+    if (this.#over || last === undefined) return;
+    this.#waiting = this.#waiting.slice(BATCH_MAX);
+    try {
+      this.#deliver(batch, last.seq);
+      this.onDelivered?.();
+    } catch (error) {
+      this.end(error);
+      return;
+    }
+    if (this.#waiting.length > 0 && !this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(() => this.#flush());
+    }
+  }
+}
+
+/** The log and what we know must fit together; a stream that lost its end or its beginning is no continuation. */
+async function checkStream(
+  manager: JetStreamManager,
+  options: FollowOptions,
+  lastSeq: number,
+): Promise<void> {
+  const { config, state } = await manager.streams.info(options.stream);
+  const detail = { stream: options.stream, applied: lastSeq, first: state.first_seq, last: state.last_seq };
+  if (options.epoch !== undefined && epochOf(config) !== options.epoch) {
+    throw new Fatal(
+      new GranaryError("STATE_BEHIND", `${options.stream} is another log than the one applied here`, detail),
+    );
+  }
+  if (state.last_seq < lastSeq) {
+    throw new Fatal(
+      new GranaryError(
+        "STATE_BEHIND",
+        `${options.stream} ends at ${state.last_seq}, ${lastSeq} was applied`,
+        detail,
+      ),
+    );
+  }
+  if (state.last_seq > lastSeq && state.first_seq > lastSeq + 1) {
+    throw new Fatal(
+      new GranaryError(
+        "STATE_BEHIND",
+        `${options.stream} begins at ${state.first_seq}, behind ${lastSeq + 1}`,
+        detail,
+      ),
+    );
+  }
+}
+
+/** What retrying does not mend. */
+class Fatal extends Error {
+  readonly reason: GranaryError;
+
+  constructor(reason: GranaryError) {
+    super(reason.message);
+    this.reason = reason;
+  }
+}
+
+function asGranaryError(cause: unknown): GranaryError {
+  if (cause instanceof GranaryError) return cause;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new GranaryError("INTERNAL", `a batch could not be applied: ${message}`, {}, { cause });
+}

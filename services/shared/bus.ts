@@ -1,0 +1,107 @@
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import type { Command } from "../../proto/commands.ts";
+import { GranaryError } from "../../proto/errors.ts";
+import { STREAMS } from "../../proto/subjects.ts";
+import { type Appended, appendCommand } from "./bus-append.ts";
+import { type BusOptions, connectNats } from "./bus-connection.ts";
+import { type EventStream, eventStream } from "./bus-events.ts";
+import { type Following, type FollowOptions, followStream, type StreamMessage } from "./bus-follow.ts";
+import { type JobQueue, jobQueue } from "./bus-jobs.ts";
+import { ensureStreams, epochOf, type StreamOptions } from "./bus-streams.ts";
+
+export type { BusOptions } from "./bus-connection.ts";
+export type { Following, StreamMessage } from "./bus-follow.ts";
+export type { JobDelivery, OrgBacklog } from "./bus-jobs.ts";
+
+/** A command at its place in the log. */
+export interface LogEntry {
+  readonly seq: number;
+  readonly timeMs: number;
+  readonly command: Command;
+}
+
+export interface LogInfo {
+  /** Identity of the log. */
+  readonly epoch: string;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}
+
+/**
+ * The only thing between processes: the command log, the queues and the event stream (NATS JetStream). This file and its
+ * `bus-*.ts` neighbours are the only ones that know NATS.
+ */
+export interface Bus {
+  readonly connected: boolean;
+  /** Calls back when the connection is lost (`false`) or there again (`true`); returns what removes the listener. */
+  onStatus(listener: (connected: boolean) => void): () => void;
+  /** Makes or checks the streams: once per process that may be the first. Needs the role `pointer` or `admin`. */
+  ensureStreams(options?: StreamOptions): Promise<void>;
+  /** @throws when the bus does not answer */
+  logInfo(): Promise<LogInfo>;
+  /** @throws GranaryError OUTCOME_UNKNOWN, UNAVAILABLE (certainly not stored), BODY_TOO_LARGE */
+  appendCommand(command: Command, options?: { deadlineMs?: number }): Promise<Appended>;
+  /** Commands behind `fromSeq`, for ever, in order, without gap. */
+  consumeCommands(
+    options: Omit<FollowOptions, "stream" | "onBatch"> & { onBatch(batch: readonly LogEntry[]): void },
+  ): Following;
+  /** Messages of the event stream behind a stream sequence, as CloudEvents JSON. */
+  consumeEvents(options: Omit<FollowOptions, "stream" | "epoch">): Following;
+  readonly publishJobs: JobQueue;
+  readonly events: EventStream;
+  close(): Promise<void>;
+}
+
+/** @throws GranaryError UNAVAILABLE when nobody answers in time, UNAUTHENTICATED when the server refuses the key */
+export async function connectBus(options: BusOptions): Promise<Bus> {
+  const connection = await connectNats(options);
+  const { nats } = connection;
+  // checkAPI would make connecting fail while JetStream still recovers its streams.
+  const api = { timeout: API_TIMEOUT_MS, checkAPI: false };
+  const js = jetstream(nats, api);
+  const manager = await jetstreamManager(nats, api);
+  return {
+    get connected() {
+      return connection.connected;
+    },
+    onStatus: (listener) => connection.onStatus(listener),
+    ensureStreams: (streamOptions) => ensureStreams(manager, streamOptions),
+    async logInfo() {
+      const { config, state } = await manager.streams.info(STREAMS.commands);
+      return { epoch: epochOf(config), firstSeq: state.first_seq, lastSeq: state.last_seq };
+    },
+    appendCommand: (command, { deadlineMs = APPEND_DEADLINE_MS } = {}) =>
+      appendCommand({ connection, js }, command, { deadlineMs }),
+    consumeCommands: ({ onBatch, ...follow }) =>
+      followStream(
+        { connection, manager },
+        { ...follow, stream: STREAMS.commands, onBatch: (batch) => onBatch(batch.map(logEntry)) },
+      ),
+    consumeEvents: (follow) => followStream({ connection, manager }, { ...follow, stream: STREAMS.events }),
+    publishJobs: jobQueue({ nats, js, manager }),
+    events: eventStream({ js, manager }),
+    close: () => connection.close(),
+  };
+}
+
+const API_TIMEOUT_MS = 5_000;
+/** Several publish attempts of 2 s: long enough for a server that restarts. */
+const APPEND_DEADLINE_MS = 10_000;
+
+/** @throws GranaryError STORE_FORMAT on what no Granary wrote: the replica must halt, not skip */
+function logEntry(message: StreamMessage): LogEntry {
+  const { seq, timeMs } = message;
+  try {
+    const command = JSON.parse(Buffer.from(message.data).toString("utf8")) as Command;
+    if (
+      typeof command.id === "string" &&
+      typeof command.org === "string" &&
+      typeof command.body?.type === "string"
+    ) {
+      return { seq, timeMs, command };
+    }
+  } catch (cause) {
+    throw new GranaryError("STORE_FORMAT", `the command log has no JSON at ${seq}`, { seq }, { cause });
+  }
+  throw new GranaryError("STORE_FORMAT", `the command log has no command at ${seq}`, { seq });
+}

@@ -1,0 +1,44 @@
+import type { WireError } from "../../proto/errors.ts";
+import type { Name } from "../../proto/names.ts";
+
+/** What a replica thread is started with. Plain data: it crosses a thread. */
+export interface ReplicaThreadData {
+  readonly dir: string;
+  readonly servers: string | readonly string[];
+  readonly seed: Uint8Array;
+  readonly inboxPrefix: string;
+  readonly name: string;
+  readonly relay: boolean;
+}
+
+/** A group of commands that became durable together. */
+export interface Applied {
+  /** The last applied position. */
+  readonly seq: number;
+  readonly publishes: readonly string[];
+  readonly projects: readonly { readonly org: Name; readonly project: Name }[];
+  readonly orgs: readonly Name[];
+  /** How many events the group wrote. */
+  readonly events: number;
+}
+
+/** The thread protocol, whole: what a replica thread tells its owner. */
+export type ReplicaMessage =
+  | { readonly type: "opened"; readonly seq: number }
+  | { readonly type: "ready" }
+  | { readonly type: "applied"; readonly applied: Applied }
+  /** The log's head was confirmed a moment ago. */
+  | { readonly type: "alive" }
+  /** The connection to the log is lost. */
+  | { readonly type: "away" }
+  | {
+      readonly type: "log";
+      readonly level: "info" | "warn";
+      readonly detail: Record<string, unknown>;
+      readonly message: string;
+    }
+  /** The thread ends: nothing can be applied any more. */
+  | { readonly type: "halted"; readonly error: WireError };
+
+/** What the owner tells the thread. */
+export type ReplicaOrder = { readonly type: "close" };

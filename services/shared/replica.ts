@@ -1,0 +1,227 @@
+import { Worker } from "node:worker_threads";
+import { GranaryError } from "../../proto/errors.ts";
+import type { BusOptions } from "./bus.ts";
+import type { Applied, ReplicaMessage, ReplicaOrder, ReplicaThreadData } from "./replica-messages.ts";
+import { SeqWaiters } from "./replica-waiters.ts";
+import { openStateReader } from "./state-db.ts";
+import type { StateView } from "./state-db-tx.ts";
+
+export type { Applied } from "./replica-messages.ts";
+
+/** What a replica reports; a pino logger fits. */
+export interface ReplicaLog {
+  info(detail: object, message: string): void;
+  warn(detail: object, message: string): void;
+}
+
+export interface ReplicaOptions {
+  /** Folder of the state; one replica per folder. */
+  readonly dir: string;
+  readonly bus: Omit<BusOptions, "firstConnectMs">;
+  /** Whether jobs and events leave through this replica: that of the pointer role. It also makes the streams. */
+  readonly relay: boolean;
+  readonly log: ReplicaLog;
+}
+
+export type ReplicaHealth = { readonly up: true } | { readonly up: false; readonly reason: string };
+
+/** A local copy of the pointer's state that follows the command log in a thread of its own. */
+export interface Replica {
+  /** Position of the newest command that is applied and durable here. */
+  readonly appliedSeq: number;
+  /** Resolves when everything that the log had at the start is applied. @throws GranaryError STATE_BEHIND, STORE_FORMAT ... */
+  readonly ready: Promise<void>;
+  /** Up: caught up once, and the log's head was confirmed within the last 2 s (ruling 12). */
+  health(): ReplicaHealth;
+  /** Answers true as soon as `seq` is applied here, false after `timeoutMs`. */
+  waitForSeq(seq: number, timeoutMs: number): Promise<boolean>;
+  /** Calls back after each commit; returns what removes the listener. */
+  onApplied(listener: (applied: Applied) => void): () => void;
+  /** Runs `body` synchronously on the newest committed state: one moment, never older than {@link appliedSeq}. */
+  read<T>(body: (view: StateView) => T): T;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the replica's thread and answers when its state can be read, which may still be behind: see `ready`. A thread that
+ * dies is started again after a pause; one that must not go on (the log is another one, an unknown command) is not.
+ * @throws GranaryError when the state cannot be opened
+ */
+export async function startReplica(options: ReplicaOptions): Promise<Replica> {
+  const listeners = new Set<(applied: Applied) => void>();
+  const waiters = new SeqWaiters();
+  const ready = new Settled();
+  const opened = new Settled();
+  let appliedSeq = 0;
+  let caughtUp = false;
+  let aliveAt = 0;
+  let closed = false;
+  let failure: GranaryError | undefined;
+  let backoffMs = MIN_BACKOFF_MS;
+  let restart: NodeJS.Timeout | undefined;
+  let thread: { worker: Worker; exited: Promise<void> } | undefined;
+
+  const onMessage = (message: ReplicaMessage): void => {
+    switch (message.type) {
+      case "opened":
+        appliedSeq = Math.max(appliedSeq, message.seq);
+        opened.resolve();
+        return;
+      case "ready":
+        caughtUp = true;
+        backoffMs = MIN_BACKOFF_MS;
+        failure = undefined;
+        aliveAt = Date.now();
+        ready.resolve();
+        return;
+      case "applied":
+        appliedSeq = Math.max(appliedSeq, message.applied.seq);
+        aliveAt = Date.now();
+        waiters.reached(appliedSeq);
+        for (const listener of listeners) listener(message.applied);
+        return;
+      case "alive":
+        aliveAt = Date.now();
+        return;
+      case "away":
+        aliveAt = 0;
+        return;
+      case "log":
+        options.log[message.level](message.detail, message.message);
+        return;
+      case "halted":
+        failure = GranaryError.fromWire(message.error);
+        return;
+    }
+  };
+
+  const onExit = (): void => {
+    thread = undefined;
+    caughtUp = false;
+    aliveAt = 0;
+    if (closed) return;
+    failure ??= new GranaryError("INTERNAL", "the replica's thread died");
+    if (!isTransient(failure)) {
+      options.log.warn({ err: failure }, "the replica halted; its state is served no further");
+      opened.reject(failure);
+      ready.reject(failure);
+      return;
+    }
+    options.log.warn({ err: failure, delayMs: backoffMs }, "the replica's thread ended; starting it again");
+    restart = setTimeout(start, backoffMs);
+    backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
+  };
+
+  const start = (): void => {
+    thread = startThread(options, {
+      onMessage,
+      onExit,
+      onError: (error) => {
+        failure = error;
+      },
+    });
+  };
+
+  start();
+  await opened.promise;
+  const state = openStateReader(options.dir);
+
+  const close = async (): Promise<void> => {
+    closed = true;
+    clearTimeout(restart);
+    waiters.close();
+    ready.reject(new GranaryError("UNAVAILABLE", "the replica was closed"));
+    if (thread !== undefined) await stopThread(thread);
+    await state.close();
+  };
+  let closing: Promise<void> | undefined;
+
+  return {
+    get appliedSeq() {
+      return appliedSeq;
+    },
+    ready: ready.promise,
+    health() {
+      if (closed) return { up: false, reason: "the replica is closed" };
+      if (failure !== undefined) return { up: false, reason: failure.message };
+      if (!caughtUp) return { up: false, reason: "the replica is catching up with the command log" };
+      if (Date.now() - aliveAt > HEAD_CONFIRMED_MS)
+        return { up: false, reason: "the command log does not answer" };
+      return { up: true };
+    },
+    waitForSeq: (seq, timeoutMs) =>
+      seq <= appliedSeq ? Promise.resolve(true) : waiters.wait(seq, timeoutMs),
+    onApplied(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    read: (body) => state.read(body),
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+const MIN_BACKOFF_MS = 200;
+const MAX_BACKOFF_MS = 5_000;
+const HEAD_CONFIRMED_MS = 2_000;
+const CLOSE_MS = 5_000;
+
+/** Another log, an unknown command, a damaged state: starting again would end the same way. */
+function isTransient(error: GranaryError): boolean {
+  return !["STATE_BEHIND", "STORE_FORMAT", "STORE_CORRUPT", "UNAUTHENTICATED", "NATS_UNFIT"].includes(
+    error.code,
+  );
+}
+
+function startThread(
+  options: ReplicaOptions,
+  on: { onMessage(message: ReplicaMessage): void; onExit(): void; onError(error: GranaryError): void },
+): { worker: Worker; exited: Promise<void> } {
+  const workerData: ReplicaThreadData = {
+    dir: options.dir,
+    servers: options.bus.servers,
+    seed: options.bus.credentials.seed,
+    inboxPrefix: options.bus.credentials.inboxPrefix,
+    name: options.bus.name,
+    relay: options.relay,
+  };
+  const worker = new Worker(new URL("../pointer/replica-main.js", import.meta.url), { workerData });
+  worker.on("message", on.onMessage);
+  worker.on("error", (error) => {
+    const message = error instanceof Error ? error.message : String(error);
+    on.onError(new GranaryError("INTERNAL", `the replica's thread died: ${message}`));
+  });
+  const exited = new Promise<void>((resolve) => {
+    worker.on("exit", () => {
+      on.onExit();
+      resolve();
+    });
+  });
+  return { worker, exited };
+}
+
+async function stopThread(thread: { worker: Worker; exited: Promise<void> }): Promise<void> {
+  const order: ReplicaOrder = { type: "close" };
+  thread.worker.postMessage(order);
+  // Only a thread that is connecting for the first time takes longer; it has no transaction open then.
+  const timer = setTimeout(() => void thread.worker.terminate(), CLOSE_MS);
+  await thread.exited;
+  clearTimeout(timer);
+}
+
+/** A promise that is settled from outside, once, and whose failure nobody has to await. */
+class Settled {
+  readonly promise: Promise<void>;
+  resolve: () => void = () => undefined;
+  reject: (error: Error) => void = () => undefined;
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    this.promise.catch(() => undefined);
+  }
+}

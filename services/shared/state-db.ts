@@ -1,0 +1,172 @@
+import { existsSync, mkdirSync } from "node:fs";
+import path from "node:path";
+import { crc32 } from "node:zlib";
+import { type Database, open, type RootDatabase } from "lmdb";
+import { GranaryError } from "../../proto/errors.ts";
+import type { KeyRange, RangeOptions, StateKey, StateRow, StateTx, StateView } from "./state-db-tx.ts";
+import { KEYS, STATE_VERSION } from "./state-keys.ts";
+
+/**
+ * The state on disk. `transact` has fsynced when it returns: call it on a thread that serves nobody else.
+ *
+ * A second, local map next to the replicated one holds what belongs to this copy alone (the log's epoch, relay cursors);
+ * it takes no part in the digest.
+ */
+export interface StateWriter {
+  /** Runs `body` as one transaction: all of it is durable, or none when it throws. */
+  transact<T>(body: (tx: StateTx, local: LocalTx) => T): T;
+  read<T>(body: (view: StateView) => T): T;
+  readLocal(key: string): string | undefined;
+  rows(): Iterable<readonly [key: string, json: string]>;
+  close(): Promise<void>;
+}
+
+export interface LocalTx {
+  put(key: string, value: string): void;
+}
+
+/** Reads the state that another thread or process writes. */
+export interface StateReader {
+  /** Runs `body` on the newest committed state; everything it reads is of one moment. It must be synchronous. */
+  read<T>(body: (view: StateView) => T): T;
+  /** Every row as it is stored, in key order. */
+  rows(): Iterable<readonly [key: string, json: string]>;
+  close(): Promise<void>;
+}
+
+/** @throws GranaryError STORE_FORMAT when another version of the state machine wrote it */
+export function openStateWriter(dir: string): StateWriter {
+  mkdirSync(dir, { recursive: true });
+  const db = openDatabases(dir);
+  const view = viewOf(db.state);
+  const tx: StateTx = {
+    ...view,
+    put: (key, value) => db.state.putSync(key, sealed(key, JSON.stringify(value))),
+    remove: (key) => {
+      db.state.removeSync(key);
+    },
+  };
+  const local: LocalTx = { put: (key, value) => db.local.putSync(key, value) };
+  const writer: StateWriter = {
+    transact: (body) => db.root.transactionSync(() => body(tx, local)),
+    read: (body) => {
+      db.root.resetReadTxn();
+      return body(view);
+    },
+    readLocal: (key) => {
+      db.root.resetReadTxn();
+      return db.local.get(key);
+    },
+    rows: () => rowsOf(db.state),
+    close: () => db.root.close(),
+  };
+  const meta = writer.read((state) => state.get(KEYS.meta()));
+  if (meta !== undefined && meta.version !== STATE_VERSION) {
+    const detail = { found: meta.version, expected: STATE_VERSION };
+    throw new GranaryError("STORE_FORMAT", `the state in ${dir} has version ${meta.version}`, detail);
+  }
+  return writer;
+}
+
+/** @throws GranaryError UNAVAILABLE when nothing was ever written there */
+export function openStateReader(dir: string): StateReader {
+  if (!existsSync(path.join(dir, DATA_FILE))) {
+    throw new GranaryError("UNAVAILABLE", `there is no state in ${dir} yet`);
+  }
+  const db = openDatabases(dir);
+  const view = viewOf(db.state);
+  return {
+    read: (body) => {
+      // LMDB keeps a read transaction over several calls: without this, a commit of another thread is seen late.
+      db.root.resetReadTxn();
+      return body(view);
+    },
+    rows: () => {
+      db.root.resetReadTxn();
+      return rowsOf(db.state);
+    },
+    close: () => db.root.close(),
+  };
+}
+
+export const DATA_FILE = "state.mdb";
+
+interface Databases {
+  readonly root: RootDatabase<string, string>;
+  readonly state: Database<string, string>;
+  readonly local: Database<string, string>;
+}
+
+function openDatabases(dir: string): Databases {
+  const root = open<string, string>({
+    path: path.join(dir, DATA_FILE),
+    encoding: "string",
+    // The default loses the last acknowledged write in a power cut (13 of 30 cycles; with false 0 of 80), at the same speed.
+    overlappingSync: false,
+    maxReaders: 512,
+  });
+  const named = { encoding: "string", cache: false } as const;
+  return {
+    root,
+    state: root.openDB<string, string>({ name: "state", ...named }),
+    local: root.openDB<string, string>({ name: "local", ...named }),
+  };
+}
+
+function viewOf(db: Database<string, string>): StateView {
+  return {
+    get: <T>(key: StateKey<T>) => {
+      const text = db.get(key);
+      return text === undefined ? undefined : (JSON.parse(opened(key, text)) as T);
+    },
+    range: (range, options) => rangeOf(db, range, options),
+  };
+}
+
+function* rangeOf<T>(
+  db: Database<string, string>,
+  range: KeyRange<T>,
+  options: RangeOptions = {},
+): Generator<StateRow<T>> {
+  const { reverse = false, limit, after } = options;
+  const bounded = limit === undefined ? {} : { limit };
+  const entries = reverse
+    ? db.getRange({
+        // The upper bound is excluded, the lower one included, as in the other direction.
+        start: after !== undefined && after < range.end ? after : range.end,
+        exclusiveStart: true,
+        end: range.start,
+        inclusiveEnd: true,
+        reverse: true,
+        ...bounded,
+      })
+    : db.getRange({
+        start: after !== undefined && after >= range.start ? after : range.start,
+        exclusiveStart: after !== undefined && after >= range.start,
+        end: range.end,
+        ...bounded,
+      });
+  for (const { key, value } of entries) yield { key, value: JSON.parse(opened(key, value)) as T };
+}
+
+function* rowsOf(db: Database<string, string>): Generator<readonly [key: string, json: string]> {
+  for (const { key, value } of db.getRange({})) yield [key, opened(key, value)];
+}
+
+/** LMDB does not notice bit flips: each value begins with the crc32 of its key and text, 8 hex digits. */
+function sealed(key: string, json: string): string {
+  return checksum(key, json) + json;
+}
+
+/** @throws GranaryError STORE_CORRUPT */
+function opened(key: string, text: string): string {
+  const json = text.slice(CHECKSUM_LENGTH);
+  if (text.slice(0, CHECKSUM_LENGTH) === checksum(key, json)) return json;
+  throw new GranaryError("STORE_CORRUPT", `row ${key} of the state does not match its checksum`, { key });
+}
+
+const CHECKSUM_LENGTH = 8;
+
+function checksum(key: string, json: string): string {
+  return crc32(json, crc32(key)).toString(16).padStart(CHECKSUM_LENGTH, "0");
+}

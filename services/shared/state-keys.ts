@@ -1,0 +1,175 @@
+import { createHash } from "node:crypto";
+import type { CommandResult } from "../../proto/commands.ts";
+import type { Digest } from "../../proto/digest.ts";
+import { digestHex } from "../../proto/digest.ts";
+import type { EventRecord } from "../../proto/events.ts";
+import type { Name } from "../../proto/names.ts";
+import type {
+  ActivationRecord,
+  AuditRecord,
+  Channel,
+  OrgRecord,
+  ProjectRecord,
+  PublishRecord,
+  ReleaseRecord,
+  TokenRecord,
+} from "../../proto/records.ts";
+import type { Lane } from "../../proto/subjects.ts";
+import type { KeyRange, StateKey } from "./state-db-tx.ts";
+
+/**
+ * The key scheme of the replicated state: one ordered map of ASCII keys. Numbers are zero-padded, so that text order is
+ * number order; names cannot contain `/`. Changing a key changes the state digest: raise {@link STATE_VERSION} with it.
+ */
+export const STATE_VERSION = 1;
+
+export interface StateMeta {
+  readonly version: number;
+  /** Position of the last applied command. */
+  readonly seq: number;
+  /** Log time: never goes back. */
+  readonly time_ms: number;
+}
+
+/** What an idempotency key is bound to. */
+export interface IdempotencyRow {
+  readonly publish_id: string;
+  readonly content: string;
+  readonly expires_ms: number;
+}
+
+export interface WorkRow {
+  readonly publish_id: string;
+  readonly org: Name;
+  readonly project: Name;
+  readonly order: number;
+  readonly created_ms: number;
+}
+
+/** Why a repository may serve a digest. */
+export interface RepositoryDigestRow {
+  readonly kind: "manifest" | "config" | "layer";
+  readonly media_type: string;
+  readonly size: number;
+  /** The first release that referenced it. */
+  readonly version: string;
+}
+
+export interface CommandRow {
+  readonly result: CommandResult;
+  readonly time_ms: number;
+}
+
+interface In {
+  readonly org: Name;
+  readonly project: Name;
+}
+
+export const KEYS = {
+  meta: (): StateKey<StateMeta> => key("meta"),
+  org: (org: Name): StateKey<OrgRecord> => key("org", org),
+  /** Publishes of the org that have not ended. */
+  backlog: (org: Name): StateKey<number> => key("backlog", org),
+  project: (at: In): StateKey<ProjectRecord> => key("project", at.org, at.project),
+  publish: (publishId: string): StateKey<PublishRecord> => key("publish", publishId),
+  projectPublish: (at: In, order: number): StateKey<string> =>
+    key("publishes", at.org, at.project, seqText(order)),
+  work: (lane: Lane, org: Name, order: number): StateKey<WorkRow> => key("work", lane, org, seqText(order)),
+  idempotency: (at: In, idempotencyKey: string): StateKey<IdempotencyRow> =>
+    key("idempotency", at.org, at.project, createHash("sha256").update(idempotencyKey).digest("hex")),
+  idempotencyExpiry: (expiresMs: number, seq: number): StateKey<string> =>
+    key("idempotency-expiry", seqText(expiresMs), seqText(seq)),
+  natural: (at: In, content: string): StateKey<string> => key("natural", at.org, at.project, content),
+  image: (at: In, artifact: { channel: Channel; commit: string | null; image: Digest }): StateKey<string> =>
+    key("image", at.org, at.project, artifact.channel, artifact.commit ?? "", digestHex(artifact.image)),
+  release: (at: In, version: number): StateKey<ReleaseRecord> =>
+    key("release", at.org, at.project, versionText(version)),
+  releaseOfCommit: (at: In, commit: string, version: number): StateKey<number> =>
+    key("commit", at.org, at.project, commit, versionText(version)),
+  repositoryDigest: (at: In, digest: Digest): StateKey<RepositoryDigestRow> =>
+    key("digest", at.org, at.project, digestHex(digest)),
+  history: (at: In, generation: number): StateKey<ActivationRecord> =>
+    key("history", at.org, at.project, generationText(generation)),
+  audit: (org: Name, at: { seq: number; k: number }): StateKey<AuditRecord> =>
+    key("audit", org, placeText(at)),
+  event: (at: { seq: number; k: number }): StateKey<EventRecord> => key("event", placeText(at)),
+  /** Key of the event itself. */
+  orgEvent: (org: Name, at: { seq: number; k: number }): StateKey<string> =>
+    key("org-event", org, placeText(at)),
+  projectEvent: (at: In, place: { seq: number; k: number }): StateKey<string> =>
+    key("project-event", at.org, at.project, placeText(place)),
+  command: (commandId: string): StateKey<CommandRow> => key("command", commandId),
+  commandAt: (seq: number): StateKey<{ id: string; time_ms: number }> => key("command-at", seqText(seq)),
+  token: (org: Name, tokenId: string): StateKey<TokenRecord> => key("token", org, tokenId),
+  tokenByHash: (hash: string): StateKey<{ org: Name; id: string }> => key("token-hash", hash),
+} as const;
+
+/** Ranges over whole families of rows. */
+export const RANGES = {
+  orgs: (): KeyRange<OrgRecord> => below("org"),
+  projects: (org: Name): KeyRange<ProjectRecord> => below("project", org),
+  projectPublishes: (at: In): KeyRange<string> => below("publishes", at.org, at.project),
+  work: (lane: Lane): KeyRange<WorkRow> => below("work", lane),
+  orgWork: (lane: Lane, org: Name): KeyRange<WorkRow> => below("work", lane, org),
+  backlogs: (): KeyRange<number> => below("backlog"),
+  idempotencyExpiry: (): KeyRange<string> => below("idempotency-expiry"),
+  releases: (at: In): KeyRange<ReleaseRecord> => below("release", at.org, at.project),
+  /** `prefix` is the beginning of a commit. */
+  releasesOfCommit: (at: In, prefix: string): KeyRange<number> => {
+    const start = `commit/${at.org}/${at.project}/${prefix}`;
+    return { start: start as StateKey<number>, end: `${start}~` };
+  },
+  history: (at: In): KeyRange<ActivationRecord> => below("history", at.org, at.project),
+  audit: (org: Name): KeyRange<AuditRecord> => below("audit", org),
+  events: (): KeyRange<EventRecord> => below("event"),
+  orgEvents: (org: Name): KeyRange<string> => below("org-event", org),
+  projectEvents: (at: In): KeyRange<string> => below("project-event", at.org, at.project),
+  commandsInOrder: (): KeyRange<{ id: string; time_ms: number }> => below("command-at"),
+  tokens: (org: Name): KeyRange<TokenRecord> => below("token", org),
+} as const;
+
+/**
+ * What makes two publishes the same content: everything that decides the tree, and the commit and channel it is for.
+ * `strip` belongs to it because it changes the tree of one and the same archive.
+ */
+export function contentText(publish: {
+  readonly channel: Channel;
+  readonly commit: string | null;
+  readonly upload: { readonly digest: Digest };
+  readonly strip?: number;
+}): string {
+  return [
+    publish.channel,
+    publish.commit ?? "",
+    digestHex(publish.upload.digest),
+    String(publish.strip ?? 0),
+  ].join("/");
+}
+
+/** 15 digits hold every safe integer that a log position or a time in ms can become. */
+export function seqText(value: number): string {
+  return String(value).padStart(15, "0");
+}
+
+export function versionText(version: number): string {
+  return String(version).padStart(9, "0");
+}
+
+export function generationText(generation: number): string {
+  return String(generation).padStart(12, "0");
+}
+
+/** A place in the log: sequence and number within the command. */
+export function placeText(at: { seq: number; k: number }): string {
+  return `${seqText(at.seq)}/${String(at.k).padStart(4, "0")}`;
+}
+
+function key<T>(...parts: readonly string[]): StateKey<T> {
+  return parts.join("/") as StateKey<T>;
+}
+
+/** `0` is the character behind `/`: the end of everything below a prefix. */
+function below<T>(...parts: readonly string[]): KeyRange<T> {
+  const prefix = parts.join("/");
+  return { start: `${prefix}/` as StateKey<T>, end: `${prefix}0` };
+}

@@ -1,0 +1,209 @@
+import type { Digest } from "../../proto/digest.ts";
+import { GranaryError } from "../../proto/errors.ts";
+import type { Cursor, EventRecord } from "../../proto/events.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import { type Name, parseVersion, type Reference } from "../../proto/names.ts";
+import type {
+  ActivationRecord,
+  AuditRecord,
+  OrgRecord,
+  ProjectRecord,
+  PublishRecord,
+  ReleaseRecord,
+  TokenRecord,
+} from "../../proto/records.ts";
+import type { Lane } from "../../proto/subjects.ts";
+import type { KeyRange, StateKey, StateView } from "./state-db-tx.ts";
+import { KEYS, RANGES, type RepositoryDigestRow, type StateMeta, type WorkRow } from "./state-keys.ts";
+
+/**
+ * The read model: what may be asked of the state. All of it works on one moment (`replica.read((view) => ...)`), so that
+ * several answers taken in one call fit together.
+ */
+export interface ProjectAt {
+  readonly org: Name;
+  readonly project: Name;
+}
+
+export interface PageOptions {
+  /** Rows of the page; {@link LIMITS.pageItems} at most and by default. */
+  readonly limit?: number;
+  /** `next_cursor` of the page before. */
+  readonly cursor?: string;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next_cursor: string | null;
+}
+
+export function stateMeta(view: StateView): StateMeta | undefined {
+  return view.get(KEYS.meta());
+}
+
+export function findOrg(view: StateView, org: Name): OrgRecord | undefined {
+  return view.get(KEYS.org(org));
+}
+
+export function findProject(view: StateView, at: ProjectAt): ProjectRecord | undefined {
+  return view.get(KEYS.project(at));
+}
+
+/** Whether publishes of the project stay inactive at `timeMs`: an expired hold stays in the record until the next command. */
+export function isHeld(project: ProjectRecord, timeMs: number): boolean {
+  const until = project.hold?.until;
+  return project.hold !== undefined && (until === undefined || Date.parse(until) > timeMs);
+}
+
+export function findPublish(view: StateView, publishId: string): PublishRecord | undefined {
+  return view.get(KEYS.publish(publishId));
+}
+
+export function findRelease(view: StateView, at: ProjectAt, version: number): ReleaseRecord | undefined {
+  return view.get(KEYS.release(at, version));
+}
+
+/** The release that is live. */
+export function findCurrentRelease(view: StateView, at: ProjectAt): ReleaseRecord | undefined {
+  const current = findProject(view, at)?.current;
+  const version = current === undefined || current === null ? undefined : parseVersion(current);
+  return version === undefined ? undefined : findRelease(view, at, version);
+}
+
+/**
+ * The release that a reference names; `O/P` alone means the live one, a commit the newest release made from it.
+ * @throws GranaryError USAGE when the beginning of a commit fits several commits
+ */
+export function resolveReference(view: StateView, reference: Reference): ReleaseRecord | undefined {
+  const { target } = reference;
+  switch (target.kind) {
+    case "version":
+      return findRelease(view, reference, target.version);
+    case "none":
+    case "current":
+      return findCurrentRelease(view, reference);
+    case "commit":
+      return findReleaseOfCommit(view, reference, target.commit);
+    case "preview":
+      return undefined;
+  }
+}
+
+function findReleaseOfCommit(view: StateView, at: ProjectAt, prefix: string): ReleaseRecord | undefined {
+  const range = RANGES.releasesOfCommit(at, prefix);
+  const [first] = view.range(range, { limit: 1 });
+  const [last] = view.range(range, { limit: 1, reverse: true });
+  if (first === undefined || last === undefined) return undefined;
+  const matches = [first, last].map((row) => row.key.split("/")[3] ?? "");
+  if (matches[0] !== matches[1]) {
+    throw new GranaryError("USAGE", `${prefix} is the beginning of several commits`, { matches });
+  }
+  return findRelease(view, at, last.value);
+}
+
+export function findToken(view: StateView, org: Name, tokenId: string): TokenRecord | undefined {
+  return view.get(KEYS.token(org, tokenId));
+}
+
+/** Revoked and expired ones too: what a token may do is the caller's question. */
+export function findTokenByHash(view: StateView, hash: string): TokenRecord | undefined {
+  const at = view.get(KEYS.tokenByHash(hash));
+  return at === undefined ? undefined : view.get(KEYS.token(at.org, at.id));
+}
+
+/** Why the repository serves a digest; undefined: it does not (ruling 8). */
+export function findRepositoryDigest(
+  view: StateView,
+  at: ProjectAt,
+  digest: Digest,
+): RepositoryDigestRow | undefined {
+  return view.get(KEYS.repositoryDigest(at, digest));
+}
+
+export function listOrgs(view: StateView, options?: PageOptions): Page<OrgRecord> {
+  return page(view, RANGES.orgs(), options);
+}
+
+export function listProjects(view: StateView, org: Name, options?: PageOptions): Page<ProjectRecord> {
+  return page(view, RANGES.projects(org), options);
+}
+
+/** Newest first. */
+export function listPublishes(view: StateView, at: ProjectAt, options?: PageOptions): Page<PublishRecord> {
+  const ids = page(view, RANGES.projectPublishes(at), { ...options, reverse: true });
+  return { ...ids, items: ids.items.flatMap((id) => findPublish(view, id) ?? []) };
+}
+
+/** Newest first. */
+export function listReleases(view: StateView, at: ProjectAt, options?: PageOptions): Page<ReleaseRecord> {
+  return page(view, RANGES.releases(at), { ...options, reverse: true });
+}
+
+/** Activations, newest first. */
+export function listHistory(view: StateView, at: ProjectAt, options?: PageOptions): Page<ActivationRecord> {
+  return page(view, RANGES.history(at), { ...options, reverse: true });
+}
+
+/** Newest first. */
+export function listAudit(view: StateView, org: Name, options?: PageOptions): Page<AuditRecord> {
+  return page(view, RANGES.audit(org), { ...options, reverse: true });
+}
+
+export function listTokens(view: StateView, org: Name, options?: PageOptions): Page<TokenRecord> {
+  return page(view, RANGES.tokens(org), options);
+}
+
+/** Events strictly behind a cursor, oldest first, of an org or of one project of it; `limit` at most. */
+export function listEvents(
+  view: StateView,
+  of: { org: Name; project?: Name },
+  options: { after: Cursor; limit?: number },
+): readonly EventRecord[] {
+  const { org, project } = of;
+  const limit = Math.min(options.limit ?? LIMITS.pageItems, LIMITS.pageItems);
+  const [range, after] =
+    project === undefined
+      ? [RANGES.orgEvents(org), KEYS.orgEvent(org, options.after)]
+      : [RANGES.projectEvents({ org, project }), KEYS.projectEvent({ org, project }, options.after)];
+  const rows = [...view.range(range, { after, limit })];
+  return rows.flatMap((row) => view.get(row.value as StateKey<EventRecord>) ?? []);
+}
+
+/** Orgs with publishes that have not ended, and how many. */
+export function listBacklogs(view: StateView): readonly { readonly org: Name; readonly publishes: number }[] {
+  const rows = [...view.range(RANGES.backlogs())];
+  return rows.flatMap((row) =>
+    row.value > 0 ? [{ org: row.key.slice("backlog/".length) as Name, publishes: row.value }] : [],
+  );
+}
+
+/** Unfinished publishes of an org, oldest first. */
+export function listWork(
+  view: StateView,
+  at: { lane: Lane; org: Name },
+  limit: number = LIMITS.pageItems,
+): readonly WorkRow[] {
+  return [...view.range(RANGES.orgWork(at.lane, at.org), { limit })].map((row) => row.value);
+}
+
+/** A cursor is the key's own end: stable while rows come and go, and of no use in another list. */
+function page<T>(
+  view: StateView,
+  range: KeyRange<T>,
+  options: PageOptions & { reverse?: boolean } = {},
+): Page<T> {
+  const limit = Math.max(1, Math.min(options.limit ?? LIMITS.pageItems, LIMITS.pageItems));
+  const { cursor, reverse = false } = options;
+  if (cursor !== undefined && !/^[a-z0-9/_-]{1,300}$/i.test(cursor)) {
+    throw new GranaryError("USAGE", `not a cursor: ${JSON.stringify(cursor.slice(0, 40))}`);
+  }
+  const after = cursor === undefined ? {} : { after: `${range.start}${cursor}` };
+  const rows = [...view.range(range, { reverse, limit: limit + 1, ...after })];
+  const items = rows.slice(0, limit);
+  const last = items.at(-1);
+  const more = rows.length > limit && last !== undefined;
+  return {
+    items: items.map((row) => row.value),
+    next_cursor: more ? last.key.slice(range.start.length) : null,
+  };
+}
