@@ -1,9 +1,14 @@
 import { GranaryError } from "./errors.ts";
 import type { ArchiveLimits } from "./limits.ts";
 
-const CONTROL_OR_BIDI = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/u;
+const CONTROL_OR_BIDI = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/u;
+const EVERY_CONTROL_OR_BIDI = new RegExp(CONTROL_OR_BIDI, "gu");
 const PLAIN_ASCII = /^[\x20-\x2e\x30-\x5b\x5d-\x7e]+(?:\/[\x20-\x2e\x30-\x5b\x5d-\x7e]+)*$/;
-const RESERVED_STEM = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/i;
+const RESERVED_STEM =
+  /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]) *(?:\.|$)/i;
+const REFUSED_BY_WINDOWS = /[<>:"|?*]/;
+/** What every name that is not portable matches, and few others: one test instead of three per segment. */
+const MAYBE_NOT_PORTABLE = /[<>:"|?*]|[. ](?:\/|$)|(?:^|\/)(?:con|prn|aux|nul|com|lpt)/i;
 
 type PathLimits = Pick<ArchiveLimits, "pathBytes" | "segmentBytes" | "depth">;
 
@@ -14,7 +19,12 @@ type PathLimits = Pick<ArchiveLimits, "pathBytes" | "segmentBytes" | "depth">;
  * @throws GranaryError ARCHIVE_NAME_*, ARCHIVE_PATH_*
  */
 export function checkEntryPath(path: string, limits: PathLimits): void {
-  if (PLAIN_ASCII.test(path) && path.length <= limits.segmentBytes && !path.includes("./")) {
+  if (
+    path.length <= limits.segmentBytes &&
+    path.length <= limits.pathBytes &&
+    PLAIN_ASCII.test(path) &&
+    !path.includes("./")
+  ) {
     // Fast path: one regular expression instead of a walk over segments (0.2 us against 1.1 us per path).
     if (!path.endsWith(".") && path[1] !== ":" && depthOf(path) <= limits.depth) return;
   }
@@ -50,21 +60,23 @@ export function checkEntryPath(path: string, limits: PathLimits): void {
   }
 }
 
-/** Refuses what no name, link target or path may contain. @throws GranaryError ARCHIVE_NAME_* */
-export function checkCharacters(text: string, what: string): void {
+/** Refuses what no name, link target or path may contain; `path` is the entry that errors name. @throws GranaryError ARCHIVE_NAME_* */
+export function checkCharacters(text: string, what: string, path = text): void {
   const bad = CONTROL_OR_BIDI.exec(text);
   if (bad) {
     const codePoint = `U+${(bad[0].codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
     throw new GranaryError("ARCHIVE_NAME_CHARACTER", `the ${what} ${quote(text)} has ${codePoint}`, {
-      path: text.slice(0, 200),
+      path: path.slice(0, 200),
       actual: codePoint,
     });
   }
   if (!text.isWellFormed())
-    throw new GranaryError("ARCHIVE_NAME_ENCODING", `the ${what} ${quote(text)} is not well-formed Unicode`);
+    throw new GranaryError("ARCHIVE_NAME_ENCODING", `the ${what} ${quote(text)} is not well-formed Unicode`, {
+      path: path.slice(0, 200).toWellFormed(),
+    });
   if (text.includes("\\")) {
     throw new GranaryError("ARCHIVE_NAME_BACKSLASH", `the ${what} ${quote(text)} has a backslash`, {
-      path: text.slice(0, 200),
+      path: path.slice(0, 200),
     });
   }
 }
@@ -101,15 +113,21 @@ function depthOf(path: string): number {
 
 /** Why a legal Linux path would break elsewhere, or undefined. */
 export function portabilityProblem(path: string): string | undefined {
+  if (!MAYBE_NOT_PORTABLE.test(path)) return undefined;
   for (const segment of path.split("/")) {
     if (RESERVED_STEM.test(segment)) return `${quote(path)}: ${quote(segment)} is a reserved name on Windows`;
     if (/[. ]$/.test(segment)) return `${quote(path)}: a segment ends in a dot or space`;
-    if (/[<>:"|?*]/.test(segment)) return `${quote(path)}: a segment has a character that Windows refuses`;
+    if (REFUSED_BY_WINDOWS.test(segment))
+      return `${quote(path)}: a segment has a character that Windows refuses`;
   }
   return undefined;
 }
 
-/** A name as shown in messages: quoted, escaped, cut. */
+/** A name as shown in messages: quoted, cut, and with every character escaped that could steer a terminal or reorder a line. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 200 ? `${text.slice(0, 197)}...` : text);
+  const quoted = JSON.stringify(text.length > 200 ? `${text.slice(0, 197)}...` : text);
+  return quoted.replace(
+    EVERY_CONTROL_OR_BIDI,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
