@@ -42,8 +42,6 @@ export type CommandBody =
   | TokenCreateCommand
   | TokenRevokeCommand;
 
-export type CommandType = CommandBody["type"];
-
 /** Binds an upload, already durable, to one publish id and gives it its order. Creates org and project when `create` is set. */
 export interface AcceptCommand {
   readonly type: "accept";

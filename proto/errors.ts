@@ -70,7 +70,7 @@ export const ERROR_CODES = {
   ARCHIVE_TOO_MANY_GZIP_MEMBERS: rejected("The gzip stream has more members than the limit.", REPACK),
   ARCHIVE_TRUNCATED: rejected(
     "The archive ends in the middle.",
-    "The upload or the packing was cut short. " + REPACK,
+    `The upload or the packing was cut short. ${REPACK}`,
   ),
   ARCHIVE_NO_END_MARKER: rejected("The archive has no end marker of two zero blocks.", REPACK),
   ARCHIVE_TRAILING_DATA: rejected("Something other than zero bytes follows the end of the archive.", REPACK),
@@ -86,7 +86,7 @@ export const ERROR_CODES = {
   ARCHIVE_PAX_DUPLICATE_KEY: rejected("A pax header has one key twice.", REPACK),
   ARCHIVE_PAX_UNKNOWN_KEY: rejected(
     "A pax header has a key that is not allowed.",
-    "Sparse files and vendor extensions that change content are refused. " + REPACK,
+    `Sparse files and vendor extensions that change content are refused. ${REPACK}`,
   ),
   ARCHIVE_PAX_GLOBAL: rejected("A global pax header sets something other than a comment.", REPACK),
   ARCHIVE_META_CONFLICT: rejected("Metadata headers contradict each other or belong to no entry.", REPACK),
@@ -160,7 +160,7 @@ export const ERROR_CODES = {
   ),
   ARCHIVE_RATIO: rejected(
     "The archive expands suspiciously far.",
-    "The compression ratio is that of a decompression bomb. " + REPACK,
+    `The compression ratio is that of a decompression bomb. ${REPACK}`,
     413,
   ),
   ARCHIVE_TIMEOUT: rejected(

@@ -156,7 +156,7 @@ const version = z.union([
 const reason = z.string().max(LIMITS.reasonBytes);
 const generation = z.int().nonnegative();
 /** `8h`, `30m`, `90s`, `7d`. */
-export const DURATION = /^([1-9][0-9]{0,6})(s|m|h|d)$/;
+const DURATION = /^([1-9][0-9]{0,6})(s|m|h|d)$/;
 
 export const ActivationBody = z.strictObject({
   version,

@@ -7,7 +7,7 @@ export type Name = string & { readonly [nameBrand]: true };
 
 const PATTERN = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 const RESERVED = /^(?:base|v1|v2)$/;
-export const NAME_LENGTH_MAX = 63;
+const NAME_LENGTH_MAX = 63;
 
 export function isName(text: unknown): text is Name {
   return (

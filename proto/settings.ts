@@ -57,7 +57,7 @@ export interface FarmSettings {
   readonly limits: ArchiveLimits;
 }
 
-export const DEFAULT_PORT = 7421;
+const DEFAULT_PORT = 7421;
 
 /** @throws GranaryError CONFIG_INVALID naming the key */
 export function parseSettings(input: unknown, source: string): SettingsInput {

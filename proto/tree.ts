@@ -16,8 +16,7 @@ export type TreeEntry =
   | { readonly type: "symlink"; readonly path: string; readonly target: string }
   | { readonly type: "directory"; readonly path: string };
 
-export const TREE_HEADER = "granary-tree/1\n";
-export const TREE_MEDIA_TYPE = "application/vnd.granary.tree.v1";
+const TREE_HEADER = "granary-tree/1\n";
 
 /**
  * Canonical bytes of a tree. One line an entry behind the header, in path-byte order:

@@ -30,6 +30,8 @@ export class CommitterClient {
     this.#worker = worker;
     this.#onCommitted = options.onCommitted;
     this.#onFailed = options.onFailed;
+    // Alone it keeps no process alive; requests under way do.
+    worker.unref();
     worker.on("message", (report: CommitterReport) => this.#receive(report));
     worker.on("error", (error) => {
       this.#fail(
@@ -85,6 +87,7 @@ export class CommitterClient {
     const message: CommitterMessage = { id: this.#nextId, request };
     this.#nextId += 1;
     return new Promise((resolve, reject) => {
+      if (this.#waiting.size === 0) this.#worker.ref();
       this.#waiting.set(message.id, { resolve, reject });
       this.#worker.postMessage(message);
     });
@@ -99,6 +102,7 @@ export class CommitterClient {
   /** Waits for the requests that were made, then ends the thread. */
   async close(): Promise<void> {
     await this.drain();
+    this.#worker.ref();
     this.#worker.postMessage("close");
     await this.#closed;
   }
@@ -114,7 +118,9 @@ export class CommitterClient {
       else waiting?.reject(GranaryError.fromWire(error));
     }
     if (report.failed !== undefined) this.#fail(GranaryError.fromWire(report.failed));
-    if (this.#waiting.size === 0) this.#onDrained?.();
+    if (this.#waiting.size > 0) return;
+    this.#worker.unref();
+    this.#onDrained?.();
   }
 
   #fail(error: GranaryError): void {

@@ -83,7 +83,7 @@ function tokenAdmin(context: ApiContext, request: HttpRequest): { principal: Pri
 const ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /** Uniform over `alphabet`: bytes past the largest multiple of its length are drawn again. */
-export function randomText(length: number, alphabet: string = ALPHABET): string {
+function randomText(length: number, alphabet: string = ALPHABET): string {
   const bound = 256 - (256 % alphabet.length);
   let text = "";
   while (text.length < length) {

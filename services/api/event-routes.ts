@@ -26,7 +26,10 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
       const limit = numberQuery(request, "limit", { min: 1, max: LIMITS.pageItems, fallback: 50 });
       const events = context.read((view) => listEvents(view, feed.of, { after: feed.after, limit }));
       const last = events.at(-1);
-      return reply.send({ items: events.map(toCloudEvent), next_cursor: last !== undefined && events.length === limit ? formatCursor(last) : null });
+      return reply.send({
+        items: events.map(toCloudEvent),
+        next_cursor: last !== undefined && events.length === limit ? formatCursor(last) : null,
+      });
     }
     await stream(context, request, reply, feed);
     return reply;

@@ -113,7 +113,7 @@ export async function submitFor(
   return unwrapResult(await context.submit(command));
 }
 
-export function unwrapResult(result: CommandResult): CommandValue {
+function unwrapResult(result: CommandResult): CommandValue {
   if (!result.ok) throw GranaryError.fromWire(result.error);
   return result.value;
 }

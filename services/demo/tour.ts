@@ -46,7 +46,8 @@ export async function runTour(options: {
     args: readonly string[],
   ): Promise<ReleaseJson & { tookMs: number }> => {
     const release = await farm.runJson<ReleaseJson>(["publish", ...args]);
-    if (release.existing !== true && !release.activated) throw new Error(`${what}: ${release.version} did not go live`);
+    if (release.existing !== true && !release.activated)
+      throw new Error(`${what}: ${release.version} did not go live`);
     note(what, describe(release), release.tookMs);
     return release;
   };

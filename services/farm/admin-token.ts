@@ -8,7 +8,7 @@ import { formatToken, parseToken, tokenHash } from "../../proto/token.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { findOrg, findTokenByHash } from "../shared/state-queries.ts";
 
-export const DEFAULT_ORG = "default";
+const DEFAULT_ORG = "default";
 
 /**
  * The farm's own token: `admin.token` in the data folder (0600), admin of org `default` with farm:admin. Made on the first

@@ -18,7 +18,7 @@ import { assertNatsFit } from "../shared/nats-monitor.ts";
 import { type NatsServer, startNatsServer } from "../shared/nats-server.ts";
 import { type Replica, startReplica } from "../shared/replica.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
-import { submitCommand } from "../shared/submit-command.ts";
+import { createSubmit } from "../shared/submit-command.ts";
 import { ensureAdminToken } from "./admin-token.ts";
 import { Shutdown } from "./shutdown.ts";
 
@@ -100,7 +100,7 @@ async function startParts(options: {
 
   const parts: Parts = { settings, dataDir, log, natsUrl, server, replica, shutdown };
   const api = await connectRole(parts, "api");
-  const submit = (command: Command): Promise<CommandResult> => submitCommand({ bus: api, replica }, command);
+  const submit = createSubmit({ bus: api, replica });
   const read = <T>(body: (view: StateView) => T): T => replica.read(body);
   const admin = await ensureAdminToken({ dataDir, read, submit });
   const base = { token: admin.token, tokenFile: admin.file, nats: natsUrl, data: dataDir };

@@ -79,6 +79,8 @@ async function firstConnection(options: BusOptions): Promise<NatsConnection> {
         pingInterval: 5_000,
         maxPingOut: 2,
         timeout: 5_000,
+        // Two stack traces per request cost a twelfth of the time of a pipelined append.
+        noAsyncTraces: true,
       });
     } catch (cause) {
       if (cause instanceof AuthorizationError || cause instanceof PermissionViolationError) {

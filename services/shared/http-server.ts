@@ -91,7 +91,7 @@ export function sendContinue(request: HttpRequest, reply: HttpReply): void {
   if (expectsContinue.delete(request.raw)) reply.raw.writeContinue();
 }
 
-export function sendProblem(reply: HttpReply, request: HttpRequest, error: GranaryError): HttpReply {
+function sendProblem(reply: HttpReply, request: HttpRequest, error: GranaryError): HttpReply {
   const problem = toProblem(error, request.id);
   const { status } = problem;
   if (status === 401 && !reply.hasHeader("www-authenticate"))
@@ -99,10 +99,7 @@ export function sendProblem(reply: HttpReply, request: HttpRequest, error: Grana
   if (error.spec.retryable && !reply.hasHeader("retry-after"))
     reply.header("retry-after", String(error.detail["retry_after_s"] ?? 1));
   leaveUnreadBody(request, reply);
-  return reply
-    .code(status)
-    .type("application/problem+json")
-    .send(JSON.stringify(problem));
+  return reply.code(status).type("application/problem+json").send(JSON.stringify(problem));
 }
 
 /** An answer that comes before the body was read ends the connection, after the client had time to read the answer. */
@@ -120,7 +117,7 @@ function leaveUnreadBody(request: HttpRequest, reply: HttpReply): void {
   setTimeout(() => socket.destroy(), 5_000).unref();
 }
 
-export function toProblem(error: GranaryError, requestId: string): Problem {
+function toProblem(error: GranaryError, requestId: string): Problem {
   const { pointer, http_status: status, ...params } = error.detail;
   return {
     type: `urn:granary:error:${error.code}`,
@@ -157,7 +154,9 @@ const JSON_DEPTH_MAX = 32;
 function parseJson(text: string): unknown {
   const depth = nestingOf(text);
   if (depth > JSON_DEPTH_MAX) {
-    throw new GranaryError("USAGE", `the JSON body is nested deeper than ${JSON_DEPTH_MAX} levels`, { limit: JSON_DEPTH_MAX });
+    throw new GranaryError("USAGE", `the JSON body is nested deeper than ${JSON_DEPTH_MAX} levels`, {
+      limit: JSON_DEPTH_MAX,
+    });
   }
   try {
     return JSON.parse(text);

@@ -4,6 +4,7 @@ import type { BusOptions } from "./bus.ts";
 import type { Applied, ReplicaMessage, ReplicaOrder, ReplicaThreadData } from "./replica-messages.ts";
 import { SeqWaiters } from "./replica-waiters.ts";
 import { openStateReader } from "./state-db.ts";
+import { probeState } from "./state-db-probe.ts";
 import type { StateView } from "./state-db-tx.ts";
 
 export type { Applied } from "./replica-messages.ts";
@@ -45,9 +46,10 @@ export interface Replica {
 /**
  * Starts the replica's thread and answers when its state can be read, which may still be behind: see `ready`. A thread that
  * dies is started again after a pause; one that must not go on (the log is another one, an unknown command) is not.
- * @throws GranaryError when the state cannot be opened
+ * @throws GranaryError STORE_CORRUPT when the state is damaged, STORE_FORMAT when another version wrote it
  */
 export async function startReplica(options: ReplicaOptions): Promise<Replica> {
+  await probeState(options.dir);
   const listeners = new Set<(applied: Applied) => void>();
   const waiters = new SeqWaiters();
   const ready = new Settled();

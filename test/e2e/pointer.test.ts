@@ -198,12 +198,11 @@ describe("the pointer", () => {
     const { id, token } = await makeToken(farm, "default", ["write"]);
     await rollback("audited", { reason: "oops" });
     await activate("audited", { version: "v9", reason: "typo" });
-    problemOf(
-      await send(farm, `${projectUrl("audited")}/rollbacks`, { json: {}, token }),
-      403,
-      "FORBIDDEN",
-    );
-    const forward = await send(farm, `${projectUrl("audited")}/activations`, { json: { version: "v2" }, token });
+    problemOf(await send(farm, `${projectUrl("audited")}/rollbacks`, { json: {}, token }), 403, "FORBIDDEN");
+    const forward = await send(farm, `${projectUrl("audited")}/activations`, {
+      json: { version: "v2" },
+      token,
+    });
     assert.equal(forward.status, 200, forward.text);
     const { items } = await farm.json<Page<AuditJson>>("/v1/orgs/default/audit?project=audited&limit=200");
     const row = (action: string): AuditJson | undefined => items.find((one) => one.action === action);

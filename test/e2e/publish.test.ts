@@ -193,9 +193,9 @@ describe("publishing over HTTP", () => {
     assert.equal(late.release?.not_activated_reason, "older");
     assert.equal(late.release?.state, "ready");
     assert.equal((await current("overtaken")).version, "v1");
-    const types = (
-      await farm.json<Page<CloudEvent>>("/v1/events?project=overtaken&limit=50")
-    ).items.map((event) => event.type);
+    const types = (await farm.json<Page<CloudEvent>>("/v1/events?project=overtaken&limit=50")).items.map(
+      (event) => event.type,
+    );
     assert.equal(types.filter((type) => type.includes("release.activated")).length, 1);
   });
 
@@ -209,7 +209,11 @@ describe("publishing over HTTP", () => {
     const problem = problemOf(wrong, 400, "DIGEST_INVALID");
     assert.ok(problem.detail.includes(digestOf(archive)), problem.detail);
     assert.equal((await storeStat(farm)).inbox_bytes, 0);
-    problemOf(await publish(farm, "digests", archive, { headers: { "content-digest": "md5=:x:" } }), 400, "USAGE");
+    problemOf(
+      await publish(farm, "digests", archive, { headers: { "content-digest": "md5=:x:" } }),
+      400,
+      "USAGE",
+    );
     problemOf(await send(farm, projectUrl("digests")), 404, "NOT_FOUND");
     await publishReady(farm, "digests", archive, { headers: { "content-digest": digest(archive) } });
   });

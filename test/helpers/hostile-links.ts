@@ -139,6 +139,12 @@ export const HOSTILE_LINKS: readonly HostileArchive[] = [
   hard("a hardlink with a slash behind its target", "first/"),
   hard("a hardlink to what is left out", ".git/config", file(".git/config", "x")),
   parts(
+    "a hardlink with another mode than its file",
+    "ARCHIVE_META_CONFLICT",
+    { path: "hard", target: "first" },
+    hardlink("hard", "first", { mode: "0000755\0" }),
+  ),
+  parts(
     "a symlink with a size",
     "ARCHIVE_ENTRY_SIZE",
     { actual: 5, limit: 0 },

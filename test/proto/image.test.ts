@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { sha256 } from "@noble/hashes/sha2.js";
 import { digestOf } from "../../proto/digest.ts";
 import { composeImage, DEFAULT_PLATFORM, DEFAULT_USER, imageRef, RECIPE_VERSION } from "../../proto/image.ts";
 import { LAYER_ENCODER, layerPieces, layerSize, splitTree } from "../../proto/layers.ts";
@@ -119,4 +120,11 @@ test("a name that OCI layers use for deletions is refused", () => {
     size: 1,
   };
   assert.throws(() => splitTree([entry]), { code: "ARCHIVE_NAME_RESERVED" });
+});
+
+test("digests agree with an independent implementation of SHA-256", () => {
+  for (const length of [0, 1, 55, 56, 64, 1_000, 100_000]) {
+    const bytes = Buffer.alloc(length, "granary");
+    assert.equal(digestOf(bytes), `sha256:${Buffer.from(sha256(bytes)).toString("hex")}`);
+  }
 });

@@ -5,7 +5,7 @@ import type { TarHeader } from "./tar-header.ts";
 import { decodeName, fieldEnd } from "./tar-text.ts";
 
 /** Type bytes of headers that describe the entry behind them: pax global, pax, GNU long name, GNU long link. */
-export const META = { global: 0x67, pax: 0x78, longName: 0x4c, longLink: 0x4b } as const;
+const META = { global: 0x67, pax: 0x78, longName: 0x4c, longLink: 0x4b } as const;
 
 export function isMetaType(type: number): boolean {
   return type === META.global || type === META.pax || type === META.longName || type === META.longLink;

@@ -6,6 +6,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import type { Worker } from "node:worker_threads";
 import type { Command } from "../../../proto/commands.ts";
 import { formatCursor } from "../../../proto/events.ts";
 import type { Bus } from "../../../services/shared/bus.ts";
@@ -185,4 +186,33 @@ test("a replica may start before the streams are made, and before there is a ser
   await follower.ready;
   const { seq } = await bus.appendCommand(freshCommand(acceptOf("one")));
   assert.equal(await follower.waitForSeq(seq, 5_000), true);
+});
+
+test("a replica thread that dies in the middle of its work is started again and misses nothing", async (t) => {
+  const farm = await startPointerFarm(t);
+  let thread: Worker | undefined;
+  const onWorker = (worker: Worker) => {
+    thread = worker;
+  };
+  process.on("worker", onWorker);
+  t.after(() => process.off("worker", onWorker));
+  const replica = await farm.replica();
+  await replica.ready;
+  const bus = await farm.connect("api");
+  for (let death = 0; death < 2; death++) {
+    const end = Date.now() + 400;
+    const loading = load(bus, { lanes: 4, until: () => Date.now() > end });
+    await sleep(200);
+    await thread?.terminate();
+    assert.equal(replica.health().up, false);
+    await loading;
+    const { lastSeq } = await bus.logInfo();
+    assert.equal(await replica.waitForSeq(lastSeq, 10_000), true);
+    await waitUntil("the replica is up", 5_000, () => replica.health().up);
+  }
+  const clean = await cleanReplay(bus);
+  const events = [...clean.range(RANGES.events())].map((row) => formatCursor(row.value));
+  assert.deepEqual(await relayedCursors(bus, events.length), events);
+  await replica.close();
+  assert.equal(await digestOnDisk(farm.stateDir()), stateDigest(clean.rows()));
 });

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, statSync, truncateSync, writeSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { DATA_FILE, openStateReader, openStateWriter } from "../../../services/shared/state-db.ts";
 import { stateDigest } from "../../../services/shared/state-db-digest.ts";
 import { MemoryState } from "../../../services/shared/state-db-memory.ts";
+import { probeState } from "../../../services/shared/state-db-probe.ts";
 import type { RangeOptions, StateKey } from "../../../services/shared/state-db-tx.ts";
 import { tempFolder } from "../../helpers/temp-folder.ts";
 
@@ -113,4 +114,28 @@ test("a flipped bit in a value is noticed", async () => {
   const reader = openStateReader(dir);
   assert.throws(() => reader.read((view) => view.get(key("a"))), { code: "STORE_CORRUPT" });
   await reader.close();
+});
+
+test("a truncated state and one without meta pages are named, and do not take the process down", async () => {
+  const damages: ((file: string) => void)[] = [
+    (file) => truncateSync(file, statSync(file).size - 4_096),
+    (file) => truncateSync(file, 8_192),
+    (file) => {
+      const handle = openSync(file, "r+");
+      writeSync(handle, Buffer.alloc(8_192), 0, 8_192, 0);
+      closeSync(handle);
+    },
+  ];
+  for (const damage of damages) {
+    const dir = tempFolder();
+    await probeState(dir);
+    const writer = openStateWriter(dir);
+    writer.transact((tx) => {
+      for (let i = 0; i < 2_000; i++) tx.put(key(`row ${i}`), "x".repeat(100));
+    });
+    await writer.close();
+    await probeState(dir);
+    damage(path.join(dir, DATA_FILE));
+    await assert.rejects(probeState(dir), { code: "STORE_CORRUPT" });
+  }
 });
