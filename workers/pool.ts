@@ -77,7 +77,7 @@ function watchTask(
   abort: AbortController,
 ): { reason(): GranaryError | undefined; stop(): void } {
   const cells = new Float64Array(cell);
-  const startedMs = performance.now();
+  let startedMs = performance.now();
   let lastProgress = -1;
   let lastChangeMs = startedMs;
   let reason: GranaryError | undefined;
@@ -88,8 +88,8 @@ function watchTask(
   const timer = setInterval(() => {
     const now = performance.now();
     const progress = cells[TASK_CELL.progress] ?? 0;
-    // A queued task has not begun: its clock starts with its first sign of life.
-    if (progress === 0) lastChangeMs = now;
+    // A queued task has not begun: its clocks start with its first sign of life.
+    if (progress === 0) startedMs = lastChangeMs = now;
     if (progress !== lastProgress) {
       lastProgress = progress;
       lastChangeMs = now;
