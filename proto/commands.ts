@@ -1,4 +1,3 @@
-import type { Digest } from "./digest.ts";
 import type { ErrorCode, ErrorDetail, WireError } from "./errors.ts";
 import type { Name } from "./names.ts";
 import type {
@@ -9,6 +8,7 @@ import type {
   ProjectSettings,
   PublishStats,
   Scope,
+  UploadRecord,
 } from "./records.ts";
 
 /**
@@ -46,7 +46,7 @@ export type CommandBody =
 export interface AcceptCommand {
   readonly type: "accept";
   readonly publish_id: string;
-  readonly upload: { readonly digest: Digest; readonly size: number };
+  readonly upload: UploadRecord;
   readonly channel: Channel;
   readonly commit: string | null;
   readonly source?: string;

@@ -179,6 +179,32 @@ export const ERROR_CODES = {
     "Send the content again.",
   ),
 
+  LISTING_INVALID: rejected(
+    "The listing is not a canonical tree.",
+    "List files as docs/image-spec.md says, or let `granary publish DIR` do it.",
+  ),
+  UPLOAD_OFFSET: spec(
+    409,
+    EXIT.conflict,
+    false,
+    "The upload continues at another offset.",
+    "Send what follows the offset that is named.",
+  ),
+  SESSION_UNKNOWN: spec(
+    404,
+    EXIT.notFound,
+    false,
+    "There is no such upload session, or it has expired.",
+    "Plan the publish again.",
+  ),
+  CONTENT_GONE: spec(
+    409,
+    EXIT.conflict,
+    true,
+    "Content that was there when the publish was planned is gone.",
+    "Plan the publish again: it will be asked for.",
+  ),
+
   // --- manifests ----------------------------------------------------------------------------------------------
   MANIFEST_INVALID: spec(
     422,

@@ -1,8 +1,10 @@
 import { z } from "zod";
+import type { Change } from "./diff-trees.ts";
 import type { ErrorCode, ErrorDetail } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import type { ActivationCause, Actor, HoldRecord, PublishRecord, ReleaseRecord, Scope } from "./records.ts";
 import { SCOPES } from "./records.ts";
+import type { BlobRange } from "./upload-session.ts";
 
 /** Shapes of the HTTP API (`/v1`): what the api renders, the CLI and other clients read. Field names are public. */
 
@@ -68,6 +70,30 @@ export interface PublishJson extends Omit<PublishRecord, "error" | "created_by">
   readonly error?: PublishErrorJson;
 }
 
+/** Answer to a listing: what of it has to be sent. */
+export interface PlanJson {
+  readonly tree: string;
+  /** `[first, count]` in the sequence of the listing's distinct contents, by order of their first file. */
+  readonly missing: readonly BlobRange[];
+  readonly missing_blobs: number;
+  readonly missing_bytes: number;
+  /** Kept release of the project with the same tree. */
+  readonly existing?: string;
+  /** What is live; absent when nothing is, or the token may not read. */
+  readonly current?: CurrentJson;
+  /** Absent when only the answer was asked for. */
+  readonly session?: string;
+  readonly expires_at?: string;
+}
+
+/** State of an upload session: the stream continues at `offset` of `size`. */
+export interface UploadJson {
+  readonly session: string;
+  readonly offset: number;
+  readonly size: number;
+  readonly expires_at: string;
+}
+
 export interface AuditJson {
   readonly seq: number;
   readonly at: string;
@@ -100,6 +126,26 @@ export interface FileJson {
   readonly digest?: string;
   readonly executable?: boolean;
   readonly target?: string;
+}
+
+/** `GET .../diff`: pairs are [from, to]. */
+export interface DiffJson {
+  readonly from: string;
+  readonly to: string;
+  readonly same_image: boolean;
+  readonly build_kind: readonly [string, string];
+  readonly execution: readonly [string, string];
+  readonly entry_point: readonly [string | null, string | null];
+  readonly layers: { readonly kept: number; readonly added: number; readonly removed: number };
+  readonly counts: Readonly<Record<Change, number>>;
+  /** In path order; `truncated` when there are more than `limit`. */
+  readonly items: readonly {
+    readonly path: string;
+    readonly change: Change;
+    readonly from?: FileJson;
+    readonly to?: FileJson;
+  }[];
+  readonly truncated: boolean;
 }
 
 export interface Page<T> {
@@ -171,6 +217,13 @@ export const RollbackBody = z.strictObject({
 export const HoldBody = z.strictObject({
   reason: reason.optional(),
   for: z.string().regex(DURATION).optional(),
+});
+export const CommitUploadBody = z.strictObject({
+  commit: z.string().optional(),
+  source: z.string().optional(),
+  dirty: z.boolean().optional(),
+  activate: z.boolean().optional(),
+  force_new: z.boolean().optional(),
 });
 export const CancelBody = z.strictObject({ reason: reason.optional() });
 export const TokenBody = z.strictObject({

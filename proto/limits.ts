@@ -81,6 +81,8 @@ export const LIMITS = {
   sourceBytes: 2_000,
   /** Rows of one page of a list. */
   pageItems: 200,
+  /** Rows of one diff; what is beyond is counted. */
+  diffItems: 10_000,
   warnings: 20,
   /** A body that sends less than this in {@link bodyIdleMs} is cut off: a slow client must not hold a slot for ever. */
   bodyIdleMs: 30_000,
@@ -89,4 +91,14 @@ export const LIMITS = {
   waitMs: 60_000,
   /** Uploads that are received at once by one api. */
   concurrentUploads: 512,
+  /** A listing as sent: 200,000 entries are about 10 MB, and it is held in memory while it is read. */
+  listingGzipBytes: 32 * MIB,
+  /** A listing after decompression: 200,000 entries of common path lengths are 24 MB. */
+  listingBytes: 64 * MIB,
+  /** Listings that one api holds at once, all together. */
+  listingsHeldBytes: 128 * MIB,
+  /** How long an upload session of a directory publish waits for its commit. */
+  uploadSessionMs: 24 * 3_600_000,
+  /** Sessions of one org that wait for their commit. */
+  uploadSessionsPerOrg: 1_000,
 } as const;

@@ -28,6 +28,16 @@ export const TERMINAL_STATES: ReadonlySet<PublishState> = new Set([
   "overtaken",
 ]);
 
+/** What was sent for a publish, durable in the inbox of the node that took it. */
+export interface UploadRecord {
+  /** Of the archive; of the tree when it is a listing: equal content is known by it, however little of it was sent. */
+  readonly digest: Digest;
+  /** Bytes that were sent. */
+  readonly size: number;
+  /** Absent: one archive. listing: a listing and the stream of what was missing. */
+  readonly form?: "listing";
+}
+
 export type Channel = "production";
 
 export interface PublishRecord {
@@ -38,7 +48,7 @@ export interface PublishRecord {
   readonly channel: Channel;
   /** The accept sequence (ruling 1). */
   readonly order: number;
-  readonly upload: { readonly digest: Digest; readonly size: number };
+  readonly upload: UploadRecord;
   readonly commit: string | null;
   readonly source?: string;
   readonly dirty?: boolean;

@@ -16,7 +16,7 @@ export type TreeEntry =
   | { readonly type: "symlink"; readonly path: string; readonly target: string }
   | { readonly type: "directory"; readonly path: string };
 
-const TREE_HEADER = "granary-tree/1\n";
+export const TREE_HEADER = "granary-tree/1\n";
 
 /**
  * Canonical bytes of a tree. One line an entry behind the header, in path-byte order:

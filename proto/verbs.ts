@@ -172,6 +172,17 @@ export const VERBS = [
     example: "granary files acme/bot@v3",
   }),
   verb({
+    name: "diff",
+    group: "Look",
+    summary: "Compare the files of two releases",
+    args: [
+      { name: "FROM", help: "O/P@vN, or another reference to a release." },
+      { name: "TO", help: "A release of the same project; the live one when not given.", optional: true },
+    ],
+    flags: [text("limit", "N", "Rows at most (1,000 when not given).")],
+    example: "granary diff acme/bot@v2 acme/bot@v3",
+  }),
+  verb({
     name: "current",
     group: "Look",
     summary: "Show what is live",

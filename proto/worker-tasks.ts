@@ -2,6 +2,7 @@ import type { CommitBatch } from "./commit-batch.ts";
 import type { Digest } from "./digest.ts";
 import type { ArchiveLimits } from "./limits.ts";
 import type { ArtifactRecord, PublishStats } from "./records.ts";
+import type { BlobRange, SessionStats } from "./upload-session.ts";
 
 /**
  * The thread protocol, whole: every task of the pool with what goes in and what comes out. Everything is structured-clone-safe
@@ -9,6 +10,8 @@ import type { ArtifactRecord, PublishStats } from "./records.ts";
  */
 export interface WorkerTasks {
   extract: { input: ExtractTask; output: ExtractResult };
+  plan: { input: PlanTask; output: PlanResult };
+  assemble: { input: AssembleTask; output: ExtractResult };
 }
 
 export interface ExtractTask {
@@ -23,6 +26,38 @@ export interface ExtractTask {
   readonly baseLayers: readonly Digest[];
   readonly imageBuilds: boolean;
   /** Where the task says what it is at, so that its owner can clean up behind a thread that died. */
+  readonly cell: SharedArrayBuffer;
+}
+
+/** Reads a listing and finds out what of it the project's recent releases do not bring. Writes nothing. */
+export interface PlanTask {
+  /** gzip of a canonical tree. */
+  readonly listing: Uint8Array;
+  readonly limits: ArchiveLimits;
+  readonly portableNames: boolean;
+  readonly baseTrees: readonly Digest[];
+  readonly cell: SharedArrayBuffer;
+}
+
+export interface PlanResult {
+  readonly tree: Digest;
+  /** The listing's own bytes. */
+  readonly listing: Uint8Array;
+  readonly missing: readonly BlobRange[];
+  readonly missingBlobs: number;
+  readonly missingBytes: number;
+  readonly stats: SessionStats;
+  readonly warnings: readonly string[];
+}
+
+/** Makes the artifact of an upload session: {@link ExtractTask} for a listing and its stream. */
+export interface AssembleTask {
+  readonly sessionPath: string;
+  readonly streamPath: string;
+  /** Layers of the project's recent releases. */
+  readonly baseLayers: readonly Digest[];
+  readonly uploadBytes: number;
+  readonly imageBuilds: boolean;
   readonly cell: SharedArrayBuffer;
 }
 

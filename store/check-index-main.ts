@@ -1,12 +1,12 @@
 import { openIndexForReading } from "./index-db.ts";
 import { keyAfter } from "./index-keys.ts";
 
-/** Child process of checkIndex: walks all rows for a while; dying of it is the finding. */
+/** Child process of checkIndex: walks all rows, or as many as 2 s allow; dying of it is the finding. */
 const WALK_MS = 2_000;
-const folder = process.argv[2];
-if (folder === undefined) throw new RangeError("usage: check-index-main FOLDER");
+const [folder, extent] = process.argv.slice(2);
+if (folder === undefined) throw new RangeError("usage: check-index-main FOLDER all|some");
 const index = openIndexForReading(folder);
-const endMs = performance.now() + WALK_MS;
+const endMs = extent === "all" ? Number.POSITIVE_INFINITY : performance.now() + WALK_MS;
 let from: Uint8Array = Buffer.of(0);
 while (performance.now() < endMs) {
   const last = index.rows({ from, to: Buffer.of(255), limit: 10_000 }).at(-1);

@@ -23,7 +23,8 @@ export function checkIndex(folder: string, options: { quick: boolean }): void {
   if (look === "damaged") throw damaged("its meta pages are not intact");
   if (options.quick && look === "plausible") return;
   const entry = fileURLToPath(new URL("./check-index-main.js", import.meta.url));
-  const child = spawnSync(process.execPath, [entry, folder], {
+  const extent = look === "short" ? "all" : "some";
+  const child = spawnSync(process.execPath, [entry, folder, extent], {
     timeout: CHECK_TIMEOUT_MS,
     stdio: ["ignore", "ignore", "pipe"],
   });

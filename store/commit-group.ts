@@ -1,5 +1,5 @@
 import fs from "node:fs";
-import type { BigFile, CommitBatch } from "../proto/commit-batch.ts";
+import { type BigFile, BLOB_ROW_BYTES, type CommitBatch } from "../proto/commit-batch.ts";
 import { type Digest, digestFromBytes } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { asGranaryError } from "./as-granary-error.ts";
@@ -11,6 +11,14 @@ import { BLOB_STATE } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { SegmentSyncer } from "./segment-syncer.ts";
 import type { StorePaths } from "./store-paths.ts";
+
+/**
+ * Kept free for the index. lmdb answers a disk that fills up in the middle of a transaction with EIO, which could as well be a failed
+ * sync and ends all writing: better to refuse content before that can happen.
+ */
+const RESERVE_BYTES = 16 * 1024 * 1024;
+/** A row of random key dirties its own leaf page, and sometimes splits it. */
+const INDEX_BYTES_PER_ROW = 8 * 1024;
 
 type Batch = Extract<CommitterRequest, { kind: "commit" }>;
 type Seal = Extract<CommitterRequest, { kind: "seal" }>;
@@ -80,6 +88,8 @@ export class Committer {
       const missing = missingReferences(this.#view, batch.references);
       if (missing.length > 0) throw contentGone(missing);
     }
+    if (bringsContent(batch))
+      this.#reserve(group, batch.blobs.byteLength / BLOB_ROW_BYTES + batch.bigFiles.length);
     const nonces = batch.segments.map(({ id, end }) => [id, this.#syncer.check(id, end)] as const);
     for (const file of batch.bigFiles) {
       const { size } = this.#fs.run("staging.open", file.stagingName, () =>
@@ -96,7 +106,20 @@ export class Committer {
     const stat = this.#fs.run("inbox.open", uploadId, () => fs.statSync(this.#paths.partialUpload(uploadId)));
     if (stat.size !== size)
       throw new GranaryError("STORE_IO", `upload ${uploadId} has ${stat.size} bytes, not ${size}`);
+    this.#reserve(group, 1);
     group.uploads.push(uploadId);
+  }
+
+  /** @throws GranaryError STORE_FULL when the group's rows could fill the disk */
+  #reserve(group: Group, rows: number): void {
+    group.freeBytes ??= this.#fs.run("disk.space", "index", () => {
+      const { bavail, bsize } = fs.statfsSync(this.#paths.index);
+      return bavail * bsize - RESERVE_BYTES;
+    });
+    const bytes = rows * INDEX_BYTES_PER_ROW;
+    if (bytes > group.freeBytes)
+      throw new GranaryError("STORE_FULL", "the disk has no room for the index left");
+    group.freeBytes -= bytes;
   }
 
   /** Content first: segments, big files, uploads, then the folders that name them. */
@@ -138,12 +161,8 @@ export class Committer {
       this.#fs.run("staging.unlink", file.stagingName, () => fs.unlinkSync(staged));
       return;
     }
-    const folder = this.#paths.bigFolder(file.digest);
-    this.#fs.run("big.rename", file.digest, () => {
-      if (fs.mkdirSync(folder, { recursive: true }) !== undefined) group.folders.add(this.#paths.big);
-      fs.renameSync(staged, this.#paths.bigFile(file.digest));
-    });
-    group.folders.add(folder);
+    this.#fs.run("big.rename", file.digest, () => fs.renameSync(staged, this.#paths.bigFile(file.digest)));
+    group.folders.add(this.#paths.bigFolder(file.digest));
   }
 
   #write(group: Group): void {
@@ -198,6 +217,8 @@ class Group {
   readonly bigFiles: BigFile[] = [];
   readonly uploads: string[] = [];
   readonly folders = new Set<string>();
+  /** What the disk can take before the reserve begins; undefined until somebody asks. */
+  freeBytes: number | undefined;
 }
 
 function applyRequest(changes: IndexChanges, request: CommitterRequest, group: Group): void {

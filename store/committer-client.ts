@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { GranaryError } from "../proto/errors.ts";
+import { asGranaryError } from "./as-granary-error.ts";
 import type {
   CommitterData,
   CommitterMessage,
@@ -30,8 +31,6 @@ export class CommitterClient {
     this.#worker = worker;
     this.#onCommitted = options.onCommitted;
     this.#onFailed = options.onFailed;
-    // Alone it keeps no process alive; requests under way do.
-    worker.unref();
     worker.on("message", (report: CommitterReport) => this.#receive(report));
     worker.on("error", (error) => {
       this.#fail(
@@ -45,6 +44,8 @@ export class CommitterClient {
         resolve();
       });
     });
+    // Alone it keeps no process alive, requests under way do. After the listeners: adding them refs the port again.
+    worker.unref();
   }
 
   /** Starts the thread and waits until the store is recovered. @throws GranaryError as the recovery says */
@@ -66,7 +67,7 @@ export class CommitterClient {
               : new RangeError(`unexpected ${report.type}`),
           );
       });
-      worker.once("error", reject);
+      worker.once("error", (error) => reject(asGranaryError(error)));
       worker.once("exit", () =>
         reject(new GranaryError("STORE_IO", "the committer thread ended while opening the store")),
       );

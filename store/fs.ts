@@ -24,6 +24,7 @@ export const FS_OPS = [
   "big.rename",
   "big.read",
   "folder.sync",
+  "disk.space",
   "index.commit",
   "scan",
 ] as const;

@@ -4,7 +4,7 @@ import type { CommitterClient } from "./committer-client.ts";
 import type { StoreFs } from "./fs.ts";
 import type { IndexView } from "./index-view.ts";
 import { PARTIAL_SUFFIX, type StorePaths } from "./store-paths.ts";
-import { openUpload, type Upload } from "./upload.ts";
+import { openUpload, type ResumableUpload, resumeUpload, type Upload } from "./upload.ts";
 
 /** Ids name files and leases. */
 const ID = /^[A-Za-z0-9_-]{1,128}$/;
@@ -17,11 +17,16 @@ interface InboxParts {
   readonly now: () => number;
 }
 
+interface OpenUpload {
+  size(): number;
+  close(): Promise<void>;
+}
+
 /** Uploads from their first byte until their publish is over: each file lives while the lease of its id does. */
 export class Inbox {
   readonly #parts: InboxParts;
   /** Being written; undefined while the file is being created. */
-  readonly #open = new Map<string, Upload | undefined>();
+  readonly #open = new Map<string, OpenUpload | undefined>();
   #bytes: number;
 
   /** The recovery has left only leased uploads. */
@@ -36,14 +41,37 @@ export class Inbox {
   }
 
   /** @throws GranaryError STATE_CONFLICT while another upload of that id is open, STORE_FULL, STORE_IO */
-  async openUpload(uploadId: string): Promise<Upload> {
+  openUpload(uploadId: string): Promise<Upload> {
+    return this.#openAs(uploadId, openUpload, (upload) => upload.abort());
+  }
+
+  /**
+   * A stream that outlives its connection, and the process while a lease of its id does.
+   * @throws GranaryError STATE_CONFLICT while it is open, STORE_FULL, STORE_IO
+   */
+  resumeUpload(uploadId: string): Promise<ResumableUpload> {
+    return this.#openAs(uploadId, resumeUpload, (upload) => upload.pause());
+  }
+
+  /** Bytes of a stream that is not sealed; 0 when there are none. */
+  partialSize(uploadId: string): number {
+    checkId(uploadId);
+    const path = this.#parts.paths.partialUpload(uploadId);
+    return this.#open.get(uploadId)?.size() ?? fs.statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  async #openAs<T extends Upload | ResumableUpload>(
+    uploadId: string,
+    open: (parts: Parameters<typeof openUpload>[0]) => Promise<T>,
+    close: (upload: T) => Promise<void>,
+  ): Promise<T> {
     checkId(uploadId);
     if (this.#open.has(uploadId))
       throw new GranaryError("STATE_CONFLICT", `upload ${uploadId} is being written`);
     const { paths, committer, now } = this.#parts;
     this.#open.set(uploadId, undefined);
     try {
-      const upload = await openUpload({
+      const upload = await open({
         uploadId,
         partialPath: paths.partialUpload(uploadId),
         path: paths.upload(uploadId),
@@ -55,7 +83,7 @@ export class Inbox {
           this.#open.delete(uploadId);
         },
       });
-      this.#open.set(uploadId, upload);
+      this.#open.set(uploadId, { size: () => upload.size, close: () => close(upload) });
       return upload;
     } catch (error) {
       this.#open.delete(uploadId);
@@ -83,12 +111,20 @@ export class Inbox {
     const path = this.path(uploadId);
     await this.#parts.committer.request({ kind: "release", leaseId: uploadId });
     await this.#unlink(path);
+    if (!this.#open.has(uploadId)) await this.#dropPartial(uploadId);
   }
 
-  /** Removes sealed uploads without a live lease. Answers how many. */
+  /** Removes uploads without a live lease, sealed ones and streams that broke off. Answers how many. */
   async sweep(): Promise<number> {
-    const { view, now } = this.#parts;
+    const { paths, view, now } = this.#parts;
     let removed = 0;
+    for (const name of fs.readdirSync(paths.inbox)) {
+      if (!name.endsWith(PARTIAL_SUFFIX)) continue;
+      const id = name.slice(0, -PARTIAL_SUFFIX.length);
+      if (this.#open.has(id) || (view.leaseUntilMs(id) ?? 0) > now()) continue;
+      await this.#dropPartial(id);
+      removed += 1;
+    }
     for (const { id } of this.list()) {
       if (this.#open.has(id) || (view.leaseUntilMs(id) ?? 0) > now()) continue;
       await this.#unlink(this.path(id));
@@ -97,9 +133,15 @@ export class Inbox {
     return removed;
   }
 
-  /** Aborts what is still being written. */
+  /** Aborts what is still being written; streams that may go on keep what they have. */
   async close(): Promise<void> {
-    for (const upload of [...this.#open.values()]) await upload?.abort();
+    for (const upload of [...this.#open.values()]) await upload?.close();
+  }
+
+  async #dropPartial(id: string): Promise<void> {
+    const path = this.#parts.paths.partialUpload(id);
+    if (!fs.existsSync(path)) return;
+    await this.#parts.fs.runAsync("inbox.unlink", path, () => fs.promises.rm(path, { force: true }));
   }
 
   async #unlink(path: string): Promise<void> {

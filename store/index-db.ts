@@ -70,23 +70,30 @@ class LmdbIndex implements IndexDb {
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
-    const bytes = this.#db.getBinaryFast(key);
-    // lmdb sets `length` on one large reused buffer; a view with the row's true bounds is safer to hand on.
-    return bytes?.subarray(0, bytes.length);
+    try {
+      const bytes = this.#db.getBinaryFast(key);
+      // lmdb sets `length` on one large reused buffer; a view with the row's true bounds is safer to hand on.
+      return bytes?.subarray(0, bytes.length);
+    } catch (error) {
+      throw unreadable(error);
+    }
   }
 
   peek(key: Uint8Array, at: number): number | undefined {
-    return this.#db.getBinaryFast(key)?.[at];
+    try {
+      return this.#db.getBinaryFast(key)?.[at];
+    } catch (error) {
+      throw unreadable(error);
+    }
   }
 
   rows(range: { from: Uint8Array; to: Uint8Array; limit: number }): { key: Buffer; value: Buffer }[] {
     const found: { key: Buffer; value: Buffer }[] = [];
-    for (const { key, value } of this.#db.getRange({
-      start: range.from,
-      end: range.to,
-      limit: range.limit,
-    })) {
-      found.push({ key: Buffer.from(key), value: Buffer.from(value) });
+    try {
+      const rows = this.#db.getRange({ start: range.from, end: range.to, limit: range.limit });
+      for (const { key, value } of rows) found.push({ key: Buffer.from(key), value: Buffer.from(value) });
+    } catch (error) {
+      throw unreadable(error);
     }
     return found;
   }
@@ -124,6 +131,12 @@ class LmdbIndex implements IndexDb {
   async close(): Promise<void> {
     await this.#db.close();
   }
+}
+
+/** What lmdb cannot read it calls corrupted, if it does not end the process. */
+function unreadable(error: unknown): GranaryError {
+  const message = `the index could not be read: ${String(error)}; rebuild it`;
+  return new GranaryError("STORE_CORRUPT", message, { rebuild: true }, { cause: error });
 }
 
 /** errno of ENOSPC, and lmdb's own "map is full". */

@@ -221,7 +221,8 @@ function check(key: Uint8Array, value: Uint8Array, bytes: number): void {
   if (value.byteLength !== bytes || bytes < 4 || readU32(value, bytes - 4) !== crcOf(key, value)) {
     throw new GranaryError(
       "STORE_CORRUPT",
-      `a row of the index is damaged (key ${Buffer.from(key).toString("hex")}); rebuild the index`,
+      `a row of the index is damaged (key ${Buffer.from(key).toString("hex")}); rebuild it`,
+      { rebuild: true },
     );
   }
 }

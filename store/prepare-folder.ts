@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
+import { dirname } from "node:path";
 import { GranaryError } from "../proto/errors.ts";
 import { ifPresent, type StoreFs, syncFolder } from "./fs.ts";
 import type { MetaRow } from "./index-rows.ts";
@@ -9,12 +10,17 @@ export const STORE_FORMAT = 1;
 
 /**
  * Creates what is missing of the store's folders, checks the format file, and answers the store's id, by which an index is
- * recognized as belonging to these packs.
+ * recognized as belonging to these packs. All folders are made and synced here: a name in a folder that is itself not durable
+ * would be lost with it.
  * @throws GranaryError STORE_FORMAT
  */
 export function prepareFolder(paths: StorePaths, storeFs: StoreFs): string {
   return storeFs.run("store.open", "format", () => {
-    for (const folder of paths.folders) fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const created = paths.folders.filter(
+      (folder) => fs.mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined,
+    );
+    if (created.length > 0)
+      for (const folder of [paths.big, paths.root, dirname(paths.root)]) syncFolder(folder);
     const text = ifPresent(() => fs.readFileSync(paths.format, "utf8"));
     return text === undefined ? writeFormat(paths) : parseFormat(text);
   });

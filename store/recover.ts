@@ -11,7 +11,7 @@ import { encodeMeta } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { freshMeta, STORE_FORMAT } from "./prepare-folder.ts";
 import { recoverSegments, segmentFiles } from "./recover-segments.ts";
-import type { StorePaths } from "./store-paths.ts";
+import { PARTIAL_SUFFIX, type StorePaths } from "./store-paths.ts";
 
 interface Recovery {
   readonly paths: StorePaths;
@@ -87,7 +87,7 @@ function recoverBigFiles({ paths, index }: Recovery, findings: Finding[]): void 
   }
 }
 
-/** Partial uploads of the last run, uploads without a live lease, and leases that ran out. */
+/** Uploads without a live lease, whole or partial, and leases that ran out. A partial one with a lease is a stream that goes on. */
 function sweepInbox({ paths, index, nowMs }: Recovery): void {
   const live = new Set<string>();
   const expired: string[] = [];
@@ -96,7 +96,8 @@ function sweepInbox({ paths, index, nowMs }: Recovery): void {
     else expired.push(id);
   }
   for (const name of fs.readdirSync(paths.inbox)) {
-    if (!live.has(name)) fs.rmSync(paths.upload(name), { force: true });
+    const id = name.endsWith(PARTIAL_SUFFIX) ? name.slice(0, -PARTIAL_SUFFIX.length) : name;
+    if (!live.has(id)) fs.rmSync(paths.upload(name), { force: true });
   }
   if (expired.length === 0) return;
   index.transaction(() => {

@@ -25,8 +25,12 @@ export class StorePaths {
     this.indexFile = indexFileIn(this.index);
   }
 
+  /** All folders of a store, parents first. */
   get folders(): readonly string[] {
-    return [this.inbox, this.packs, this.big, this.staging, this.quarantine, this.index];
+    const prefixes = Array.from({ length: 256 }, (_, byte) =>
+      join(this.big, byte.toString(16).padStart(2, "0")),
+    );
+    return [this.inbox, this.packs, this.staging, this.quarantine, this.index, this.big, ...prefixes];
   }
 
   segment(id: number): string {

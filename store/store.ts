@@ -17,7 +17,7 @@ import { SEGMENT_HEADER_BYTES } from "./pack-format.ts";
 import { runFsck } from "./run-fsck.ts";
 import { SegmentFiles } from "./segment-files.ts";
 import { StorePaths, stagingPrefix } from "./store-paths.ts";
-import type { Upload } from "./upload.ts";
+import type { ResumableUpload, Upload } from "./upload.ts";
 
 export type StoreLog = (
   level: "info" | "error",
@@ -148,6 +148,16 @@ export class Store {
   /** Begins an upload. `uploadId`: 1 to 128 of A-Z a-z 0-9 _ - */
   openUpload(uploadId: string): Promise<Upload> {
     return this.#inbox.openUpload(uploadId);
+  }
+
+  /** Begins a stream that may break off, or goes on with it; it stays while a lease of its id does. */
+  resumeUpload(uploadId: string): Promise<ResumableUpload> {
+    return this.#inbox.resumeUpload(uploadId);
+  }
+
+  /** Bytes of a stream that is not sealed yet. */
+  partialSize(uploadId: string): number {
+    return this.#inbox.partialSize(uploadId);
   }
 
   uploadPath(uploadId: string): string {

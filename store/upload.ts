@@ -28,6 +28,21 @@ export interface Upload {
   abort(): Promise<void>;
 }
 
+/**
+ * A stream on its way into the inbox that may break off and go on, in this process or a later one: what was written stays as long
+ * as the lease of its id. Content is verified where it is used, so nothing is hashed here. Not to be used by two callers at a time.
+ */
+export interface ResumableUpload {
+  /** As {@link Upload.write}. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Where the next chunk goes. */
+  readonly size: number;
+  /** As {@link Upload.seal}; a failure leaves what was written. */
+  seal(options: { leaseMs: number }): Promise<{ readonly size: number }>;
+  /** Hands what was written to the operating system and lets go of it. @throws GranaryError STORE_FULL, STORE_IO */
+  pause(): Promise<void>;
+}
+
 interface UploadParts {
   readonly uploadId: string;
   readonly partialPath: string;
@@ -40,17 +55,30 @@ interface UploadParts {
 }
 
 export async function openUpload(parts: UploadParts): Promise<Upload> {
-  const fd = await parts.fs.runAsync("inbox.open", parts.uploadId, () => {
-    return new Promise<number>((resolve, reject) => {
-      fs.open(parts.partialPath, "w", 0o600, (error, opened) => (error ? reject(error) : resolve(opened)));
-    });
-  });
-  return new InboxUpload(parts, fd);
+  return new InboxUpload(parts, await openFile(parts, fs.constants.O_TRUNC), undefined);
 }
 
-class InboxUpload implements Upload {
+/** Begins the stream, or goes on behind what there is of it. */
+export async function resumeUpload(parts: UploadParts): Promise<ResumableUpload> {
+  const fd = await openFile(parts, 0);
+  return new InboxUpload(parts, fd, fs.fstatSync(fd).size);
+}
+
+function openFile({ fs: storeFs, uploadId, partialPath }: UploadParts, flags: number): Promise<number> {
+  const { O_WRONLY, O_CREAT } = fs.constants;
+  return storeFs.runAsync("inbox.open", uploadId, () => {
+    return new Promise<number>((resolve, reject) => {
+      fs.open(partialPath, O_WRONLY | O_CREAT | flags, 0o600, (error, opened) =>
+        error ? reject(error) : resolve(opened),
+      );
+    });
+  });
+}
+
+class InboxUpload implements Upload, ResumableUpload {
   readonly #parts: UploadParts;
   readonly #fd: number;
+  readonly #resumable: boolean;
   readonly #hash = createHash("sha256");
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
@@ -61,9 +89,12 @@ class InboxUpload implements Upload {
   #error: unknown;
   #state: "open" | "sealing" | "ended" = "open";
 
-  constructor(parts: UploadParts, fd: number) {
+  /** @param resumedAt length of what there is of a stream that may break off; undefined for one that may not */
+  constructor(parts: UploadParts, fd: number, resumedAt: number | undefined) {
     this.#parts = parts;
     this.#fd = fd;
+    this.#resumable = resumedAt !== undefined;
+    this.#size = this.#written = resumedAt ?? 0;
   }
 
   get size(): number {
@@ -72,7 +103,7 @@ class InboxUpload implements Upload {
 
   async write(chunk: Uint8Array): Promise<void> {
     this.#assertOpen();
-    this.#hash.update(chunk);
+    if (!this.#resumable) this.#hash.update(chunk);
     this.#pending.push(chunk);
     this.#pendingBytes += chunk.byteLength;
     this.#size += chunk.byteLength;
@@ -89,11 +120,11 @@ class InboxUpload implements Upload {
       await this.#close();
       await this.#parts.commit({ size: this.#size, leaseMs });
     } catch (error) {
-      await this.#remove({ sealed: true });
+      if (this.#resumable) this.#end(0);
+      else await this.#remove({ sealed: true });
       throw error;
     }
-    this.#state = "ended";
-    this.#parts.onEnd(this.#size);
+    this.#end(this.#size);
     return { digest: digestFromHex(this.#hash.digest("hex")), size: this.#size, path: this.#parts.path };
   }
 
@@ -104,6 +135,17 @@ class InboxUpload implements Upload {
     await this.#writing;
     await this.#close();
     await this.#remove({ sealed: false });
+  }
+
+  async pause(): Promise<void> {
+    if (this.#state !== "open") return;
+    this.#state = "sealing";
+    try {
+      await this.#drain();
+    } finally {
+      await this.#close();
+      this.#end(0);
+    }
   }
 
   #due(): boolean {
@@ -159,9 +201,13 @@ class InboxUpload implements Upload {
     );
   }
 
-  async #remove({ sealed }: { sealed: boolean }): Promise<void> {
+  #end(sealedBytes: number): void {
     this.#state = "ended";
-    this.#parts.onEnd(0);
+    this.#parts.onEnd(sealedBytes);
+  }
+
+  async #remove({ sealed }: { sealed: boolean }): Promise<void> {
+    this.#end(0);
     await fs.promises.rm(this.#parts.partialPath, { force: true });
     if (sealed) await fs.promises.rm(this.#parts.path, { force: true });
   }

@@ -91,7 +91,7 @@ test("docs/http-api.md names every route that the services register, and none th
 
 function routesOf(folder: string): string[] {
   return readdirSync(path.join(REPOSITORY_ROOT, folder))
-    .filter((name) => name.endsWith("routes.ts"))
+    .filter((name) => /routes?\.ts$/.test(name))
     .flatMap((name) => {
       const text = read(`${folder}/${name}`);
       const prefix = /const PROJECT = "([^"]+)"/.exec(text)?.[1] ?? "";

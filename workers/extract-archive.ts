@@ -1,24 +1,16 @@
-import { createHash } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
-import { resolveBuild } from "../proto/build-kind.ts";
 import { type Digest, digestHex } from "../proto/digest.ts";
-import {
-  composeImage,
-  DEFAULT_PLATFORM,
-  DEFAULT_USER,
-  type Image,
-  type ImageLayer,
-  RECIPE_VERSION,
-} from "../proto/image.ts";
-import { KARTA_FILE, type KartaManifest, parseKartaToml } from "../proto/karta-toml.ts";
-import { LAYER_ENCODER, layerPieces, splitTree, type TreePart } from "../proto/layers.ts";
+import type { ImageLayer } from "../proto/image.ts";
+import { KARTA_FILE } from "../proto/karta-toml.ts";
 import { LIMITS } from "../proto/limits.ts";
-import type { ArtifactRecord, PublishStats } from "../proto/records.ts";
-import { encodeTree, parseTree, summarizeTree, type TreeEntry } from "../proto/tree.ts";
+import type { PublishStats } from "../proto/records.ts";
+import { parseTree, type TreeEntry } from "../proto/tree.ts";
 import { type ExtractResult, type ExtractTask, TASK_CELL } from "../proto/worker-tasks.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
 import type { ThreadStore } from "../store/thread-store.ts";
 import { type ArchiveSink, fileSource, readArchive } from "./archive/read-archive.ts";
+import { composeArtifact } from "./compose-artifact.ts";
+import { startClock } from "./task-clock.ts";
 
 /**
  * One publish on one thread: archive -> blobs, canonical tree, layers, image. Appends only what the store lacks; nothing is
@@ -44,36 +36,20 @@ function extractInto(task: ExtractTask, writer: TaskWriter): ExtractResult {
     cells[TASK_CELL.progress] = expandedBytes + 1;
   });
   clock.lap("extract");
-  const { entries } = report.tree;
-  const karta = sink.karta === undefined ? undefined : parseKartaToml(sink.karta);
-  const build = resolveBuild({ hasDockerfile: sink.hasDockerfile, karta, imageBuilds: task.imageBuilds });
-  const treeBytes = encodeTree(entries);
-  const tree = writer.putBlob(treeBytes);
-  clock.lap("tree");
-  const layers = composeLayers(entries, {
-    writer,
-    tree,
-    tick: () => {
-      cells[TASK_CELL.progress] = (cells[TASK_CELL.progress] ?? 0) + 1;
+  const { entries, warnings } = report.tree;
+  const { artifact, layers } = composeArtifact(
+    { entries, warnings, karta: sink.karta, hasDockerfile: sink.hasDockerfile },
+    {
+      writer,
+      clock,
+      imageBuilds: task.imageBuilds,
+      tick: () => {
+        cells[TASK_CELL.progress] = (cells[TASK_CELL.progress] ?? 0) + 1;
+      },
     },
-  });
-  const image = composeImage(recipeOf(tree, karta), layers);
-  writer.putBlob(image.configBytes);
-  writer.putBlob(image.manifestBytes);
-  clock.lap("image");
+  );
   const stats = statsOf(task, { writer, entries, layers });
   clock.lap("stats");
-  const artifact: ArtifactRecord = {
-    ...artifactOf(image, karta),
-    ...build,
-    tree,
-    tree_size: treeBytes.byteLength,
-    ...summary(entries),
-    warnings: [...report.tree.warnings, ...(karta?.warnings ?? []), ...build.warnings].slice(
-      0,
-      LIMITS.warnings,
-    ),
-  };
   return { artifact, stats: { ...stats, timings_ms: clock.laps }, commit: writer.finish() };
 }
 
@@ -133,80 +109,6 @@ function lengthOf(chunks: readonly Buffer[]): number {
   return chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
 }
 
-interface LayerContext {
-  readonly writer: TaskWriter;
-  readonly tree: Digest;
-  /** Called for every piece: hashing a large layer is progress too. */
-  readonly tick: () => void;
-}
-
-/** The layers of a tree; one whose subtree was seen before costs a look-up instead of a pass over its content. */
-function composeLayers(entries: readonly TreeEntry[], context: LayerContext): ImageLayer[] {
-  const parts = splitTree(entries);
-  return parts.map((part) => {
-    const subtree = parts.length === 1 ? context.tree : context.writer.putBlob(encodeTree(part.entries));
-    const known = context.writer.layer(subtree, LAYER_ENCODER);
-    const layer = known ?? computeLayer(part, subtree, context);
-    return { digest: layer.digest, size: layer.size, folder: part.folder };
-  });
-}
-
-function computeLayer(
-  part: TreePart,
-  subtree: Digest,
-  context: LayerContext,
-): { digest: Digest; size: number } {
-  const hash = createHash("sha256");
-  let size = 0;
-  for (const piece of layerPieces(part.entries)) {
-    if (piece.kind === "bytes") {
-      hash.update(piece.bytes);
-      size += piece.bytes.byteLength;
-    } else {
-      hash.update(context.writer.readBlob(piece.digest));
-      size += piece.size;
-      context.tick();
-    }
-  }
-  const digest = `sha256:${hash.digest("hex")}` as Digest;
-  context.writer.addLayer({ digest, size, encoder: LAYER_ENCODER, subtree });
-  return { digest, size };
-}
-
-function recipeOf(tree: Digest, karta: KartaManifest | undefined): Parameters<typeof composeImage>[0] {
-  return {
-    recipe_version: RECIPE_VERSION,
-    tree,
-    platform: DEFAULT_PLATFORM,
-    user: DEFAULT_USER,
-    ...(karta?.entryPoint === undefined ? {} : { entry_point: karta.entryPoint }),
-  };
-}
-
-function artifactOf(
-  image: Image,
-  karta: KartaManifest | undefined,
-): Pick<
-  ArtifactRecord,
-  "image_digest" | "manifest" | "config" | "layers" | "recipe_version" | "platform" | "user" | "entry_point"
-> {
-  return {
-    image_digest: image.manifest.digest,
-    manifest: image.manifest,
-    config: image.config,
-    layers: image.layers,
-    recipe_version: RECIPE_VERSION,
-    platform: `${DEFAULT_PLATFORM.os}/${DEFAULT_PLATFORM.architecture}`,
-    user: DEFAULT_USER,
-    ...(karta?.entryPoint === undefined ? {} : { entry_point: karta.entryPoint }),
-  };
-}
-
-function summary(entries: readonly TreeEntry[]): { file_count: number; size_bytes: number } {
-  const { fileCount, sizeBytes } = summarizeTree(entries);
-  return { file_count: fileCount, size_bytes: sizeBytes };
-}
-
 /**
  * New and reused, measured only against what the project's recent releases hold (ruling 8): the numbers never tell an org what
  * another one has stored. A content that occurs twice in one archive is new once.
@@ -246,18 +148,5 @@ function statsOf(
     reused_blobs: reusedBlobs,
     new_layers: made.layers.length - reusedLayers,
     reused_layers: reusedLayers,
-  };
-}
-
-function startClock(): { laps: Record<string, number>; lap(name: string): void } {
-  const laps: Record<string, number> = {};
-  let last = performance.now();
-  return {
-    laps,
-    lap: (name) => {
-      const now = performance.now();
-      laps[name] = Math.round((now - last) * 10) / 10;
-      last = now;
-    },
   };
 }

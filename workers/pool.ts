@@ -6,6 +6,7 @@ import { TASK_CELL, type WorkerData, type WorkerTasks } from "../proto/worker-ta
 /** V8 heap of one thread: an honest listing of 200,000 entries needs about 150 MB. Buffers are bounded by the reader itself. */
 const THREAD_HEAP_MIB = 512;
 const WATCH_INTERVAL_MS = 250;
+const MAX_QUEUE = 4_096;
 
 export interface RunOptions {
   readonly signal: AbortSignal;
@@ -26,7 +27,8 @@ export class WorkerPool {
       minThreads: options.threads,
       maxThreads: options.threads,
       concurrentTasksPerWorker: 1,
-      maxQueue: "auto",
+      // Jobs are bounded by the node's slots, listings by LIMITS.listingsHeldBytes; this is for what slips past both.
+      maxQueue: MAX_QUEUE,
       workerData: options.workerData,
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
       // Threads need nothing of the farm's environment.

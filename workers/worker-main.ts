@@ -1,14 +1,31 @@
 import { workerData } from "node:worker_threads";
 import { GranaryError, type Outcome } from "../proto/errors.ts";
-import type { ExtractResult, ExtractTask, WorkerData } from "../proto/worker-tasks.ts";
+import type {
+  AssembleTask,
+  ExtractResult,
+  ExtractTask,
+  PlanResult,
+  PlanTask,
+  WorkerData,
+} from "../proto/worker-tasks.ts";
 import { openThreadStore } from "../store/thread-store.ts";
+import { assembleUpload } from "./assemble-upload.ts";
 import { extractArchive } from "./extract-archive.ts";
+import { planUpload } from "./plan-upload.ts";
 
 /** Thread entry: one export per task of proto/worker-tasks.ts. */
 const store = openThreadStore(threadData());
 
 export function extract(task: ExtractTask): Outcome<ExtractResult> {
   return asOutcome(() => extractArchive(task, store));
+}
+
+export function plan(task: PlanTask): Outcome<PlanResult> {
+  return asOutcome(() => planUpload(task, store));
+}
+
+export function assemble(task: AssembleTask): Outcome<ExtractResult> {
+  return asOutcome(() => assembleUpload(task, store));
 }
 
 /** Expected failures leave the thread as data; anything else is a bug and rejects the task. */

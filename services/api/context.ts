@@ -2,6 +2,7 @@ import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { NodeJson } from "../../proto/http.ts";
 import type { ArchiveLimits } from "../../proto/limits.ts";
 import type { Store } from "../../store/store.ts";
+import type { WorkerPool } from "../../workers/pool.ts";
 import type { Log } from "../shared/log.ts";
 import type { Replica } from "../shared/replica.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
@@ -9,6 +10,7 @@ import type { StateView } from "../shared/state-db-tx.ts";
 /** What the routes need of the farm around them. */
 export interface ApiContext {
   readonly store: Store;
+  readonly pool: Pick<WorkerPool, "run">;
   readonly replica: Pick<Replica, "onApplied">;
   readonly limits: ArchiveLimits;
   readonly log: Log;
@@ -24,4 +26,6 @@ export interface ApiContext {
   /** Parts that are not well, by name; empty when the farm takes publishes. */
   problems(): readonly string[];
   nodes(): readonly NodeJson[];
+  /** Aborts when the server closes: answers that wait for something end then. */
+  readonly closing: AbortSignal;
 }

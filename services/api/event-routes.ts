@@ -64,15 +64,21 @@ async function stream(
     "content-type": "text/event-stream",
     "cache-control": "no-store",
     "x-accel-buffering": "no",
+    "x-request-id": request.id,
   });
+  // Without this the client hears nothing before the first event.
+  out.flushHeaders();
   const wake = createWake();
   const stopApplied = context.replica.onApplied(wake.ring);
   const keepAlive = setInterval(() => out.write(": keep-alive\n\n"), KEEP_ALIVE_MS);
   let open = true;
-  out.on("close", () => {
+  const end = (): void => {
     open = false;
     wake.ring();
-  });
+  };
+  out.on("close", end);
+  context.closing.addEventListener("abort", end);
+  if (context.closing.aborted) end();
   let after = feed.after;
   try {
     while (open) {
@@ -91,6 +97,7 @@ async function stream(
   } finally {
     clearInterval(keepAlive);
     stopApplied();
+    context.closing.removeEventListener("abort", end);
     out.end();
   }
 }

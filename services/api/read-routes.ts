@@ -17,8 +17,8 @@ import {
 } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { projectOf } from "./pointer-routes.ts";
-import { auditJson, projectJson, releaseJson, renderPublish } from "./render.ts";
-import { numberQuery, principalOf, query, scoped } from "./request.ts";
+import { auditJson, fileJson, projectJson, releaseJson, renderPublish } from "./render.ts";
+import { numberQuery, principalOf, query, type Scoped, scoped } from "./request.ts";
 
 const PROJECT = "/v1/orgs/:org/projects/:project";
 const FILES_PAGE_MAX = 10_000;
@@ -76,7 +76,11 @@ export function readRoutes(server: HttpServer, context: ApiContext): void {
 /** The release that `:ref` names: a version, `current`, or the newest release of a commit. @throws GranaryError NOT_FOUND, NOTHING_ACTIVE */
 function releaseOf(context: ApiContext, request: HttpRequest): ReleaseRecord {
   const where = scoped(context, request, "read");
-  const { ref } = request.params as { ref: string };
+  return findReleaseAt(context, where, (request.params as { ref: string }).ref);
+}
+
+/** The release of a project that `ref` names. @throws GranaryError NOT_FOUND, NOTHING_ACTIVE, USAGE */
+export function findReleaseAt(context: ApiContext, where: Scoped, ref: string): ReleaseRecord {
   const { org, project, target } = parseReference(`${where.org}/${where.project}@${ref}`);
   const release = context.read((view) => {
     if (findProject(view, where) === undefined) throw notFound(where);
@@ -122,16 +126,4 @@ function firstAfter(entries: readonly TreeEntry[], path: string): number {
     else high = middle;
   }
   return low;
-}
-
-function fileJson(entry: TreeEntry): FileJson {
-  if (entry.type === "symlink") return { path: entry.path, type: entry.type, target: entry.target };
-  if (entry.type === "directory") return { path: entry.path, type: entry.type };
-  return {
-    path: entry.path,
-    type: "file",
-    size: entry.size,
-    digest: entry.digest,
-    executable: entry.executable,
-  };
 }

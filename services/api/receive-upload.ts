@@ -71,20 +71,35 @@ function formatOf(first: Buffer): string {
   return "an unknown format";
 }
 
-async function* withIdleTimeout(body: IncomingMessage): AsyncGenerator<Buffer, void, undefined> {
-  const idle = setTimeout(
-    () =>
-      body.destroy(
-        new GranaryError("USAGE", `no data for ${LIMITS.bodyIdleMs} ms`, { limit: LIMITS.bodyIdleMs }),
-      ),
-    LIMITS.bodyIdleMs,
-  );
+/**
+ * The chunks of a body as they come. Leaving early leaves the body open, so that the answer can still be sent.
+ * @throws GranaryError USAGE (408) when it stops sending
+ */
+export async function* withIdleTimeout(body: IncomingMessage): AsyncGenerator<Buffer, void, undefined> {
+  let expire: (error: GranaryError) => void = () => undefined;
+  const expired = new Promise<never>((_, reject) => {
+    expire = reject;
+  });
+  expired.catch(() => undefined);
+  const idle = setTimeout(() => expire(stalled()), LIMITS.bodyIdleMs);
+  const chunks = body.iterator({ destroyOnReturn: false });
   try {
-    for await (const chunk of body) {
+    for (;;) {
+      const next: IteratorResult<unknown> = await Promise.race([chunks.next(), expired]);
+      if (next.done === true) return;
       idle.refresh();
-      yield chunk as Buffer;
+      yield next.value as Buffer;
     }
   } finally {
     clearTimeout(idle);
+    // Not awaited: behind a stalled read it would wait for ever.
+    chunks.return?.().catch(() => undefined);
   }
+}
+
+function stalled(): GranaryError {
+  return new GranaryError("USAGE", `the body stopped: no data for ${LIMITS.bodyIdleMs} ms`, {
+    limit: LIMITS.bodyIdleMs,
+    http_status: 408,
+  });
 }

@@ -4,6 +4,7 @@ import {
   type AuditJson,
   actorText,
   type CurrentJson,
+  type FileJson,
   type ProjectJson,
   type PublishErrorJson,
   type PublishJson,
@@ -20,6 +21,7 @@ import type {
   ReleaseRecord,
   TokenRecord,
 } from "../../proto/records.ts";
+import type { TreeEntry } from "../../proto/tree.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { findRelease, isHeld } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
@@ -124,5 +126,17 @@ export function tokenJson(record: TokenRecord): TokenJson {
     created_at: record.created_at,
     expires_at: record.expires_at ?? null,
     revoked_at: record.revoked_at ?? null,
+  };
+}
+
+export function fileJson(entry: TreeEntry): FileJson {
+  if (entry.type === "symlink") return { path: entry.path, type: entry.type, target: entry.target };
+  if (entry.type === "directory") return { path: entry.path, type: entry.type };
+  return {
+    path: entry.path,
+    type: "file",
+    size: entry.size,
+    digest: entry.digest,
+    executable: entry.executable,
   };
 }

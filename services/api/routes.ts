@@ -1,17 +1,21 @@
 import type { HttpServer } from "../shared/http-server.ts";
 import { accessRoutes } from "./access-routes.ts";
 import type { ApiContext } from "./context.ts";
+import { diffRoute } from "./diff-route.ts";
 import { eventRoutes } from "./event-routes.ts";
 import { farmRoutes } from "./farm-routes.ts";
 import { pointerRoutes } from "./pointer-routes.ts";
 import { publishRoutes } from "./publish-routes.ts";
 import { readRoutes } from "./read-routes.ts";
+import { uploadRoutes } from "./upload-routes.ts";
 
 /** Everything under `/v1`, and the probes. */
 export function apiRoutes(server: HttpServer, context: ApiContext): void {
   publishRoutes(server, context);
+  uploadRoutes(server, context);
   pointerRoutes(server, context);
   readRoutes(server, context);
+  diffRoute(server, context);
   eventRoutes(server, context);
   accessRoutes(server, context);
   farmRoutes(server, context);

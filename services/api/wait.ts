@@ -13,18 +13,20 @@ export async function waitForPublish(
   return latest();
 }
 
-/** Resolves when `done` holds after some applied command, or when the time is over. */
+/** Resolves when `done` holds after some applied command, when the time is over, or when the server closes. */
 export async function waitUntil(context: ApiContext, done: () => boolean, waitMs: number): Promise<void> {
-  if (waitMs <= 0 || done()) return;
+  if (waitMs <= 0 || done() || context.closing.aborted) return;
   await new Promise<void>((resolve) => {
     const finish = (): void => {
       clearTimeout(timer);
       stop();
+      context.closing.removeEventListener("abort", finish);
       resolve();
     };
     const timer = setTimeout(finish, waitMs);
     const stop = context.replica.onApplied(() => {
       if (done()) finish();
     });
+    context.closing.addEventListener("abort", finish);
   });
 }

@@ -13,6 +13,7 @@ export const VERB_HANDLERS: { readonly [N in VerbName]: () => Promise<VerbHandle
   publishes: async () => (await import("./verbs/publishes.ts")).publishes,
   releases: async () => (await import("./verbs/releases.ts")).releases,
   show: async () => (await import("./verbs/show.ts")).show,
+  diff: async () => (await import("./verbs/diff.ts")).diff,
   files: async () => (await import("./verbs/files.ts")).files,
   current: async () => (await import("./verbs/current.ts")).current,
   "event ls": async () => (await import("./verbs/event-ls.ts")).eventLs,

@@ -51,8 +51,13 @@ export async function runFarm(options: FarmOptions): Promise<number> {
   log.info({ reason: reason instanceof Error ? reason.message : reason }, "shutting down");
   await farm.close();
   stop.dispose();
-  return reason instanceof Error ? EXIT.other : EXIT.ok;
+  const code = reason instanceof Error ? EXIT.other : EXIT.ok;
+  // A part that did not close in its time must not keep the process.
+  setTimeout(() => process.exit(code), LINGER_MS).unref();
+  return code;
 }
+
+const LINGER_MS = 2_000;
 
 function settingsOf(options: FarmOptions): FarmSettings {
   const file = options.configFile === undefined ? {} : readSettingsFile(options.configFile);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
@@ -11,7 +12,7 @@ import { startNode } from "../node/start-node.ts";
 import { registryRoutes } from "../registry/routes.ts";
 import { type Bus, connectBus } from "../shared/bus.ts";
 import { lockDataDir } from "../shared/data-lock.ts";
-import { createHttpServer, type HttpServer } from "../shared/http-server.ts";
+import { closeHttpServer, createHttpServer, type HttpServer } from "../shared/http-server.ts";
 import type { Log } from "../shared/log.ts";
 import { natsCredentials } from "../shared/nats-keys.ts";
 import { assertNatsFit } from "../shared/nats-monitor.ts";
@@ -48,6 +49,8 @@ interface Parts {
 }
 
 const CLOSE_LIMIT_MS = 25_000;
+/** Requests in flight at shutdown get this long; an upload that is cut off was not accepted. */
+const HTTP_GRACE_MS = 10_000;
 const PROGRAM_VERSION: string = readVersion();
 
 /**
@@ -147,11 +150,14 @@ async function startContent(options: {
   shutdown.add("jobs", () => node.close());
 
   const http = createHttpServer({ log });
-  let closing = false;
-  const problems = (): string[] => problemsOf({ parts, store, closing });
+  const closing = new AbortController();
+  // One listener per feed and long poll.
+  setMaxListeners(0, closing.signal);
+  const problems = (): string[] => problemsOf({ parts, store, closing: closing.signal.aborted });
   let address = "";
   const context = {
     store,
+    pool,
     read,
     replica,
     submit,
@@ -163,13 +169,14 @@ async function startContent(options: {
     publicName: () => settings.publicName ?? address,
     problems,
     nodes: () => [node.describe()],
+    closing: closing.signal,
   };
   apiRoutes(http, context);
   registryRoutes(http, context);
   address = await listen(http, settings);
   shutdown.add("http", async () => {
-    closing = true;
-    await http.close();
+    closing.abort();
+    await closeHttpServer(http, HTTP_GRACE_MS);
   });
   return { url: context.url(), registry: context.publicName(), failed: failureOf(store) };
 }

@@ -6,18 +6,18 @@ import { type PublishRecord, TERMINAL_STATES } from "../../proto/records.ts";
 import { type ExtractResult, TASK_CELL } from "../../proto/worker-tasks.ts";
 import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
+import { baseReleases } from "../shared/base-releases.ts";
 import type { JobDelivery } from "../shared/bus.ts";
 import type { Log } from "../shared/log.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
-import { findProject, findPublish, listReleases } from "../shared/state-queries.ts";
+import { findProject, findPublish } from "../shared/state-queries.ts";
 import { newId } from "../shared/submit-command.ts";
+import { removePublishUpload, runPublishTask } from "./publish-task.ts";
 
 /** A thread that reports nothing for this long is taken for hung. Hashing 8 MiB takes 6 ms, a slow disk a second. */
 const STALL_MS = 30_000;
 /** Half of the queue's ack_wait, with room for one lost heartbeat. */
 const HEARTBEAT_MS = 10_000;
-/** Releases whose trees and layers count as "had before" (ruling 8). */
-const BASE_RELEASES = 4;
 /** A thread may die of something that is not the archive's fault: the publish gets this many threads. */
 const THREAD_ATTEMPTS = 2;
 
@@ -83,7 +83,7 @@ export class PublishHandler {
     // The state of this node may be behind the relay that sent the job: hand it back, it will have caught up.
     if (record === undefined)
       throw new GranaryError("UNAVAILABLE", `publish ${id} is not in the local state yet`);
-    if (TERMINAL_STATES.has(record.state)) return this.#finish(delivery, id);
+    if (TERMINAL_STATES.has(record.state)) return this.#finish(delivery, record);
     if (this.#running.has(id)) return delivery.nak(1_000);
     const controller = new AbortController();
     this.#running.set(id, controller);
@@ -112,7 +112,7 @@ export class PublishHandler {
           this.#context.read((view) => findPublish(view, record.publish_id))?.state ?? "queued",
         )
       )
-        return this.#finish(delivery, record.publish_id);
+        return this.#finish(delivery, record);
       return delivery.nak(0);
     }
     const ended = { publish_id: record.publish_id, attempt, node: this.#context.node };
@@ -122,13 +122,13 @@ export class PublishHandler {
         ? { type: "ready", ...ended, artifact: outcome.value.artifact, stats: outcome.value.stats }
         : { type: "fail", ...ended, error: outcome.error },
     );
-    await this.#finish(delivery, record.publish_id);
+    await this.#finish(delivery, record);
   }
 
   /** The terminal command is applied here: the upload has served its purpose, then the queue may forget the job. */
-  async #finish(delivery: JobDelivery, publishId: string): Promise<void> {
-    this.#handedBack.delete(publishId);
-    await this.#context.store.removeUpload(publishId);
+  async #finish(delivery: JobDelivery, record: PublishRecord): Promise<void> {
+    this.#handedBack.delete(record.publish_id);
+    await removePublishUpload(this.#context.store, record);
     await delivery.ack();
   }
 
@@ -142,7 +142,8 @@ export class PublishHandler {
       } catch (error) {
         if (!(error instanceof GranaryError)) throw error;
         if (error.code === "CANCELLED") return "stopped";
-        if (error.spec.retryable) throw error;
+        // What is gone has to be sent again: only the publisher can help, so the job is not kept for later.
+        if (error.spec.retryable && error.code !== "CONTENT_GONE") throw error;
         if (error.code !== "ARCHIVE_WORKER_DIED" || thread >= THREAD_ATTEMPTS) return failed(error);
         this.#context.log.error(
           { publish_id: record.publish_id, err: error },
@@ -159,18 +160,15 @@ export class PublishHandler {
     const { store, pool, limits } = this.#context;
     const cell = new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT);
     const task = {
-      archivePath: store.uploadPath(record.publish_id),
-      uploadBytes: record.upload.size,
+      record,
       limits,
       portableNames:
         this.#context.read((view) => findProject(view, record))?.settings.portable_names === true,
-      strip: record.strip ?? 0,
       ...this.#baseOf(record),
-      imageBuilds: false,
       cell,
     };
     try {
-      const outcome = await pool.run("extract", task, {
+      const outcome = await runPublishTask({ store, pool }, task, {
         signal,
         stallMs: STALL_MS,
         deadlineMs: limits.extractMs,
@@ -185,10 +183,8 @@ export class PublishHandler {
   }
 
   #baseOf(record: PublishRecord): { baseTrees: Digest[]; baseLayers: Digest[] } {
-    const { items } = this.#context.read((view) => listReleases(view, record, { limit: BASE_RELEASES }));
-    const kept = items.filter(
-      (release) => release.state !== "retired" && this.#context.store.stat(release.tree) !== undefined,
-    );
+    const releases = this.#context.read((view) => baseReleases(view, record));
+    const kept = releases.filter((release) => this.#context.store.stat(release.tree) !== undefined);
     return {
       baseTrees: [...new Set(kept.map((release) => release.tree))],
       baseLayers: kept.flatMap((release) => release.layers.map((layer) => layer.digest)),

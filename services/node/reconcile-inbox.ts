@@ -1,5 +1,7 @@
 import { statSync } from "node:fs";
+import { LIMITS } from "../../proto/limits.ts";
 import { TERMINAL_STATES } from "../../proto/records.ts";
+import { publishIdOf, sessionIdOf } from "../../proto/upload-session.ts";
 import type { Store } from "../../store/store.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { findPublish } from "../shared/state-queries.ts";
@@ -8,22 +10,30 @@ import { findPublish } from "../shared/state-queries.ts";
 const UNNAMED_MS = 3_600_000;
 
 /**
- * Removes uploads whose publish has ended (the node died between the terminal command and the removal) and those that were
- * never accepted. Uploads of unfinished publishes stay, however long the farm was down.
+ * Removes uploads whose publish has ended (the node died between the terminal command and the removal), those that were never
+ * accepted, and upload sessions that have expired. Uploads of unfinished publishes stay, however long the farm was down.
  */
 export async function reconcileInbox(options: {
   store: Store;
   read<T>(body: (view: StateView) => T): T;
   now?: () => number;
 }): Promise<void> {
+  const { store, read } = options;
   const now = (options.now ?? Date.now)();
-  for (const upload of options.store.listUploads()) {
-    const record = options.read((view) => findPublish(view, upload.id));
+  await store.sweepInbox();
+  const uploads = new Set(store.listUploads().map(({ id }) => id));
+  for (const id of uploads) {
+    const publishId = publishIdOf(id) ?? id;
+    const sessionId = sessionIdOf(publishId);
+    const record = read((view) => findPublish(view, publishId));
+    // The parts of a session go together. It may be committed until it expires, however long ago they were written.
+    const named = uploads.has(sessionId) ? sessionId : id;
+    const waitMs = publishIdOf(named) === undefined ? UNNAMED_MS : UNNAMED_MS + LIMITS.uploadSessionMs;
     const done =
       record === undefined
-        ? now - modifiedMs(options.store.uploadPath(upload.id)) > UNNAMED_MS
+        ? now - modifiedMs(store.uploadPath(named)) > waitMs
         : TERMINAL_STATES.has(record.state);
-    if (done) await options.store.removeUpload(upload.id);
+    if (done) await store.removeUpload(id);
   }
 }
 

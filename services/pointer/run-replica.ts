@@ -27,6 +27,7 @@ export async function runReplica(data: ReplicaThreadData, context: ReplicaContex
       servers: data.servers,
       credentials: { seed: data.seed, inboxPrefix: data.inboxPrefix },
       name: data.name,
+      signal: context.signal,
     });
     try {
       await follow({ data, writer, bus }, context);

@@ -61,7 +61,7 @@ const RETRY_MS = 50;
 const HEADER_ROOM_BYTES = 4_096;
 
 /** An answer of the API that refuses, or nobody there to take it: as opposed to an answer that did not arrive. */
-export function isCertainlyNotStored(error: unknown): boolean {
+function isCertainlyNotStored(error: unknown): boolean {
   if (error instanceof JetStreamApiError || error instanceof ClosedConnectionError) return true;
   for (let at: unknown = error; at instanceof Error; at = at.cause)
     if (at instanceof NoRespondersError) return true;

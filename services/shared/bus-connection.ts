@@ -16,6 +16,8 @@ export interface BusOptions {
   readonly name: string;
   /** How long the first connection is tried; afterwards a lost one is re-established for ever. Default 30 s. */
   readonly firstConnectMs?: number;
+  /** Ends the first connection's attempts. */
+  readonly signal?: AbortSignal;
 }
 
 /** A connection that comes back by itself, and says when it is away. */
@@ -86,7 +88,7 @@ async function firstConnection(options: BusOptions): Promise<NatsConnection> {
       if (cause instanceof AuthorizationError || cause instanceof PermissionViolationError) {
         throw new GranaryError("UNAUTHENTICATED", `the nats-server refuses ${options.name}`, {}, { cause });
       }
-      if (Date.now() > deadline) {
+      if (Date.now() > deadline || options.signal?.aborted) {
         throw new GranaryError(
           "UNAVAILABLE",
           `no nats-server answers at ${String(options.servers)}`,
@@ -94,7 +96,7 @@ async function firstConnection(options: BusOptions): Promise<NatsConnection> {
           { cause },
         );
       }
-      await sleep(200);
+      await sleep(200, undefined, options.signal && { signal: options.signal }).catch(() => undefined);
     }
   }
 }

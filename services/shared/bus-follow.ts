@@ -29,7 +29,7 @@ export interface Following {
   close(): Promise<void>;
 }
 
-export const BATCH_MAX = 256;
+const BATCH_MAX = 256;
 /** Messages that the server may have sent ahead of us: bounds memory while a batch is applied. */
 const AHEAD_MAX = 1_024;
 const HEARTBEAT_MS = 500;

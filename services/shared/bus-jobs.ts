@@ -59,9 +59,9 @@ export interface JobQueue {
   backlog(): Promise<readonly OrgBacklog[]>;
 }
 
-export const ACK_WAIT_MS = 30_000;
+const ACK_WAIT_MS = 30_000;
 /** Jobs of one org that all nodes together work on, unless told otherwise. */
-export const ORG_JOBS_AT_ONCE = 16;
+const ORG_JOBS_AT_ONCE = 16;
 const INACTIVE_MS = 3_600_000;
 const TIMEOUT_MS = 2_000;
 /**

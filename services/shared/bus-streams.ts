@@ -144,10 +144,7 @@ export function epochOf(config: Pick<StreamConfig, "name" | "metadata">): string
 }
 
 /** A JetStream that boots or elects answers with errors or not at all. */
-export async function retried<T>(
-  call: () => Promise<T>,
-  options: { what: string; deadline: number },
-): Promise<T> {
+async function retried<T>(call: () => Promise<T>, options: { what: string; deadline: number }): Promise<T> {
   for (;;) {
     try {
       return await call();

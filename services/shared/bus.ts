@@ -10,8 +10,8 @@ import { type JobQueue, jobQueue } from "./bus-jobs.ts";
 import { ensureStreams, epochOf, type StreamOptions } from "./bus-streams.ts";
 
 export type { BusOptions } from "./bus-connection.ts";
-export type { Following, StreamMessage } from "./bus-follow.ts";
-export type { JobDelivery, OrgBacklog } from "./bus-jobs.ts";
+export type { Following } from "./bus-follow.ts";
+export type { JobDelivery } from "./bus-jobs.ts";
 
 /** A command at its place in the log. */
 export interface LogEntry {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, Server as NodeServer, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -7,9 +8,10 @@ import fastify, {
   type FastifyRequest,
 } from "fastify";
 import { type ErrorCode, GranaryError } from "../../proto/errors.ts";
-import type { Problem } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { Log } from "./log.ts";
+import { toProblem } from "./problem.ts";
+import { refuseUnparsable } from "./refuse-unparsable.ts";
 
 export type HttpServer = FastifyInstance;
 export type HttpRequest = FastifyRequest;
@@ -28,15 +30,26 @@ export function createHttpServer(options: { log: Log }): HttpServer {
     requestTimeout: 0,
     keepAliveTimeout: 65_000,
     forceCloseConnections: "idle",
+    // While closing, requests on open connections are still answered: routes that write refuse them themselves.
+    return503OnClosing: false,
     logger: false,
     exposeHeadRoutes: false,
-    http: { headersTimeout: LIMITS.headersMs, maxHeaderSize: 16_384, connectionsCheckingInterval: 2_000 },
+    http: {
+      headersTimeout: LIMITS.headersMs,
+      maxHeaderSize: 16_384,
+      connectionsCheckingInterval: 2_000,
+      // A missing Host is refused below, in the form of every other failure.
+      requireHostHeader: false,
+    },
+    clientErrorHandler: refuseUnparsable,
+    frameworkErrors: (error, request, reply) => sendProblem(reply, request, toGranaryError(error)),
   });
   server.server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
     // 100 Continue is sent by `sendContinue` after authentication, never before.
     expectsContinue.add(request);
     server.server.emit("request", request, response);
   });
+  trackIdleSockets(server.server);
   server.removeAllContentTypeParsers();
   server.addContentTypeParser(
     "application/json",
@@ -54,6 +67,10 @@ export function createHttpServer(options: { log: Log }): HttpServer {
   server.addHook("onRequest", (request, reply, done) => {
     reply.header("x-request-id", request.id);
     done(hostProblem(request.raw));
+  });
+  server.addHook("preParsing", (request, _reply, payload, done) => {
+    if (request.headers["content-type"]?.startsWith("application/json") === true) limitBodyTime(request.raw);
+    done(null, payload);
   });
   server.addHook("onResponse", (request, reply, done) => {
     options.log.info(
@@ -84,6 +101,41 @@ export function createHttpServer(options: { log: Log }): HttpServer {
   return server;
 }
 
+/** Stops listening and waits for the answers that are under way; what is still open after `graceMs` is cut off. */
+export async function closeHttpServer(server: HttpServer, graceMs: number): Promise<void> {
+  const deadline = performance.now() + graceMs;
+  const idle = idleSockets.get(server.server) ?? new Set();
+  const sweep = setInterval(() => {
+    for (const socket of idle) socket.destroy();
+    if (performance.now() > deadline) server.server.closeAllConnections();
+  }, SWEEP_INTERVAL_MS);
+  try {
+    await server.close();
+  } finally {
+    clearInterval(sweep);
+  }
+}
+
+const SWEEP_INTERVAL_MS = 50;
+const idleSockets = new WeakMap<NodeServer, Set<Socket>>();
+
+/** Connections without a request under way. To Node, one that never sent anything counts as busy, and would delay the end. */
+function trackIdleSockets(server: NodeServer): void {
+  const idle = new Set<Socket>();
+  idleSockets.set(server, idle);
+  server.on("connection", (socket) => {
+    idle.add(socket);
+    socket.once("close", () => idle.delete(socket));
+  });
+  server.on("request", (request, response) => {
+    const { socket } = request;
+    idle.delete(socket);
+    response.once("close", () => {
+      if (!socket.destroyed) idle.add(socket);
+    });
+  });
+}
+
 const expectsContinue = new WeakSet<IncomingMessage>();
 
 /** Answers `Expect: 100-continue`; call it once the request is known to be welcome. */
@@ -102,36 +154,35 @@ function sendProblem(reply: HttpReply, request: HttpRequest, error: GranaryError
   return reply.code(status).type("application/problem+json").send(JSON.stringify(problem));
 }
 
-/** An answer that comes before the body was read ends the connection, after the client had time to read the answer. */
+/** How long a client may go on sending a body whose answer it has already got. */
+const UNREAD_BODY_MS = 5_000;
+
+/**
+ * An answer that comes before the body was read: what is still on its way is read and dropped, because closing on unread data
+ * resets the connection and takes the answer with it. Who waits for 100 Continue sends nothing more.
+ */
 function leaveUnreadBody(request: HttpRequest, reply: HttpReply): void {
   const { raw } = request;
   if (
     raw.complete ||
-    raw.readableEnded ||
     (raw.headers["content-length"] === undefined && raw.headers["transfer-encoding"] === undefined)
   )
     return;
-  reply.header("connection", "close");
+  if (expectsContinue.has(raw)) {
+    reply.header("connection", "close");
+    return;
+  }
+  const { socket } = reply.raw;
+  const timer = setTimeout(() => socket?.destroy(), UNREAD_BODY_MS).unref();
+  raw.once("end", () => clearTimeout(timer));
   raw.resume();
-  const socket = raw.socket;
-  setTimeout(() => socket.destroy(), 5_000).unref();
 }
 
-function toProblem(error: GranaryError, requestId: string): Problem {
-  const { pointer, http_status: status, ...params } = error.detail;
-  return {
-    type: `urn:granary:error:${error.code}`,
-    title: error.spec.title,
-    // One code, two statuses: a failed If-Match is 412, the same condition in the body 409.
-    status: typeof status === "number" ? status : error.spec.http,
-    detail: error.message,
-    code: error.code,
-    hint: error.spec.hint,
-    retryable: error.spec.retryable,
-    request_id: requestId,
-    params,
-    ...(typeof pointer === "string" ? { errors: [{ pointer, message: error.message }] } : {}),
-  };
+/** A JSON body is small: one that is not there in time is cut off, because it is read before anybody has authenticated. */
+function limitBodyTime(raw: IncomingMessage): void {
+  const { socket } = raw;
+  const timer = setTimeout(() => socket.destroy(), LIMITS.bodyIdleMs).unref();
+  raw.once("end", () => clearTimeout(timer)).once("close", () => clearTimeout(timer));
 }
 
 function toGranaryError(error: FastifyError | GranaryError): GranaryError {
@@ -181,7 +232,10 @@ function hostProblem(request: IncomingMessage): Error | undefined {
   let hosts = 0;
   for (let i = 0; i < request.rawHeaders.length; i += 2)
     if (request.rawHeaders[i]?.toLowerCase() === "host") hosts += 1;
-  return hosts > 1 ? new GranaryError("USAGE", "the request has several Host headers") : undefined;
+  if (hosts > 1) return new GranaryError("USAGE", "the request has several Host headers");
+  if (hosts === 0 && request.httpVersion === "1.1")
+    return new GranaryError("USAGE", "the request has no Host header");
+  return undefined;
 }
 
 function pathOf(url: string): string {

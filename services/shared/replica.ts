@@ -18,7 +18,7 @@ export interface ReplicaLog {
 export interface ReplicaOptions {
   /** Folder of the state; one replica per folder. */
   readonly dir: string;
-  readonly bus: Omit<BusOptions, "firstConnectMs">;
+  readonly bus: Omit<BusOptions, "firstConnectMs" | "signal">;
   /** Whether jobs and events leave through this replica: that of the pointer role. It also makes the streams. */
   readonly relay: boolean;
   readonly log: ReplicaLog;
@@ -168,7 +168,8 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
 const MIN_BACKOFF_MS = 200;
 const MAX_BACKOFF_MS = 5_000;
 const HEAD_CONFIRMED_MS = 2_000;
-const CLOSE_MS = 5_000;
+/** A connection that is being made gives up after 5 s. */
+const CLOSE_MS = 10_000;
 
 /** Another log, an unknown command, a damaged state: starting again would end the same way. */
 function isTransient(error: GranaryError): boolean {
@@ -204,13 +205,20 @@ function startThread(
   return { worker, exited };
 }
 
+/**
+ * The thread is asked, never terminated: one that is ended in the middle of a transaction keeps LMDB's write lock and hangs in
+ * its own clean-up, and nothing in this process could write the state again (measured with lmdb 3.5.6).
+ */
 async function stopThread(thread: { worker: Worker; exited: Promise<void> }): Promise<void> {
   const order: ReplicaOrder = { type: "close" };
   thread.worker.postMessage(order);
-  // Only a thread that is connecting for the first time takes longer; it has no transaction open then.
-  const timer = setTimeout(() => void thread.worker.terminate(), CLOSE_MS);
-  await thread.exited;
+  let timer: NodeJS.Timeout | undefined;
+  const givenUp = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, CLOSE_MS);
+  });
+  await Promise.race([thread.exited, givenUp]);
   clearTimeout(timer);
+  thread.worker.unref();
 }
 
 /** A promise that is settled from outside, once, and whose failure nobody has to await. */

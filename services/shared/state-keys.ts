@@ -110,7 +110,6 @@ export const RANGES = {
   projects: (org: Name): KeyRange<ProjectRecord> => below("project", org),
   projectPublishes: (at: In): KeyRange<string> => below("publishes", at.org, at.project),
   work: (lane: Lane): KeyRange<WorkRow> => below("work", lane),
-  orgWork: (lane: Lane, org: Name): KeyRange<WorkRow> => below("work", lane, org),
   backlogs: (): KeyRange<number> => below("backlog"),
   idempotencyExpiry: (): KeyRange<string> => below("idempotency-expiry"),
   releases: (at: In): KeyRange<ReleaseRecord> => below("release", at.org, at.project),
@@ -147,20 +146,20 @@ export function contentText(publish: {
 }
 
 /** 15 digits hold every safe integer that a log position or a time in ms can become. */
-export function seqText(value: number): string {
+function seqText(value: number): string {
   return String(value).padStart(15, "0");
 }
 
-export function versionText(version: number): string {
+function versionText(version: number): string {
   return String(version).padStart(9, "0");
 }
 
-export function generationText(generation: number): string {
+function generationText(generation: number): string {
   return String(generation).padStart(12, "0");
 }
 
 /** A place in the log: sequence and number within the command. */
-export function placeText(at: { seq: number; k: number }): string {
+function placeText(at: { seq: number; k: number }): string {
   return `${seqText(at.seq)}/${String(at.k).padStart(4, "0")}`;
 }
 

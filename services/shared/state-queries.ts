@@ -12,9 +12,8 @@ import type {
   ReleaseRecord,
   TokenRecord,
 } from "../../proto/records.ts";
-import type { Lane } from "../../proto/subjects.ts";
 import type { KeyRange, StateKey, StateView } from "./state-db-tx.ts";
-import { KEYS, RANGES, type RepositoryDigestRow, type StateMeta, type WorkRow } from "./state-keys.ts";
+import { KEYS, RANGES, type RepositoryDigestRow } from "./state-keys.ts";
 
 /**
  * The read model: what may be asked of the state. All of it works on one moment (`replica.read((view) => ...)`), so that
@@ -35,10 +34,6 @@ export interface PageOptions {
 export interface Page<T> {
   readonly items: readonly T[];
   readonly next_cursor: string | null;
-}
-
-export function stateMeta(view: StateView): StateMeta | undefined {
-  return view.get(KEYS.meta());
 }
 
 export function findOrg(view: StateView, org: Name): OrgRecord | undefined {
@@ -175,15 +170,6 @@ export function listBacklogs(view: StateView): readonly { readonly org: Name; re
   return rows.flatMap((row) =>
     row.value > 0 ? [{ org: row.key.slice("backlog/".length) as Name, publishes: row.value }] : [],
   );
-}
-
-/** Unfinished publishes of an org, oldest first. */
-export function listWork(
-  view: StateView,
-  at: { lane: Lane; org: Name },
-  limit: number = LIMITS.pageItems,
-): readonly WorkRow[] {
-  return [...view.range(RANGES.orgWork(at.lane, at.org), { limit })].map((row) => row.value);
 }
 
 /** A cursor is the key's own end: stable while rows come and go, and of no use in another list. */

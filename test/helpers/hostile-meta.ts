@@ -108,6 +108,13 @@ export const HOSTILE_META: readonly HostileArchive[] = [
   before("a pax path of nothing", "ARCHIVE_BAD_PAX", { key: "path" }, pax({ path: "" })),
   before("a pax mtime that is no number", "ARCHIVE_BAD_PAX", { key: "mtime" }, pax({ mtime: "yesterday" })),
   before("a pax mtime in exponents", "ARCHIVE_BAD_PAX", { key: "mtime" }, pax({ mtime: "1e9" })),
+  before(
+    "a pax mtime beyond all dates",
+    "ARCHIVE_BAD_PAX",
+    { key: "mtime" },
+    pax({ mtime: "9999999999999" }),
+  ),
+  before("a pax uid beyond 32 bits", "ARCHIVE_BAD_PAX", {}, pax({ uid: "4294967296" })),
   before("a pax uid that is no number", "ARCHIVE_BAD_PAX", { key: "uid" }, pax({ uid: "root" })),
   before("a pax uname that is not UTF-8", "ARCHIVE_NAME_ENCODING", {}, pax({ uname: Buffer.from([0xff]) })),
   before(

@@ -23,7 +23,7 @@ export interface ArchiveReport {
 const PROGRESS_BYTES = 1024 * 1024;
 
 /**
- * Reads a .tar.gz in one synchronous pass and accepts exactly the archive grammar (docs/formats): whatever comes through
+ * Reads a .tar.gz in one synchronous pass and accepts a grammar so narrow that whatever comes through
  * lists the same (path, type, size, sha256) in GNU tar, bsdtar, Python's tarfile and node-tar. Content reaches the sink
  * before its gzip member's crc is known, so nothing may be kept unless this function returns.
  *

@@ -12,7 +12,7 @@ type State = "header" | "meta" | "file" | "padding" | "tail";
 
 /**
  * A tar stream as a state machine over windows of any size: headers are decoded in place, file content goes on as views.
- * The grammar is that of docs/formats: headers with a right checksum, zero padding, two zero blocks, then only zeros.
+ * The grammar: entries with their metadata headers before them, zero padding, two zero blocks, then only zeros.
  */
 export class TarReader {
   readonly #limits: ArchiveLimits;

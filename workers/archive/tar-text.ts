@@ -14,8 +14,6 @@ export function fieldEnd(bytes: Uint8Array, at: number, length: number): number 
  * @throws GranaryError ARCHIVE_NAME_ENCODING
  */
 export function decodeName(bytes: Buffer, start: number, end: number, what: string): string {
-  // Plain ASCII needs no decoder: 0.15 us against 0.6 us per name.
-  if (isAscii(bytes, start, end)) return bytes.toString("latin1", start, end);
   try {
     return UTF8.decode(bytes.subarray(start, end));
   } catch (cause) {
@@ -27,9 +25,4 @@ export function decodeName(bytes: Buffer, start: number, end: number, what: stri
       { cause },
     );
   }
-}
-
-function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) if ((bytes[i] ?? 0) >= 0x80) return false;
-  return true;
 }

@@ -1,4 +1,5 @@
 import type { ProjectRecord } from "../../../proto/records.ts";
+import { isHeld } from "../../shared/state-queries.ts";
 import type { Step } from "./step.ts";
 
 /**
@@ -7,15 +8,9 @@ import type { Step } from "./step.ts";
  */
 export function settleHold(step: Step): ProjectRecord {
   const project = step.openProject();
-  if (project.hold === undefined || isHeldAt(project, step.timeMs)) return project;
+  if (project.hold === undefined || isHeld(project, step.timeMs)) return project;
   const { hold, ...released } = project;
   step.replaceProject(released);
   step.emit("project.unheld", project.project, { cause: "expired", until: hold.until ?? null });
   return step.openProject();
-}
-
-/** Whether publishes of the project stay inactive at a moment. */
-export function isHeldAt(project: ProjectRecord, timeMs: number): boolean {
-  if (project.hold === undefined) return false;
-  return project.hold.until === undefined || Date.parse(project.hold.until) > timeMs;
 }

@@ -172,6 +172,6 @@ export class Refusal extends Error {
   }
 }
 
-export function timeText(timeMs: number): string {
+function timeText(timeMs: number): string {
   return new Date(timeMs).toISOString();
 }

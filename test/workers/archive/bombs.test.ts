@@ -3,33 +3,37 @@ import { execFileSync } from "node:child_process";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { encodeTree } from "../../../proto/tree.ts";
+import { cpuMs } from "../../helpers/cpu-ms.ts";
 import { manyEntries } from "../../helpers/hostile-sizes.ts";
 import { listArchive } from "../../helpers/list-archive.ts";
 import { file, type HeaderFields, pax, tgz } from "../../helpers/tar-builder.ts";
 
 const MIB = 1024 * 1024;
-const GROWN_BYTES_MAX = 50 * MIB;
+/** Windows are freed when V8 gets to it, and from Node 24 on it takes its time: 27 MiB on Node 20 and 22, 40 to 48 on 24. */
+const GROWN_BYTES_MAX = (Number.parseInt(process.versions.node, 10) < 24 ? 50 : 80) * MIB;
+/** Over a whole GiB: 28 to 43 MiB on Node 20 and 22, 60 to 120 on 24. What counts is that it is not 1,024. */
+const GROWN_BYTES_MAX_ALLOWED = 150 * MIB;
 const MAIN = fileURLToPath(new URL("../../helpers/archive-bomb-main.js", import.meta.url));
 
 describe("a bomb costs little", () => {
-  it("1 GiB of zeros is refused within a second and 50 MiB", () => {
+  it("1 GiB of zeros is refused within a second of work and 50 MiB", () => {
     const { code, elapsedMs, grownBytes } = readBomb(1024, 200);
     assert.equal(code, "ARCHIVE_RATIO");
     assert.ok(elapsedMs < 1_000, `${elapsedMs} ms`);
     assert.ok(grownBytes < GROWN_BYTES_MAX, `${grownBytes / MIB} MiB`);
   });
 
-  it("1 GiB of zeros that the operator allows is read in 50 MiB", () => {
+  it("1 GiB of zeros that the operator allows is read without holding it", () => {
     const { code, grownBytes } = readBomb(1024, 5_000);
     assert.equal(code, "ARCHIVE_GZIP_CORRUPT", "it came to the trailer, which is forged");
-    assert.ok(grownBytes < GROWN_BYTES_MAX, `${grownBytes / MIB} MiB`);
+    assert.ok(grownBytes < GROWN_BYTES_MAX_ALLOWED, `${grownBytes / MIB} MiB`);
   });
 });
 
 describe("archives of very many entries take seconds, not minutes:", () => {
   /** A fifth of the limit keeps the suite quick; anything quadratic would take a minute even so. */
   const COUNT = 40_000;
-  /** Ten times what an idle machine needs. */
+  /** Processor time, ten times what is needed. */
   const WITHIN_MS = 5_000;
   const cases: readonly { name: string; fields: (i: number) => HeaderFields; entries?: number }[] = [
     { name: "40,000 files in one directory", fields: (i) => ({ name: `f${i}` }), entries: COUNT },
@@ -76,11 +80,9 @@ describe("archives of very many entries take seconds, not minutes:", () => {
   for (const { name, fields, entries } of cases) {
     it(name, () => {
       const archive = manyEntries(COUNT, fields);
-      const start = performance.now();
-      const listed = entriesOrUndefined(archive);
-      const elapsedMs = performance.now() - start;
-      assert.equal(listed, entries);
-      assert.ok(elapsedMs < WITHIN_MS, `${Math.round(elapsedMs)} ms`);
+      const { ms, value } = cpuMs(() => listArchive(archive).entries);
+      assert.equal(value, entries);
+      assert.ok(ms < WITHIN_MS, `${ms} ms`);
     });
   }
 
@@ -91,9 +93,9 @@ describe("archives of very many entries take seconds, not minutes:", () => {
       );
       return Buffer.concat([pax(records), file(`f${i}`, "x")]);
     });
-    const start = performance.now();
-    assert.equal(listArchive(tgz(...headers)).entries, 17);
-    assert.ok(performance.now() - start < WITHIN_MS);
+    const { ms, value } = cpuMs(() => listArchive(tgz(...headers)).entries);
+    assert.equal(value, 17);
+    assert.ok(ms < WITHIN_MS, `${ms} ms`);
   });
 
   it("names that a backtracking pattern would chew on", () => {
@@ -117,12 +119,4 @@ function readBomb(mebibytes: number, ratio: number): { code: string; elapsedMs: 
   return JSON.parse(
     execFileSync(process.execPath, [MAIN, String(mebibytes), String(ratio)], { encoding: "utf8" }),
   );
-}
-
-function entriesOrUndefined(archive: Buffer): number | undefined {
-  try {
-    return listArchive(archive).entries;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,0 +1,126 @@
+import { GranaryError } from "../../proto/errors.ts";
+import type { PublishJson } from "../../proto/http.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import type { PublishRecord, UploadRecord } from "../../proto/records.ts";
+import type { HttpReply, HttpRequest } from "../shared/http-server.ts";
+import { findPublish } from "../shared/state-queries.ts";
+import type { ApiContext } from "./context.ts";
+import { renderPublish } from "./render.ts";
+import { type Scoped, submitFor } from "./request.ts";
+import { waitForPublish } from "./wait.ts";
+
+/** What a publisher says about a publish beside its content. */
+export interface PublishOptions {
+  readonly commit: string | null;
+  readonly source: string | undefined;
+  readonly dirty: boolean | undefined;
+  readonly activate: boolean;
+  readonly forceNew: boolean;
+  readonly strip: number;
+}
+
+/**
+ * Names an upload that is durable by an `accept` command.
+ * @returns id of the publish that answers it: this one, or one with the same content
+ * @throws GranaryError the refusal; OUTCOME_UNKNOWN
+ */
+export async function acceptPublish(
+  context: ApiContext,
+  request: HttpRequest,
+  about: {
+    where: Scoped;
+    options: PublishOptions;
+    key: string | undefined;
+    publishId: string;
+    upload: UploadRecord;
+  },
+): Promise<string> {
+  const { where, options, key, publishId, upload } = about;
+  const value = await submitFor(context, request, {
+    principal: where.principal,
+    org: where.org,
+    project: where.project,
+    body: {
+      type: "accept",
+      publish_id: publishId,
+      upload,
+      channel: "production",
+      commit: options.commit,
+      ...(options.source === undefined ? {} : { source: options.source }),
+      ...(options.dirty === undefined ? {} : { dirty: options.dirty }),
+      activate: options.activate,
+      ...(options.strip === 0 ? {} : { strip: options.strip }),
+      ...(key === undefined ? {} : { idempotency_key: key }),
+      ...(options.forceNew ? { force_new: true } : {}),
+      create: { org: where.principal.scopes.has("farm:admin"), project: true },
+    },
+  });
+  if (value.type !== "accepted") throw new GranaryError("INTERNAL", `accept came to ${value.type}`);
+  return value.publish_id;
+}
+
+/** A publish that cannot be accepted is refused before its body is received. @throws GranaryError UNAVAILABLE */
+export function refuseWhenUnwell(context: ApiContext): void {
+  const problems = context.problems();
+  if (problems.length > 0)
+    throw new GranaryError("UNAVAILABLE", `the farm cannot take publishes now: ${problems.join(", ")}`, {
+      retry_after_s: 1,
+    });
+}
+
+/** 202, 200 for what was released before; with `Prefer: wait` also 201, or what the publish failed with. */
+export async function answerPublish(
+  context: ApiContext,
+  reply: HttpReply,
+  about: { publishId: string; waitMs: number },
+): Promise<HttpReply> {
+  const accepted = context.read((view) => findPublish(view, about.publishId));
+  if (accepted === undefined)
+    throw new GranaryError("INTERNAL", `publish ${about.publishId} was accepted and is not in the state`);
+  const existing = accepted.state === "ready";
+  const record = existing ? accepted : await waitForPublish(context, accepted, about.waitMs);
+  if (about.waitMs > 0) throwEnd(record);
+  const status = existing ? 200 : record.state === "ready" ? 201 : 202;
+  const body = renderRecord(context, existing ? { ...record, existing: true } : record);
+  return reply.code(status).header("location", `/v1/publishes/${record.publish_id}`).send(body);
+}
+
+export function renderRecord(context: ApiContext, record: PublishRecord): PublishJson {
+  return context.read((view) => renderPublish(view, record, context));
+}
+
+function throwEnd({ publish_id, state, error }: PublishRecord): void {
+  if (error !== undefined) throw new GranaryError(error.code, error.message, { ...error.detail, publish_id });
+  if (state === "cancelled")
+    throw new GranaryError("CANCELLED", `publish ${publish_id} was cancelled`, { publish_id });
+}
+
+/** RFC 7240 `Prefer: wait=SECONDS`. */
+export function preferredWaitMs(request: HttpRequest): number {
+  const match = /(?:^|[,;\s])wait=([0-9]{1,4})(?:$|[,;\s])/.exec(String(request.headers["prefer"] ?? ""));
+  return match ? Math.min(Number(match[1]) * 1000, LIMITS.waitMs) : 0;
+}
+
+const COMMIT = /^[0-9A-Za-z][0-9A-Za-z._-]*$/;
+
+/** @throws GranaryError USAGE */
+export function checkCommit(commit: string | undefined, pointer: string): string | null {
+  if (commit !== undefined && (commit.length > LIMITS.commitBytes || !COMMIT.test(commit))) {
+    throw new GranaryError("USAGE", `commit must be 1 to ${LIMITS.commitBytes} of [0-9A-Za-z._-]`, {
+      pointer,
+      limit: LIMITS.commitBytes,
+    });
+  }
+  return commit ?? null;
+}
+
+/** @throws GranaryError USAGE */
+export function checkSource(source: string | undefined, pointer: string): string | undefined {
+  if (source !== undefined && Buffer.byteLength(source) > LIMITS.sourceBytes) {
+    throw new GranaryError("USAGE", `source is longer than ${LIMITS.sourceBytes} bytes`, {
+      pointer,
+      limit: LIMITS.sourceBytes,
+    });
+  }
+  return source;
+}

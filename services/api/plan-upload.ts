@@ -1,0 +1,122 @@
+import type { IncomingMessage } from "node:http";
+import type { Digest } from "../../proto/digest.ts";
+import { GranaryError } from "../../proto/errors.ts";
+import type { PlanJson } from "../../proto/http.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import type { ReleaseRecord } from "../../proto/records.ts";
+import { type PlanResult, TASK_CELL } from "../../proto/worker-tasks.ts";
+import { baseReleases } from "../shared/base-releases.ts";
+import { findCurrentRelease, findProject } from "../shared/state-queries.ts";
+import type { ApiContext } from "./context.ts";
+import { withIdleTimeout } from "./receive-upload.ts";
+import { currentJson } from "./render.ts";
+import type { Scoped } from "./request.ts";
+import type { UploadSessions } from "./upload-sessions.ts";
+
+/** A thread that reports nothing for this long is taken for hung; 200,000 entries take a second. */
+const STALL_MS = 30_000;
+
+/** Answers listings with what has to be sent; bounds the memory that they take together. */
+export class UploadPlanner {
+  readonly #context: ApiContext;
+  readonly #sessions: UploadSessions;
+  #heldBytes = 0;
+
+  constructor(context: ApiContext, sessions: UploadSessions) {
+    this.#context = context;
+    this.#sessions = sessions;
+  }
+
+  /**
+   * @param dryRun only the answer is wanted, no session
+   * @throws GranaryError LISTING_INVALID, ARCHIVE_*, BODY_TOO_LARGE, RATE_LIMITED, STORE_*
+   */
+  async plan(body: IncomingMessage, where: Scoped, options: { dryRun: boolean }): Promise<PlanJson> {
+    const held = { bytes: 0 };
+    try {
+      return await this.#planHeld(await this.#receive(body, held), where, options);
+    } finally {
+      this.#heldBytes -= held.bytes;
+    }
+  }
+
+  async #planHeld(listing: Uint8Array, where: Scoped, options: { dryRun: boolean }): Promise<PlanJson> {
+    const { org, project } = where;
+    const bases = this.#context.read((view) => baseReleases(view, where));
+    const planned = await this.#run(listing, where, this.#treesOf(bases));
+    const { tree, missing, missingBlobs, missingBytes, stats, warnings } = planned;
+    const answer: PlanJson = {
+      tree,
+      missing,
+      missing_blobs: missingBlobs,
+      missing_bytes: missingBytes,
+      ...existingOf(bases, tree),
+      ...this.#currentOf(where),
+    };
+    if (options.dryRun) return answer;
+    const { id, session } = await this.#sessions.create(
+      { org, project, tree, missing_blobs: missingBlobs, missing_bytes: missingBytes, stats, warnings },
+      planned,
+    );
+    return { ...answer, session: id, expires_at: session.expires_at };
+  }
+
+  async #run(listing: Uint8Array, where: Scoped, baseTrees: readonly Digest[]): Promise<PlanResult> {
+    const { pool, limits, read } = this.#context;
+    const task = {
+      listing,
+      limits,
+      portableNames: read((view) => findProject(view, where))?.settings.portable_names === true,
+      baseTrees,
+      cell: new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT),
+    };
+    const { signal } = new AbortController();
+    const outcome = await pool.run("plan", task, { signal, stallMs: STALL_MS, deadlineMs: limits.extractMs });
+    if (!outcome.ok) throw GranaryError.fromWire(outcome.error);
+    return outcome.value;
+  }
+
+  #treesOf(bases: readonly ReleaseRecord[]): Digest[] {
+    const there = bases.filter(({ tree }) => this.#context.store.stat(tree) !== undefined);
+    return [...new Set(there.map(({ tree }) => tree))];
+  }
+
+  #currentOf(where: Scoped): Pick<PlanJson, "current"> {
+    if (!where.principal.scopes.has("read")) return {};
+    return this.#context.read((view) => {
+      const project = findProject(view, where);
+      const release = project === undefined ? undefined : findCurrentRelease(view, where);
+      return project === undefined || release === undefined
+        ? {}
+        : { current: currentJson(project, release, this.#context) };
+    });
+  }
+
+  async #receive(body: IncomingMessage, held: { bytes: number }): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of withIdleTimeout(body)) {
+      held.bytes += chunk.byteLength;
+      this.#heldBytes += chunk.byteLength;
+      this.#refuseMuch(held.bytes);
+      chunks.push(chunk);
+    }
+    if (!body.complete) throw new GranaryError("USAGE", "the connection ended before the body did");
+    return Buffer.concat(chunks);
+  }
+
+  #refuseMuch(bytes: number): void {
+    const { listingGzipBytes: limit, listingsHeldBytes } = LIMITS;
+    if (bytes > limit)
+      throw new GranaryError("BODY_TOO_LARGE", `the listing has more than ${limit} bytes`, { limit });
+    if (this.#heldBytes > listingsHeldBytes)
+      throw new GranaryError("RATE_LIMITED", "too many listings are being read", {
+        limit: listingsHeldBytes,
+        retry_after_s: 2,
+      });
+  }
+}
+
+function existingOf(bases: readonly ReleaseRecord[], tree: Digest): Pick<PlanJson, "existing"> {
+  const release = bases.find((base) => base.tree === tree);
+  return release === undefined ? {} : { existing: release.version };
+}

@@ -1,0 +1,148 @@
+import type { IncomingMessage } from "node:http";
+import { GranaryError } from "../../proto/errors.ts";
+import { CommitUploadBody, type UploadJson } from "../../proto/http.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import { publishIdOf } from "../../proto/upload-session.ts";
+import { type HttpRequest, type HttpServer, sendContinue } from "../shared/http-server.ts";
+import { findPublish } from "../shared/state-queries.ts";
+import {
+  acceptPublish,
+  answerPublish,
+  checkCommit,
+  checkSource,
+  type PublishOptions,
+  preferredWaitMs,
+  refuseWhenUnwell,
+} from "./accept-publish.ts";
+import type { ApiContext } from "./context.ts";
+import { UploadPlanner } from "./plan-upload.ts";
+import { StreamReceiver } from "./receive-stream.ts";
+import { booleanQuery, idempotencyKey, parseBody, query, type Scoped, scoped } from "./request.ts";
+import { type FoundSession, UploadSessions } from "./upload-sessions.ts";
+
+const PROJECT = "/v1/orgs/:org/projects/:project";
+/** What follows a colon is a verb. */
+const UPLOAD = `${PROJECT}/uploads/:session(^[^:]+)`;
+
+/** Publishing a directory by have/want: listing in, missing contents as one stream, commit. */
+export function uploadRoutes(server: HttpServer, context: ApiContext): void {
+  const sessions = new UploadSessions(context);
+  const planner = new UploadPlanner(context, sessions);
+  const receiver = new StreamReceiver(sessions);
+  const committing = new Map<string, Promise<string>>();
+  const found = (request: HttpRequest, where: Scoped): FoundSession =>
+    sessions.find((request.params as { session: string }).session, where);
+  const describe = (session: FoundSession): UploadJson => ({
+    session: session.id,
+    offset: sessions.offset(session),
+    size: session.session.missing_bytes,
+    expires_at: session.session.expires_at,
+  });
+
+  server.post(`${PROJECT}/publishes::plan`, async (request, reply) => {
+    const where = scoped(context, request, "publish");
+    const dryRun = booleanQuery(request, "dry_run") ?? false;
+    refuseWhenUnwell(context);
+    sendContinue(request, reply);
+    return reply.send(await planner.plan(bodyOf(request), where, { dryRun }));
+  });
+
+  server.get(UPLOAD, async (request, reply) =>
+    reply.send(describe(found(request, scoped(context, request, "publish")))),
+  );
+
+  server.head(UPLOAD, async (request, reply) => {
+    const { offset } = describe(found(request, scoped(context, request, "publish")));
+    return reply.header("upload-offset", String(offset)).header("cache-control", "no-store").send();
+  });
+
+  server.put(UPLOAD, async (request, reply) => {
+    const session = found(request, scoped(context, request, "publish"));
+    const offset = readOffset(request);
+    refuseWhenUnwell(context);
+    if (receiver.count >= LIMITS.concurrentUploads) {
+      throw new GranaryError("RATE_LIMITED", `${receiver.count} uploads are being received`, {
+        limit: LIMITS.concurrentUploads,
+        retry_after_s: 2,
+      });
+    }
+    sendContinue(request, reply);
+    await receiver.receive(session, bodyOf(request), offset);
+    return reply.send(describe(session));
+  });
+
+  server.post(`${UPLOAD}::commit`, async (request, reply) => {
+    const where = scoped(context, request, "publish");
+    const options = readOptions(request);
+    const key = idempotencyKey(request);
+    const waitMs = preferredWaitMs(request);
+    refuseWhenUnwell(context);
+    const id = (request.params as { session: string }).session;
+    const publishId =
+      committedOf(context, id, where) ?? (await committing.get(id)) ?? (await commitOnce(id, request));
+    return await answerPublish(context, reply, { publishId, waitMs });
+
+    async function commitOnce(session: string, from: HttpRequest): Promise<string> {
+      const commit = commitSession(from, sessions.find(session, where));
+      committing.set(session, commit);
+      try {
+        return await commit;
+      } finally {
+        committing.delete(session);
+      }
+    }
+
+    async function commitSession(from: HttpRequest, session: FoundSession): Promise<string> {
+      await receiver.stop(session.id);
+      await sessions.seal(session);
+      const { tree, missing_bytes } = session.session;
+      const { publishId: own } = session;
+      const upload = { digest: tree, size: missing_bytes, form: "listing" } as const;
+      const answering = await acceptPublish(context, from, {
+        where,
+        options,
+        key,
+        publishId: own,
+        upload,
+      }).catch(async (error: unknown) => {
+        // Refused for good: nothing names the session. A passing refusal or an unknown outcome leaves it to the next try.
+        if (error instanceof GranaryError && !error.spec.retryable) await sessions.remove(session);
+        throw error;
+      });
+      if (answering !== own) await sessions.remove(session);
+      return answering;
+    }
+  });
+}
+
+/** The publish of a session that was committed before: asked twice, one publish. */
+function committedOf(context: ApiContext, sessionId: string, where: Scoped): string | undefined {
+  const publishId = publishIdOf(sessionId);
+  const record = publishId === undefined ? undefined : context.read((view) => findPublish(view, publishId));
+  return record?.org === where.org && record.project === where.project ? publishId : undefined;
+}
+
+function readOptions(request: HttpRequest): PublishOptions {
+  const body = parseBody(CommitUploadBody, request.body);
+  return {
+    commit: checkCommit(body.commit, "/commit"),
+    source: checkSource(body.source, "/source"),
+    dirty: body.dirty,
+    activate: body.activate ?? true,
+    forceNew: body.force_new ?? false,
+    strip: 0,
+  };
+}
+
+function readOffset(request: HttpRequest): number {
+  const text = query(request, "offset") ?? "0";
+  if (/^[0-9]{1,15}$/.test(text)) return Number(text);
+  throw new GranaryError("USAGE", "offset must be a whole number", { pointer: "?offset" });
+}
+
+/** JSON is parsed by the server; everything else is a stream. @throws GranaryError USAGE */
+function bodyOf(request: HttpRequest): IncomingMessage {
+  if (String(request.headers["content-type"] ?? "").startsWith("application/json"))
+    throw new GranaryError("USAGE", "the body is content, not JSON: send it as application/octet-stream");
+  return request.raw;
+}

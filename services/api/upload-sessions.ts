@@ -1,0 +1,169 @@
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { GranaryError } from "../../proto/errors.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import type { Name } from "../../proto/names.ts";
+import {
+  type BlobRange,
+  encodeSessionHead,
+  parseSessionLine,
+  publishIdOf,
+  sessionIdOf,
+  type UploadSession,
+} from "../../proto/upload-session.ts";
+import type { Store } from "../../store/store.ts";
+import type { ResumableUpload } from "../../store/upload.ts";
+import { newId } from "../shared/submit-command.ts";
+
+/** A session as requests find it. */
+export interface FoundSession {
+  readonly id: string;
+  /** The publish that it becomes. */
+  readonly publishId: string;
+  readonly session: UploadSession;
+}
+
+interface Options {
+  readonly store: Store;
+  now(): number;
+}
+
+const HEAD_BYTES = 64 * 1024;
+const LINE_FEED = 10;
+
+/**
+ * Upload sessions of this farm, as files of the inbox: the listing under the session's id, the stream under that of the publish
+ * which the session becomes, each held by a lease until the session expires or its publish has ended.
+ */
+export class UploadSessions {
+  readonly #store: Store;
+  readonly #now: () => number;
+  /** Possibly open sessions by org; those that have ended are noticed when the limit is reached. */
+  readonly #ofOrg = new Map<Name, Set<string>>();
+
+  constructor(options: Options) {
+    this.#store = options.store;
+    this.#now = options.now;
+    for (const { id } of options.store.listUploads()) {
+      const session = publishIdOf(id) === undefined ? undefined : this.#read(id);
+      if (session !== undefined) this.#sessionsOf(session.org).add(id);
+    }
+  }
+
+  /** Durable when this resolves. @throws GranaryError RATE_LIMITED, STORE_FULL, STORE_IO */
+  async create(
+    about: Omit<UploadSession, "v" | "expires_at">,
+    content: { missing: readonly BlobRange[]; listing: Uint8Array },
+  ): Promise<FoundSession> {
+    this.#refuseTooMany(about.org);
+    const publishId = newId("pub");
+    const id = sessionIdOf(publishId);
+    const expiresAt = new Date(this.#now() + LIMITS.uploadSessionMs).toISOString();
+    const session: UploadSession = { v: 1, ...about, expires_at: expiresAt };
+    const upload = await this.#store.openUpload(id);
+    try {
+      await upload.write(encodeSessionHead(session, content.missing));
+      await upload.write(content.listing);
+      await upload.seal({ leaseMs: LIMITS.uploadSessionMs });
+    } catch (error) {
+      await upload.abort();
+      throw error;
+    }
+    this.#sessionsOf(about.org).add(id);
+    return { id, publishId, session };
+  }
+
+  /** @throws GranaryError SESSION_UNKNOWN; other orgs' and projects' sessions answer like those that never were */
+  find(id: string, where: { org: Name; project: Name }): FoundSession {
+    const publishId = publishIdOf(id);
+    const session = publishId === undefined ? undefined : this.#read(id);
+    if (
+      publishId === undefined ||
+      session === undefined ||
+      session.org !== where.org ||
+      session.project !== where.project ||
+      Date.parse(session.expires_at) <= this.#now()
+    )
+      throw new GranaryError("SESSION_UNKNOWN", `there is no upload session ${id.slice(0, 80)}`);
+    return { id, publishId, session };
+  }
+
+  /** Length of what has arrived of the stream. */
+  offset({ publishId, session }: FoundSession): number {
+    return this.isSealed(publishId) ? session.missing_bytes : this.#store.partialSize(publishId);
+  }
+
+  isSealed(publishId: string): boolean {
+    return existsSync(this.#store.uploadPath(publishId));
+  }
+
+  /** Opens the stream behind what has arrived; from then on it survives this process. */
+  async openStream({ publishId, session }: FoundSession): Promise<ResumableUpload> {
+    await this.#store.acquireLease(publishId, Date.parse(session.expires_at) - this.#now());
+    return this.#store.resumeUpload(publishId);
+  }
+
+  /**
+   * Makes listing and stream durable until their publish has ended, however long that takes.
+   * @throws GranaryError UPLOAD_OFFSET when the stream is not complete, STORE_FULL, STORE_IO
+   */
+  async seal(found: FoundSession): Promise<void> {
+    const { id, publishId, session } = found;
+    const held = { leaseMs: Number.POSITIVE_INFINITY };
+    const offset = this.offset(found);
+    if (offset !== session.missing_bytes) throw wrongOffset(offset, session.missing_bytes);
+    const leased = this.#store.acquireLease(id, held.leaseMs);
+    leased.catch(() => undefined);
+    if (session.missing_bytes > 0 && !this.isSealed(publishId))
+      await (await this.#store.resumeUpload(publishId)).seal(held);
+    await leased;
+  }
+
+  async remove({ id, publishId, session }: FoundSession): Promise<void> {
+    this.#sessionsOf(session.org).delete(id);
+    await Promise.all([this.#store.removeUpload(id), this.#store.removeUpload(publishId)]);
+  }
+
+  #refuseTooMany(org: Name): void {
+    const ids = this.#sessionsOf(org);
+    const limit = LIMITS.uploadSessionsPerOrg;
+    if (ids.size < limit) return;
+    for (const id of ids) if (!existsSync(this.#store.uploadPath(id))) ids.delete(id);
+    if (ids.size < limit) return;
+    throw new GranaryError("RATE_LIMITED", `${ids.size} upload sessions of ${org} are open`, {
+      limit,
+      retry_after_s: 60,
+    });
+  }
+
+  #sessionsOf(org: Name): Set<string> {
+    const known = this.#ofOrg.get(org) ?? new Set();
+    this.#ofOrg.set(org, known);
+    return known;
+  }
+
+  /** The first line of the session's file; undefined when there is none. */
+  #read(id: string): UploadSession | undefined {
+    const head = readHead(this.#store.uploadPath(id));
+    return head === undefined ? undefined : parseSessionLine(head);
+  }
+}
+
+export function wrongOffset(offset: number, size: number): GranaryError {
+  return new GranaryError("UPLOAD_OFFSET", `the stream has arrived up to byte ${offset} of ${size}`, {
+    offset,
+    size,
+  });
+}
+
+function readHead(path: string): string | undefined {
+  if (!existsSync(path)) return undefined;
+  const fd = openSync(path, "r");
+  try {
+    const head = Buffer.allocUnsafe(HEAD_BYTES);
+    const bytes = head.subarray(0, readSync(fd, head, 0, HEAD_BYTES, 0));
+    const end = bytes.indexOf(LINE_FEED);
+    return end < 0 ? undefined : bytes.toString("utf8", 0, end);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,132 @@
+import { readFileSync } from "node:fs";
+import { digestOf } from "../proto/digest.ts";
+import { quote } from "../proto/entry-path.ts";
+import { GranaryError } from "../proto/errors.ts";
+import { KARTA_FILE } from "../proto/karta-toml.ts";
+import { LIMITS } from "../proto/limits.ts";
+import { distinctBlobs, type FileEntry } from "../proto/listing.ts";
+import { parseTree, type TreeEntry } from "../proto/tree.ts";
+import { type BlobRange, parseSessionFile } from "../proto/upload-session.ts";
+import { type AssembleTask, type ExtractResult, TASK_CELL } from "../proto/worker-tasks.ts";
+import type { TaskWriter } from "../store/task-writer.ts";
+import type { ThreadStore } from "../store/thread-store.ts";
+import { composeArtifact } from "./compose-artifact.ts";
+import { StreamReader } from "./stream-reader.ts";
+import { startClock } from "./task-clock.ts";
+
+/**
+ * One directory publish on one thread: takes the missing contents from the stream, checks that all others are there, and makes of
+ * the listing what {@link extractArchive} makes of an archive of the same files.
+ * @throws GranaryError DIGEST_INVALID naming the path, UPLOAD_OFFSET, CONTENT_GONE, MANIFEST_*, BUILDPACK_UNKNOWN, STORE_*
+ */
+export function assembleUpload(task: AssembleTask, store: ThreadStore): ExtractResult {
+  const writer = store.beginTask(task.cell);
+  try {
+    return assembleInto(task, writer);
+  } catch (error) {
+    writer.abandon();
+    throw error;
+  }
+}
+
+function assembleInto(task: AssembleTask, writer: TaskWriter): ExtractResult {
+  const cells = new Float64Array(task.cell);
+  const tick = (): void => {
+    cells[TASK_CELL.progress] = (cells[TASK_CELL.progress] ?? 0) + 1;
+  };
+  tick();
+  const clock = startClock();
+  const { session, missing, listing } = parseSessionFile(readFileSync(task.sessionPath));
+  if (digestOf(listing) !== session.tree)
+    throw new GranaryError("STORE_CORRUPT", `the listing of ${session.tree} is damaged`);
+  const entries = parseTree(listing);
+  takeContents(distinctBlobs(entries), { task, writer, missing, tick });
+  clock.lap("extract");
+  const { artifact, layers } = composeArtifact(
+    {
+      entries,
+      treeBytes: listing,
+      karta: kartaOf(entries, writer),
+      hasDockerfile: entries.some(({ path, type }) => path === "Dockerfile" && type === "file"),
+      warnings: session.warnings,
+    },
+    { writer, clock, tick, imageBuilds: task.imageBuilds },
+  );
+  const baseLayers = new Set(task.baseLayers);
+  const reusedLayers = layers.filter(({ digest }) => baseLayers.has(digest)).length;
+  return {
+    artifact,
+    stats: {
+      uploaded_bytes: task.uploadBytes,
+      ...session.stats,
+      new_layers: layers.length - reusedLayers,
+      reused_layers: reusedLayers,
+      timings_ms: clock.laps,
+    },
+    commit: writer.finish(),
+  };
+}
+
+interface TakeContext {
+  readonly task: AssembleTask;
+  readonly writer: TaskWriter;
+  readonly missing: readonly BlobRange[];
+  readonly tick: () => void;
+}
+
+function takeContents(blobs: readonly FileEntry[], { task, writer, missing, tick }: TakeContext): void {
+  const needsStream = missing.some(([first, count]) =>
+    blobs.slice(first, first + count).some(({ size }) => size > 0),
+  );
+  const stream = new StreamReader(needsStream ? task.streamPath : undefined);
+  try {
+    let at = 0;
+    for (const [first, count] of missing) {
+      for (const blob of blobs.slice(at, first)) checkPresent(blob, writer);
+      for (const blob of blobs.slice(first, first + count)) {
+        takeBlob(blob, stream, writer);
+        tick();
+      }
+      at = first + count;
+    }
+    for (const blob of blobs.slice(at)) checkPresent(blob, writer);
+    if (!stream.ended())
+      throw new GranaryError("UPLOAD_OFFSET", "the stream goes on behind the listing's end");
+  } finally {
+    stream.close();
+  }
+}
+
+function takeBlob({ path, digest, size }: FileEntry, stream: StreamReader, writer: TaskWriter): void {
+  const blob = writer.beginBlob(size);
+  for (const piece of stream.next(size)) blob.write(piece);
+  const actual = blob.end();
+  if (actual === digest) return;
+  throw new GranaryError("DIGEST_INVALID", `${quote(path)} was sent with ${actual}, listed with ${digest}`, {
+    path,
+    expected: digest,
+    actual,
+  });
+}
+
+/** What was called present may have been found damaged since: the client has to be told to bring it. */
+function checkPresent({ path, digest }: FileEntry, writer: TaskWriter): void {
+  if (writer.has(digest)) return;
+  throw new GranaryError(
+    "CONTENT_GONE",
+    `the content of ${quote(path)} is gone since the publish was planned`,
+    {
+      path,
+      digest,
+    },
+  );
+}
+
+function kartaOf(entries: readonly TreeEntry[], writer: TaskWriter): Uint8Array | undefined {
+  const entry = entries.find(({ path }) => path === KARTA_FILE);
+  if (entry?.type !== "file") return undefined;
+  // One byte past the limit is enough for it to be refused.
+  return entry.size > LIMITS.manifestBytes
+    ? new Uint8Array(LIMITS.manifestBytes + 1)
+    : writer.readBlob(entry.digest);
+}
