@@ -84,19 +84,23 @@ export class Model {
   #accept(name: string, body: AcceptCommand, at: { seq: number; timeMs: number }): string {
     const project = this.projects.get(name) ?? new ModelProject();
     const content = JSON.stringify([body.commit, body.upload.digest, body.strip ?? 0]);
-    if (body.idempotency_key !== undefined) {
-      const bound = project.keys.get(body.idempotency_key);
-      if (bound !== undefined && bound.expiresMs > at.timeMs) {
-        if (bound.content !== content) return "IDEMPOTENCY_KEY_REUSED";
-        const earlier = project.publishes.find((publish) => publish.id === bound.id);
-        if (earlier !== undefined && answers(earlier)) return answer(earlier);
-      }
+    const binding = project.keys.get(body.idempotency_key ?? "");
+    const bound = binding !== undefined && binding.expiresMs > at.timeMs;
+    if (bound) {
+      if (binding.content !== content) return "IDEMPOTENCY_KEY_REUSED";
+      const earlier = project.publishes.find((publish) => publish.id === binding.id);
+      if (earlier !== undefined && answers(earlier)) return answer(earlier);
     } else if (!body.force_new) {
       const sameContent = (publish: ModelPublish) =>
         JSON.stringify([publish.body.commit, publish.body.upload.digest, publish.body.strip ?? 0]) ===
         content;
       const newest = project.publishes.filter(sameContent).at(-1);
-      if (newest !== undefined && answers(newest)) return answer(newest);
+      if (newest !== undefined && answers(newest)) {
+        if (body.idempotency_key !== undefined) {
+          project.keys.set(body.idempotency_key, { id: newest.id, content, expiresMs: at.timeMs + WEEK_MS });
+        }
+        return answer(newest);
+      }
     }
     if (project.requireCommit && body.commit === null) return "COMMIT_REQUIRED";
     this.projects.set(name, project);

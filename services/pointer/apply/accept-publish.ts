@@ -26,6 +26,13 @@ export function acceptPublish(step: Step, body: AcceptCommand): CommandValue {
 
   const earlier = findEarlier(step, at, body);
   if (earlier !== undefined) {
+    // A key that was free is taken by what it asked for: from now on it stands for this content.
+    if (body.idempotency_key !== undefined)
+      bindKey(step, at, {
+        key: body.idempotency_key,
+        publishId: earlier.publish_id,
+        content: contentText(body),
+      });
     const outcome = earlier.state === "ready" ? "existing" : "joined";
     return { type: "accepted", publish_id: earlier.publish_id, outcome };
   }
@@ -51,8 +58,8 @@ function findEarlier(
   const content = contentText(body);
   if (body.idempotency_key !== undefined) {
     const binding = step.get(KEYS.idempotency(at, body.idempotency_key));
-    if (binding === undefined || binding.expires_ms <= step.timeMs) return undefined;
-    if (binding.content !== content) {
+    const bound = binding !== undefined && binding.expires_ms > step.timeMs;
+    if (bound && binding.content !== content) {
       const detail = { publish_id: binding.publish_id };
       step.refuse(
         "IDEMPOTENCY_KEY_REUSED",
@@ -60,8 +67,10 @@ function findEarlier(
         detail,
       );
     }
-    const bound = step.get(KEYS.publish(binding.publish_id));
-    return bound !== undefined && isAnswer(bound) ? bound : undefined;
+    if (bound) {
+      const publish = step.get(KEYS.publish(binding.publish_id));
+      return publish !== undefined && isAnswer(publish) ? publish : undefined;
+    }
   }
   if (body.force_new) return undefined;
   const twinId = step.get(KEYS.natural(at, content));
@@ -139,12 +148,8 @@ function writePublish(step: Step, at: { org: Name; project: Name }, body: Accept
   step.put(KEYS.projectPublish(at, order), publish_id);
   step.put(KEYS.natural(at, content), publish_id);
   step.put(KEYS.work(LANE, at.org, order), { publish_id, ...at, order, created_ms: step.timeMs });
-  if (body.idempotency_key !== undefined) {
-    const expiresMs = step.timeMs + LIMITS.idempotencyKeyMs;
-    const key = KEYS.idempotency(at, body.idempotency_key);
-    step.put(key, { publish_id, content, expires_ms: expiresMs });
-    step.put(KEYS.idempotencyExpiry(expiresMs, order), key);
-  }
+  if (body.idempotency_key !== undefined)
+    bindKey(step, at, { key: body.idempotency_key, publishId: publish_id, content });
   step.emit("publish.accepted", publish_id, {
     publish_id,
     channel,
@@ -152,4 +157,18 @@ function writePublish(step: Step, at: { org: Name; project: Name }, body: Accept
     upload: { digest: upload.digest, size: upload.size },
     activate: body.activate,
   });
+}
+
+/** Binds a key for its 7 days, unless it is bound already. */
+function bindKey(
+  step: Step,
+  at: { org: Name; project: Name },
+  to: { key: string; publishId: string; content: string },
+): void {
+  const key = KEYS.idempotency(at, to.key);
+  const binding = step.get(key);
+  if (binding?.publish_id === to.publishId && binding.expires_ms > step.timeMs) return;
+  const expiresMs = step.timeMs + LIMITS.idempotencyKeyMs;
+  step.put(key, { publish_id: to.publishId, content: to.content, expires_ms: expiresMs });
+  step.put(KEYS.idempotencyExpiry(expiresMs, step.seq), key);
 }

@@ -161,6 +161,16 @@ test("an idempotency key answers with its publish, refuses other content, and is
   assert.equal(machine.state.get(KEYS.idempotency(AT, key.idempotency_key))?.publish_id, "pub_e");
 });
 
+test("a new idempotency key answers with an identical publish and stands for its content from then on", () => {
+  const machine = new Machine();
+  const first = machine.begin("same");
+  machine.finish(first, "same");
+  const answer = machine.ok(acceptOf("same", { publish_id: "pub_b", idempotency_key: "fresh" }));
+  assert.deepEqual(answer, { type: "accepted", publish_id: first, outcome: "existing" });
+  const other = machine.apply(acceptOf("other", { publish_id: "pub_c", idempotency_key: "fresh" }));
+  assert.equal(refusal(other), "IDEMPOTENCY_KEY_REUSED");
+});
+
 test("an idempotency key whose publish failed is bound to the next publish", () => {
   const machine = new Machine();
   const key = { idempotency_key: "k" };
