@@ -20,7 +20,7 @@ export interface ArchiveLimits {
   readonly ratioGraceBytes: number;
   /** One pax or GNU long-name header. */
   readonly metaBytes: number;
-  /** All metadata headers of one archive together. */
+  /** All metadata headers of one archive together, beyond the first {@link LIMITS.metaFreeBytes} of each. */
   readonly metaTotalBytes: number;
   /** One gzip header with its optional name and comment fields. */
   readonly gzipHeaderBytes: number;
@@ -54,6 +54,8 @@ export const ARCHIVE_LIMITS: ArchiveLimits = {
 };
 
 export const LIMITS = {
+  /** Bytes of each metadata header that do not count towards `metaTotalBytes`: what GNU tar and Python write for every entry. */
+  metaFreeBytes: 256,
   /** Blobs up to this size live in packs, larger ones in a file each (ruling 5). */
   packedBlobBytes: 8 * MIB,
   /** A segment is closed when it passes this size: small enough to rewrite in GC, large enough to be few. */
@@ -76,6 +78,8 @@ export const LIMITS = {
   /** How long an idempotency key binds. */
   idempotencyKeyMs: 7 * 24 * 3_600_000,
   idempotencyKeyBytes: 255,
+  /** Longest time to live of a preview; what has to stay longer is pinned. */
+  previewTtlMs: 3_650 * 24 * 3_600_000,
   reasonBytes: 1_000,
   commitBytes: 64,
   sourceBytes: 2_000,

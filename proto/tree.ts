@@ -40,7 +40,10 @@ export function treeDigest(sorted: readonly TreeEntry[]): Digest {
   return digestOf(encodeTree(sorted));
 }
 
-/** Parses canonical bytes. Only accepts what {@link encodeTree} writes. @throws GranaryError STORE_CORRUPT */
+/**
+ * Parses stored canonical bytes, which their digest vouches for: lines have to be well-formed, order and names are not checked
+ * again (a listing from outside goes through a TreeBuilder). @throws GranaryError STORE_CORRUPT
+ */
 export function parseTree(bytes: Uint8Array): TreeEntry[] {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   if (!text.startsWith(TREE_HEADER)) throw malformed("no header");
@@ -60,7 +63,8 @@ function parseLine(text: string, start: number, end: number): TreeEntry {
   if (kind === "f" || kind === "x") {
     const space = text.indexOf(" ", start + 67);
     const size = Number(text.slice(start + 67, space));
-    if (space < 0 || space > end || !Number.isSafeInteger(size)) throw malformed(text.slice(start, end));
+    if (space < 0 || space > end || !Number.isSafeInteger(size) || String(size).length !== space - start - 67)
+      throw malformed(text.slice(start, end));
     return {
       type: "file",
       path: text.slice(space + 1, end),

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { encodeTree } from "../../../proto/tree.ts";
 import { cpuMs } from "../../helpers/cpu-ms.ts";
 import { manyEntries } from "../../helpers/hostile-sizes.ts";
 import { listArchive } from "../../helpers/list-archive.ts";
@@ -107,11 +106,10 @@ describe("archives of very many entries take seconds, not minutes:", () => {
       " ".repeat(250),
       "ﬃ".repeat(80),
     ];
-    const start = performance.now();
-    const report = listArchive(tgz(...names.map((path) => Buffer.concat([pax({ path }), file("cut", "")]))));
-    assert.equal(report.entries, names.length);
-    assert.ok(encodeTree(report.tree.entries).length > 0);
-    assert.ok(performance.now() - start < 1_000);
+    const archive = tgz(...names.map((path) => Buffer.concat([pax({ path }), file("cut", "")])));
+    const { ms, value } = cpuMs(() => listArchive(archive).entries);
+    assert.equal(value, names.length);
+    assert.ok(ms < 1_000, `${ms} ms`);
   });
 });
 
