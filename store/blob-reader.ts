@@ -28,6 +28,14 @@ export class BlobReader {
     return bytes;
   }
 
+  /**
+   * The segment's descriptor for reads in the caller's own way, valid until the next call.
+   * @throws GranaryError STORE_CORRUPT naming `digest` when the segment is missing
+   */
+  openSegment(digest: Digest, id: number): number {
+    return this.#segment(digest, id);
+  }
+
   close(): void {
     for (const fd of this.#open.values()) fs.closeSync(fd);
     this.#open.clear();

@@ -10,16 +10,17 @@ import { type Digest, digestFromBytes } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { LIMITS } from "../proto/limits.ts";
 import { TASK_CELL } from "../proto/worker-tasks.ts";
-import type { BlobReader } from "./blob-reader.ts";
+import { type BlobReader, corrupt } from "./blob-reader.ts";
 import { ByteList } from "./byte-list.ts";
 import { DigestTable } from "./digest-table.ts";
 import type { StoreFs } from "./fs.ts";
 import type { IndexReader } from "./index-db.ts";
 import { ROW } from "./index-keys.ts";
-import { BLOB_STATE, BLOB_STATE_AT } from "./index-rows.ts";
+import { BLOB_STATE, BLOB_STATE_AT, decodeBlobRow } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { readU32, readU48, writeU32, writeU48 } from "./little-endian.ts";
 import { encodeLayerPayload, RECORD_HEADER_BYTES, RECORD_KIND, SEGMENT_HEADER_BYTES } from "./pack-format.ts";
+import { PackWindow } from "./pack-window.ts";
 import type { SegmentAppender } from "./segment-appender.ts";
 import { StagingWriter } from "./staging-writer.ts";
 import { type StorePaths, stagingPrefix } from "./store-paths.ts";
@@ -55,6 +56,7 @@ export class TaskWriter {
   readonly #view: IndexView;
   /** A blob row's key; the digest in hand lies behind its first byte. */
   readonly #key = Buffer.allocUnsafeSlow(33);
+  readonly #window: PackWindow;
   readonly #known = new DigestTable();
   readonly #rows = new ByteList(1024 * BLOB_ROW_BYTES);
   readonly #references = new ByteList(1024 * 32);
@@ -73,6 +75,7 @@ export class TaskWriter {
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#view = new IndexView(parts.index);
+    this.#window = new PackWindow(parts.fs);
     this.#key[0] = ROW.blob;
   }
 
@@ -82,6 +85,7 @@ export class TaskWriter {
     const { appender } = this.#parts;
     appender.rotateIfFull();
     this.#active = true;
+    this.#window.reset();
     this.#cell = cell;
     this.#start = appender.end;
     cell[TASK_CELL.segmentStart] = this.#start;
@@ -134,6 +138,21 @@ export class TaskWriter {
     const row = this.#view.liveBlob(digest);
     if (row === undefined) throw new GranaryError("BLOB_UNKNOWN", `the store has no ${digest}`, { digest });
     return this.#parts.reader.read(digest, row);
+  }
+
+  /**
+   * {@link readBlob} into a buffer at `at`, for many blobs in a row: verified by crc32 and the digest in its record, where it is
+   * packed. `size` is what the caller expects, and has room for.
+   * @throws GranaryError BLOB_UNKNOWN, STORE_CORRUPT, STORE_IO
+   */
+  copyBlob({ digest, size }: { digest: Digest; size: number }, into: Uint8Array, at: number): void {
+    this.#setKey(digest);
+    const fresh = (this.#known.find(this.#key, 1) ?? REFERENCE) !== REFERENCE;
+    if (fresh || !this.#copyPacked(digest, size, into, at)) {
+      const bytes = this.readBlob(digest);
+      if (bytes.byteLength !== size) throw wrongSize(digest, bytes.byteLength, size);
+      into.set(bytes, at);
+    }
   }
 
   /** The layer of a subtree, when it has been computed before and can still be read; the task is taken to rely on it. */
@@ -198,6 +217,18 @@ export class TaskWriter {
     this.#known.add(this.#key, 1, REFERENCE);
     const { bytes, at } = this.#references.extend(32);
     this.#key.copy(bytes, at, 1);
+    return true;
+  }
+
+  /** Copies a packed blob of the index; answers whether it is one. */
+  #copyPacked(digest: Digest, size: number, into: Uint8Array, at: number): boolean {
+    const { index, reader } = this.#parts;
+    const value = this.#window.takes(size) ? index.get(this.#key) : undefined;
+    const row = value === undefined ? undefined : decodeBlobRow(this.#key, value);
+    if (row?.kind !== "packed" || row.state !== BLOB_STATE.live) return false;
+    if (row.size !== size) throw wrongSize(digest, row.size, size);
+    const fd = reader.openSegment(digest, row.segment);
+    this.#window.copy(fd, { ...row, key: this.#key, digest }, into, at);
     return true;
   }
 
@@ -303,4 +334,8 @@ export class TaskWriter {
   #assertActive(): void {
     if (!this.#active) throw new RangeError("no task has begun");
   }
+}
+
+function wrongSize(digest: Digest, actual: number, expected: number): GranaryError {
+  return corrupt(digest, `it has ${actual} bytes, not ${expected}`);
 }

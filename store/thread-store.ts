@@ -8,13 +8,15 @@ import { SegmentAppender } from "./segment-appender.ts";
 import { StorePaths } from "./store-paths.ts";
 import { TaskWriter } from "./task-writer.ts";
 
+/** Numbers tasks, and with them staging files, also when one thread opens the store more than once. */
+let tasksOfThisThread = 0;
+
 /** The store as a worker thread has it: reads the index, appends to a segment of its own, never syncs. One per thread. */
 export class ThreadStore {
   readonly #index: IndexReader;
   readonly #reader: BlobReader;
   readonly #appender: SegmentAppender;
   readonly #writer: TaskWriter;
-  #tasks = 0;
 
   constructor(data: WorkerData) {
     const paths = new StorePaths(data.storeDir);
@@ -39,12 +41,12 @@ export class ThreadStore {
   beginTask(cell: SharedArrayBuffer): TaskWriter {
     // A snapshot from before the last commit would call known content missing, and keep lmdb from reusing pages.
     this.#index.refresh();
-    this.#tasks += 1;
+    tasksOfThisThread += 1;
     const progress = new Float64Array(cell);
     if (progress.length < TASK_CELL.length)
       throw new RangeError(`a task cell has ${TASK_CELL.length} numbers`);
     progress[TASK_CELL.threadId] = threadId;
-    progress[TASK_CELL.taskNumber] = this.#tasks;
+    progress[TASK_CELL.taskNumber] = tasksOfThisThread;
     this.#writer.begin(progress);
     return this.#writer;
   }

@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { it } from "node:test";
 import { contentOf, openStoreFixture } from "../helpers/store-fixture.ts";
 import { tempFolder } from "../helpers/temp-folder.ts";
 
+const DISK_MIB = 48;
+
 it("a disk that really is full refuses commits and uploads, loses nothing, and resumes by itself", async (t) => {
   const disk = tempFolder();
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=48m", "tmpfs", disk]);
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "tmpfs", disk]);
   if (mounted.status !== 0) {
     t.skip("needs root to mount a small tmpfs");
     return;
@@ -45,10 +47,14 @@ it("a disk that really is full refuses commits and uploads, loses nothing, and r
   }
 });
 
+/** Takes all the room of the small disk; refuses to do that to any other. */
 function fill(path: string): void {
+  const { blocks, bsize } = fs.statfsSync(dirname(path));
+  assert.ok(blocks * bsize <= DISK_MIB * 1024 * 1024, "this is not the disk that was mounted for it");
   const fd = fs.openSync(path, "w");
   try {
-    for (;;) fs.writeSync(fd, Buffer.alloc(4096));
+    for (let pages = 0; pages <= DISK_MIB * 256; pages++) fs.writeSync(fd, Buffer.alloc(4096));
+    assert.fail("the disk did not fill up");
   } catch (error) {
     assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
   } finally {

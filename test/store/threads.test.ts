@@ -6,6 +6,7 @@ import type { CommitBatch } from "../../proto/commit-batch.ts";
 import { digestOf } from "../../proto/digest.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { Store } from "../../store/store.ts";
+import { openThreadStore } from "../../store/thread-store.ts";
 import { storeFiles } from "../helpers/store-disk.ts";
 import { contentOf, openStoreFixture, taskCell } from "../helpers/store-fixture.ts";
 import type { StoreWorkerReply, StoreWorkerTask } from "../helpers/store-worker-main.ts";
@@ -63,6 +64,20 @@ describe("two threads", () => {
       if (batch !== "stuck") assert.equal(batch.blobs.byteLength, 0, `round ${round} was appended twice`);
     }
     await Promise.all([a.terminate(), b.terminate()]);
+    await close();
+  });
+});
+
+describe("one thread that has the store open twice", () => {
+  it("writes big files of its own in each", async () => {
+    const { store, thread, close } = await openStoreFixture(tempFolder());
+    const other = openThreadStore(store.workerData());
+    const big = contentOf("big", LIMITS.packedBlobBytes + 1);
+    const writers = [thread, other].map((each) => each.beginTask(taskCell()));
+    for (const writer of writers) writer.putBlob(big);
+    for (const writer of writers) await store.commit(writer.finish());
+    assert.deepEqual(await store.read(digestOf(big)), big);
+    await other.close();
     await close();
   });
 });
