@@ -1,3 +1,4 @@
+import type { Digest } from "./digest.ts";
 import type { ErrorCode, ErrorDetail, WireError } from "./errors.ts";
 import type { Name } from "./names.ts";
 import type {
@@ -40,7 +41,12 @@ export type CommandBody =
   | ProjectSetCommand
   | OrgCreateCommand
   | TokenCreateCommand
-  | TokenRevokeCommand;
+  | TokenRevokeCommand
+  | PreviewPinCommand
+  | PreviewExtendCommand
+  | PreviewRemoveCommand
+  | PreviewExpireCommand
+  | PreviewPromoteCommand;
 
 /** Binds an upload, already durable, to one publish id and gives it its order. Creates org and project when `create` is set. */
 export interface AcceptCommand {
@@ -56,6 +62,8 @@ export interface AcceptCommand {
   readonly idempotency_key?: string;
   /** Do not answer with an existing release or join a publish in flight. */
   readonly force_new?: boolean;
+  /** Only with a preview's channel. */
+  readonly preview_ttl_ms?: number;
   readonly create: { readonly org: boolean; readonly project: boolean };
 }
 
@@ -139,6 +147,44 @@ export interface TokenRevokeCommand {
   readonly token_id: string;
 }
 
+/** The preview has no end until it is extended or removed. */
+export interface PreviewPinCommand {
+  readonly type: "preview.pin";
+  readonly name: Name;
+}
+
+/** Ends `ttl_ms` after this command, pinned or not; absent: the preview's own time to live. */
+export interface PreviewExtendCommand {
+  readonly type: "preview.extend";
+  readonly name: Name;
+  readonly ttl_ms?: number;
+}
+
+export interface PreviewRemoveCommand {
+  readonly type: "preview.remove";
+  readonly name: Name;
+  readonly reason?: string;
+}
+
+/** The time of a preview is over. Has no effect when it ends at another time meanwhile, or not yet. */
+export interface PreviewExpireCommand {
+  readonly type: "preview.expire";
+  readonly name: Name;
+  /** The end that the sender saw. */
+  readonly expires_at: string;
+}
+
+/** Makes the artifact that the preview shows a release, and lets it go live as a publish would. */
+export interface PreviewPromoteCommand {
+  readonly type: "preview.promote";
+  readonly name: Name;
+  readonly activate: boolean;
+  /** Only if the preview still shows this image. */
+  readonly image_digest?: Digest;
+  readonly expected_generation?: number;
+  readonly reason?: string;
+}
+
 /** What a command came to. Kept by command id, so that a repeated question gets the same answer. */
 export type CommandResult =
   | { readonly ok: true; readonly seq: number; readonly value: CommandValue }
@@ -161,6 +207,13 @@ export type CommandValue =
       readonly from: string | null;
       readonly to: string;
       readonly cause: ActivationCause;
+    }
+  | {
+      readonly type: "promoted";
+      readonly version: string;
+      /** The artifact was a release already: nothing was allocated and nothing moved. */
+      readonly existing: boolean;
+      readonly activated: boolean;
     }
   | { readonly type: "ended"; readonly publish_id: string; readonly applied: boolean }
   | { readonly type: "done"; readonly changed: boolean };

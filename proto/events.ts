@@ -15,10 +15,17 @@ export const EVENT_TYPES = {
   "publish.cancelled": "The publish was cancelled.",
   "publish.existing":
     "The same content was already released for this commit: the publish ended with that version.",
+  "publish.overtaken":
+    "A newer publish of the same channel took its place before it came to anything: data.overtaken_by.",
   "release.ready": "A version was allocated; its image can be pulled.",
   "release.activated":
     "The pointer moved to this release: data is {generation, from, to, image_digest, cause, actor}.",
   "release.superseded": "Another release took this one's place.",
+  "preview.created": "A publish made the preview; its image can be pulled until expires_at.",
+  "preview.updated": "The preview shows another publish or ends at another time: data.cause.",
+  "preview.expired": "The preview's time was over; its image is no longer served.",
+  "preview.removed": "The preview was removed, and its unfinished publishes cancelled.",
+  "preview.promoted": "The preview's artifact became the release data.version, without a rebuild.",
 } as const;
 
 export type EventType = keyof typeof EVENT_TYPES;

@@ -2,7 +2,15 @@ import { z } from "zod";
 import type { Change } from "./diff-trees.ts";
 import type { ErrorCode, ErrorDetail } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
-import type { ActivationCause, Actor, HoldRecord, PublishRecord, ReleaseRecord, Scope } from "./records.ts";
+import type {
+  ActivationCause,
+  Actor,
+  HoldRecord,
+  PreviewRecord,
+  PublishRecord,
+  ReleaseRecord,
+  Scope,
+} from "./records.ts";
 import { SCOPES } from "./records.ts";
 import type { BlobRange } from "./upload-session.ts";
 
@@ -37,6 +45,21 @@ export interface ReleaseJson
   readonly activated_by?: string;
 }
 
+export interface PreviewJson
+  extends Omit<
+    PreviewRecord,
+    "order" | "manifest" | "config" | "tree_size" | "created_by" | "updated_by" | "expires_at" | "ttl_ms"
+  > {
+  readonly image_ref: string;
+  readonly url: string;
+  readonly created_by: string;
+  readonly updated_by: string;
+  /** Time to live after a publish, in seconds. */
+  readonly ttl_s: number;
+  /** null while it is pinned. */
+  readonly expires_at: string | null;
+}
+
 /** `GET .../current`; also the body of activations and rollbacks, which add what changed. */
 export interface CurrentJson extends ReleaseJson {
   readonly generation: number;
@@ -67,6 +90,8 @@ export interface PublishJson extends Omit<PublishRecord, "error" | "created_by">
   readonly created_by: string;
   readonly url: string;
   readonly release?: ReleaseJson;
+  /** The preview, while it lives and shows this publish. */
+  readonly preview?: PreviewJson;
   readonly error?: PublishErrorJson;
 }
 
@@ -127,6 +152,26 @@ export interface FileJson {
   readonly executable?: boolean;
   readonly target?: string;
 }
+
+/** `POST /v1/store:fsck`; lists are cut at {@link FSCK_NAMES_MAX}, counts are whole. */
+export interface FsckJson {
+  readonly checked: number;
+  readonly checked_bytes: number;
+  /** Content that does not match its digest. */
+  readonly corrupt: number;
+  readonly corrupt_digests: readonly string[];
+  /** Content that the index knows and the disk does not hold. */
+  readonly missing: number;
+  readonly missing_digests: readonly string[];
+  /** Content that is right in a damaged record: served, but a rebuilt index would lack it. */
+  readonly misframed: number;
+  readonly misframed_digests: readonly string[];
+  /** Files that nothing refers to. */
+  readonly orphaned: number;
+  readonly orphaned_files: readonly string[];
+}
+
+export const FSCK_NAMES_MAX = 1_000;
 
 /** `GET .../diff`: pairs are [from, to]. */
 export interface DiffJson {
@@ -218,7 +263,21 @@ export const HoldBody = z.strictObject({
   reason: reason.optional(),
   for: z.string().regex(DURATION).optional(),
 });
+const ttl = z.string().regex(DURATION);
+export const PromoteBody = z.strictObject({
+  activate: z.boolean().optional(),
+  /** Only if the preview still shows this image. */
+  image_digest: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .optional(),
+  expected_generation: generation.optional(),
+  reason: reason.optional(),
+});
+export const ExtendBody = z.strictObject({ ttl: ttl.optional() });
 export const CommitUploadBody = z.strictObject({
+  preview: z.string().optional(),
+  ttl: ttl.optional(),
   commit: z.string().optional(),
   source: z.string().optional(),
   dirty: z.boolean().optional(),
@@ -235,6 +294,8 @@ export const SettingsBody = z.strictObject({
   require_commit: z.boolean().optional(),
   portable_names: z.boolean().optional(),
   public_pull: z.boolean().optional(),
+  overtake: z.boolean().optional(),
+  default_ttl: ttl.optional(),
 });
 
 /** @returns milliseconds of a duration such as `72h`; undefined when it is none */

@@ -38,7 +38,8 @@ export interface UploadRecord {
   readonly form?: "listing";
 }
 
-export type Channel = "production";
+/** What a publish is for: the project's releases, or one preview. */
+export type Channel = "production" | `preview/${string}`;
 
 export interface PublishRecord {
   readonly publish_id: string;
@@ -63,9 +64,15 @@ export interface PublishRecord {
   readonly created_by: Actor;
   readonly started_at?: string;
   readonly ended_at?: string;
-  /** Set when ready: `v3`. */
+  /** Set when ready: `v3`. A preview's publish never has one. */
   readonly version?: string;
+  /** What a ready publish of a preview built. */
+  readonly image_digest?: Digest;
   readonly existing?: boolean;
+  /** Time to live that it gives its preview, in ms; absent: that of the preview, else of the project. */
+  readonly preview_ttl_ms?: number;
+  /** The newer publish of the channel because of which this one ended as `overtaken`. */
+  readonly overtaken_by?: string;
   readonly error?: WireError;
 }
 
@@ -115,6 +122,8 @@ export interface ReleaseRecord extends ArtifactRecord {
   readonly order: number;
   readonly state: ReleaseState;
   readonly channel: Channel;
+  /** The channel whose artifact was promoted: `preview/pr-12`. */
+  readonly promoted_from?: Channel;
   readonly not_activated_reason?: NotActivatedReason;
   readonly commit: string | null;
   readonly source?: string;
@@ -127,6 +136,35 @@ export interface ReleaseRecord extends ArtifactRecord {
   readonly generation?: number;
   /** Generation at which it was last rolled back from. */
   readonly rolled_back_generation?: number;
+  readonly stats: PublishStats;
+}
+
+export type PreviewState = "ready" | "expired" | "removed";
+
+/** A preview: an artifact under a name, without a version, until its time is over. One that has ended is kept as history only. */
+export interface PreviewRecord extends ArtifactRecord {
+  readonly org: Name;
+  readonly project: Name;
+  readonly name: Name;
+  readonly state: PreviewState;
+  /** The publish that it shows, and the order of that publish. */
+  readonly publish_id: string;
+  readonly order: number;
+  readonly channel: Channel;
+  readonly commit: string | null;
+  readonly source?: string;
+  readonly dirty?: boolean;
+  readonly created_at: string;
+  readonly created_by: Actor;
+  readonly updated_at: string;
+  readonly updated_by: Actor;
+  readonly ttl_ms: number;
+  readonly pinned: boolean;
+  /** RFC 3339; absent while it is pinned. */
+  readonly expires_at?: string;
+  readonly ended_at?: string;
+  /** Version that its present artifact was promoted to. */
+  readonly promoted_as?: string;
   readonly stats: PublishStats;
 }
 
@@ -162,6 +200,10 @@ export interface ProjectSettings {
   readonly require_commit?: boolean;
   readonly portable_names?: boolean;
   readonly public_pull?: boolean;
+  /** A queued publish ends when a newer one of its channel arrives. Absent: for previews only; false: for none; true: for all. */
+  readonly overtake?: boolean;
+  /** Time to live of previews, such as `72h`. */
+  readonly default_ttl?: string;
 }
 
 export interface ActivationRecord {
@@ -175,7 +217,7 @@ export interface ActivationRecord {
   readonly reason?: string;
 }
 
-export type ActivationCause = "publish" | "activate" | "rollback";
+export type ActivationCause = "publish" | "activate" | "rollback" | "promote";
 
 export interface AuditRecord {
   /** Position in the command log. */

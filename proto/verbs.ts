@@ -7,7 +7,14 @@ import { arg, list, text, toggle, verb } from "./verb-spec.ts";
 
 const OPTIONAL = { optional: true } as const;
 const PROJECT = arg("O/P", "Project, ORG/PROJECT; without ORG/ the token's org.");
-const REF = arg("REF", "Release: O/P (the live one), O/P@v3, O/P@current or O/P@COMMIT (7+ hex).");
+const REF = arg(
+  "REF",
+  "Release: O/P (the live one), O/P@v3, O/P@current, O/P@preview/NAME or O/P@COMMIT (7+ hex).",
+);
+const PREVIEW = [
+  arg("O/P", "Project, or the whole reference O/P@preview/NAME."),
+  arg("NAME", "Name of the preview.", OPTIONAL),
+] as const;
 const PUBLISH_ID = arg("ID", "Publish id, or a reference: O/P is the project's newest publish.");
 const REASON = text("reason", "TEXT", "Why; kept in the audit trail.");
 const GENERATION = text(
@@ -56,7 +63,8 @@ export const VERBS = [
     group: "Publish",
     summary: "Publish a directory or archive as a new release",
     details: [
-      "PATH is a directory (packed and streamed), a .tar.gz, or - for an archive on stdin.",
+      "PATH is a directory, a .tar.gz, or - for an archive on stdin. Of a directory only what the farm does not have is",
+      "sent: files are hashed here (digests are kept in $XDG_CACHE_HOME/granary), and a broken connection is taken up again.",
       "Prints `O/P@vN IMAGE_REF`; with -q only the ref. GRANARY_OUTPUT_FILE names a file that gets the JSON as well.",
       "The project comes from -p, GRANARY_PROJECT, .granary.toml, karta.toml or the directory's name; the commit from",
       "--commit, GRANARY_COMMIT, the CI's variables or git. .git and .granary are left out, .granaryignore is honoured.",
@@ -67,12 +75,15 @@ export const VERBS = [
       PROJECT_FLAG,
       COMMIT,
       text("source", "URL", "Where the content comes from; recorded with the release."),
+      text("preview", "NAME", "Publish to a preview: no version, never live, ends by itself."),
+      text("ttl", "DURATION", "How long the preview lives after this publish (72h when not given anywhere)."),
       toggle("no-activate", "Make the release ready, but do not let it go live."),
       toggle("require-active", "Exit 7 when the release is ready but not live."),
       toggle("no-wait", "Do not wait for the end; prints the publish id."),
       TIMEOUT,
       text("idempotency-key", "KEY", "Same key, same publish, for 7 days."),
       toggle("force-new", "Make a new release even when an identical one exists."),
+      toggle("if-changed", "Publish nothing when what is live has the same image; exit 0. Directories only."),
       text("strip", "N", "Leave out N leading path segments of an archive."),
       GITIGNORE,
     ],
@@ -261,9 +272,58 @@ export const VERBS = [
     name: "project set",
     aliases: ["projects set"],
     group: "Go live",
-    summary: "Change a project's settings: require_commit, portable_names, public_pull",
-    args: [PROJECT, arg("KEY=VALUE", "Setting and true or false.", { many: true })],
+    summary:
+      "Change a project's settings: require_commit, portable_names, public_pull, overtake, default_ttl",
+    details: [
+      "overtake: a queued publish ends when a newer one of its channel arrives; previews do so unless it is false.",
+      "default_ttl: how long previews live after a publish, such as 24h.",
+    ],
+    args: [PROJECT, arg("KEY=VALUE", "Setting and true or false (default_ttl: a duration).", { many: true })],
     example: "granary project set acme/bot require_commit=true",
+  }),
+  verb({
+    name: "preview ls",
+    aliases: ["previews", "previews ls"],
+    group: "Go live",
+    summary: "List a project's previews",
+    args: [PROJECT],
+    flags: [toggle("all", "Those that have ended, too."), LIMIT, CURSOR],
+    example: "granary preview ls acme/bot",
+  }),
+  verb({
+    name: "preview promote",
+    aliases: ["previews promote"],
+    group: "Go live",
+    summary: "Make what a preview shows a release and let it go live, without a rebuild",
+    args: PREVIEW,
+    flags: [toggle("no-activate", "Make the release ready, but do not let it go live."), GENERATION, REASON],
+    example: "granary preview promote acme/bot pr-12",
+  }),
+  verb({
+    name: "preview pin",
+    aliases: ["previews pin"],
+    group: "Go live",
+    summary: "Keep a preview until it is removed or extended",
+    args: PREVIEW,
+    example: "granary preview pin acme/bot pr-12",
+  }),
+  verb({
+    name: "preview extend",
+    aliases: ["previews extend"],
+    group: "Go live",
+    summary: "Let a preview end a time to live from now, also when it was pinned",
+    args: PREVIEW,
+    flags: [text("ttl", "DURATION", "Its time to live from now on; the one it has when not given.")],
+    example: "granary preview extend acme/bot pr-12 --ttl 7d",
+  }),
+  verb({
+    name: "preview rm",
+    aliases: ["previews rm"],
+    group: "Go live",
+    summary: "End a preview now, and cancel what is on its way to it",
+    args: PREVIEW,
+    flags: [REASON],
+    example: "granary preview rm acme/bot pr-12",
   }),
   verb({
     name: "login",
@@ -360,6 +420,21 @@ export const VERBS = [
     group: "Operate",
     summary: "Show what the store holds",
     example: "granary store stat",
+  }),
+  verb({
+    name: "store fsck",
+    aliases: ["stores fsck"],
+    group: "Operate",
+    summary: "Verify the store's content on a running farm: every digest, every reference",
+    flags: [text("subset", "N/T", "Only part N of T, so that T runs check everything.")],
+    example: "granary store fsck --subset 1/7",
+  }),
+  verb({
+    name: "store rebuild-index",
+    group: "Operate",
+    summary: "Make the store's index anew from its packs, on a farm that is stopped",
+    flags: [text("data", "DIR", "Data folder of the farm; ./.granary when not given.")],
+    example: "granary store rebuild-index --data ./.granary",
   }),
   verb({
     name: "doctor",

@@ -1,3 +1,4 @@
+import { previewChannel } from "../../proto/channel.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import type { PublishJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
@@ -5,6 +6,7 @@ import type { PublishRecord, UploadRecord } from "../../proto/records.ts";
 import type { HttpReply, HttpRequest } from "../shared/http-server.ts";
 import { findPublish } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
+import type { PreviewTarget } from "./preview-target.ts";
 import { renderPublish } from "./render.ts";
 import { type Scoped, submitFor } from "./request.ts";
 import { waitForPublish } from "./wait.ts";
@@ -17,6 +19,8 @@ export interface PublishOptions {
   readonly activate: boolean;
   readonly forceNew: boolean;
   readonly strip: number;
+  /** Publish to this preview instead of making a release. */
+  readonly preview: PreviewTarget | undefined;
 }
 
 /**
@@ -44,11 +48,12 @@ export async function acceptPublish(
       type: "accept",
       publish_id: publishId,
       upload,
-      channel: "production",
+      channel: options.preview === undefined ? "production" : previewChannel(options.preview.name),
+      ...(options.preview?.ttlMs === undefined ? {} : { preview_ttl_ms: options.preview.ttlMs }),
       commit: options.commit,
       ...(options.source === undefined ? {} : { source: options.source }),
       ...(options.dirty === undefined ? {} : { dirty: options.dirty }),
-      activate: options.activate,
+      activate: options.activate && options.preview === undefined,
       ...(options.strip === 0 ? {} : { strip: options.strip }),
       ...(key === undefined ? {} : { idempotency_key: key }),
       ...(options.forceNew ? { force_new: true } : {}),

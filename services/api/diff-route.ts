@@ -2,7 +2,7 @@ import { diffTrees, type TreeChange } from "../../proto/diff-trees.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import type { DiffJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
-import type { ReleaseRecord } from "../../proto/records.ts";
+import type { PreviewRecord, ReleaseRecord } from "../../proto/records.ts";
 import type { HttpServer } from "../shared/http-server.ts";
 import type { ApiContext } from "./context.ts";
 import { findReleaseAt } from "./read-routes.ts";
@@ -28,8 +28,8 @@ export function diffRoute(server: HttpServer, context: ApiContext): void {
 }
 
 function diffJson(about: {
-  from: ReleaseRecord;
-  to: ReleaseRecord;
+  from: ReleaseRecord | PreviewRecord;
+  to: ReleaseRecord | PreviewRecord;
   changes: Iterable<TreeChange>;
   limit: number;
 }): DiffJson {
@@ -49,8 +49,8 @@ function diffJson(about: {
   const left = new Set(from.layers.map((layer) => layer.digest));
   const kept = to.layers.filter((layer) => left.has(layer.digest)).length;
   return {
-    from: from.version,
-    to: to.version,
+    from: labelOf(from),
+    to: labelOf(to),
     same_image: from.image_digest === to.image_digest,
     build_kind: [from.build_kind, to.build_kind],
     execution: [from.execution, to.execution],
@@ -60,4 +60,9 @@ function diffJson(about: {
     items,
     truncated: Object.values(counts).reduce((sum, count) => sum + count, 0) > items.length,
   };
+}
+
+/** `v3`, `preview/NAME`. */
+function labelOf(record: ReleaseRecord | PreviewRecord): string {
+  return "version" in record ? record.version : record.channel;
 }

@@ -1,9 +1,11 @@
+import { FSCK_NAMES_MAX, type FsckJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
+import type { FsckResult } from "../../store/fsck.ts";
 import { requireScope } from "../shared/authenticate.ts";
 import type { HttpServer } from "../shared/http-server.ts";
 import { listBacklogs } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
-import { principalOf } from "./request.ts";
+import { numberQuery, principalOf } from "./request.ts";
 
 /** What operators look at, and the probes. */
 export function farmRoutes(server: HttpServer, context: ApiContext): void {
@@ -36,6 +38,13 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
     });
   });
 
+  server.post("/v1/store::fsck", async (request, reply) => {
+    requireScope(principalOf(context, request), "farm:admin");
+    const of = numberQuery(request, "of", { min: 1, max: 9_999, fallback: 1 });
+    const part = numberQuery(request, "part", { min: 1, max: of, fallback: 1 });
+    return reply.send(fsckJson(await context.store.fsck({ subset: { part: part - 1, of } })));
+  });
+
   server.get("/v1/store", async (request, reply) => {
     requireScope(principalOf(context, request), "farm:read");
     const stats = context.store.stats();
@@ -49,4 +58,20 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
       disk_bytes: stats.diskBytes,
     });
   });
+}
+
+function fsckJson(result: FsckResult): FsckJson {
+  const cut = (names: readonly string[]): readonly string[] => names.slice(0, FSCK_NAMES_MAX);
+  return {
+    checked: result.checked,
+    checked_bytes: result.checkedBytes,
+    corrupt: result.corrupt.length,
+    corrupt_digests: cut(result.corrupt),
+    missing: result.missing.length,
+    missing_digests: cut(result.missing),
+    misframed: result.misframed.length,
+    misframed_digests: cut(result.misframed),
+    orphaned: result.orphaned.length,
+    orphaned_files: cut(result.orphaned),
+  };
 }

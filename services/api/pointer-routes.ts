@@ -18,6 +18,7 @@ import { notFound, requireScope } from "../shared/authenticate.ts";
 import type { HttpReply, HttpRequest, HttpServer } from "../shared/http-server.ts";
 import { findCurrentRelease, findProject } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
+import { checkTtl } from "./preview-target.ts";
 import { currentJson, projectJson } from "./render.ts";
 import { idempotencyKey, numberQuery, parseBody, type Scoped, scoped, submitFor } from "./request.ts";
 import { waitUntil } from "./wait.ts";
@@ -87,6 +88,7 @@ export function pointerRoutes(server: HttpServer, context: ApiContext): void {
   server.put(`${PROJECT}/settings`, async (request, reply) => {
     const where = scoped(context, request, "token:admin");
     const parsed = parseBody(SettingsBody, request.body);
+    if (parsed.default_ttl !== undefined) checkTtl(parsed.default_ttl, "/default_");
     const settings = Object.fromEntries(Object.entries(parsed).filter(([, value]) => value !== undefined));
     await submitFor(context, request, { ...where, body: { type: "project.set", settings } });
     return reply.send(projectJson(projectOf(context, where), context.now()));
@@ -118,7 +120,7 @@ interface Expected {
   readonly byHeader: boolean;
 }
 
-function expectedGeneration(request: HttpRequest, inBody: number | undefined): Expected {
+export function expectedGeneration(request: HttpRequest, inBody: number | undefined): Expected {
   const inHeader = generationIn(request.headers["if-match"]);
   if (request.headers["if-match"] !== undefined && inHeader === undefined)
     throw new GranaryError("USAGE", 'If-Match must be the generation, such as "7"');
@@ -143,7 +145,7 @@ function rest(
 }
 
 /** The command id of a keyed request: the same key asks for the same command, whose result is kept. */
-function keyed(request: HttpRequest, where: Scoped): { id?: string } {
+export function keyed(request: HttpRequest, where: Scoped): { id?: string } {
   const key = idempotencyKey(request);
   if (key === undefined) return {};
   const hash = createHash("sha256")
@@ -207,6 +209,6 @@ function leftAt(left: ReleaseRecord): { from_activated_at?: string; from_activat
   };
 }
 
-function preconditionFailed(error: GranaryError): GranaryError {
+export function preconditionFailed(error: GranaryError): GranaryError {
   return new GranaryError(error.code, error.message, { ...error.detail, http_status: 412 }, { cause: error });
 }

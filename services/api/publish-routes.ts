@@ -1,3 +1,4 @@
+import { previewOf } from "../../proto/channel.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { CancelBody } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
@@ -17,6 +18,7 @@ import {
   renderRecord,
 } from "./accept-publish.ts";
 import type { ApiContext } from "./context.ts";
+import { checkPreview, publishScope } from "./preview-target.ts";
 import { contentDigest, receiveUpload, refuseLongBody } from "./receive-upload.ts";
 import {
   booleanQuery,
@@ -35,7 +37,7 @@ export function publishRoutes(server: HttpServer, context: ApiContext): void {
   let receiving = 0;
 
   server.post("/v1/orgs/:org/projects/:project/publishes", async (request, reply) => {
-    const where = scoped(context, request, "publish");
+    const where = scoped(context, request, publishScope(query(request, "preview")));
     const options = readOptions(request);
     const key = idempotencyKey(request);
     const announced = contentDigest(request.headers["content-digest"]);
@@ -68,7 +70,7 @@ export function publishRoutes(server: HttpServer, context: ApiContext): void {
   server.post("/v1/publishes/:id(^[^:]+)::cancel", async (request, reply) => {
     const record = readable(context, request);
     const principal = principalOf(context, request);
-    authorize(principal, "publish", record);
+    authorize(principal, publishScope(previewOf(record.channel)), record);
     const { reason } = parseBody(CancelBody, request.body);
     await submitFor(context, request, {
       principal,
@@ -88,6 +90,7 @@ function readOptions(request: HttpRequest): PublishOptions {
     activate: booleanQuery(request, "activate") ?? true,
     forceNew: booleanQuery(request, "force_new") ?? false,
     strip: numberQuery(request, "strip", { min: 0, max: 64, fallback: 0 }),
+    preview: checkPreview({ preview: query(request, "preview"), ttl: query(request, "ttl") }, "?"),
   };
 }
 

@@ -1,13 +1,14 @@
 import { GranaryError } from "../../proto/errors.ts";
-import type { FileJson } from "../../proto/http.ts";
+import type { FileJson, PreviewJson, ReleaseJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { parseName, parseReference } from "../../proto/names.ts";
-import type { ReleaseRecord } from "../../proto/records.ts";
+import type { PreviewRecord, ReleaseRecord } from "../../proto/records.ts";
 import { comparePaths, type TreeEntry } from "../../proto/tree.ts";
 import { authorize, notFound } from "../shared/authenticate.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
 import {
   findOrg,
+  findPreview,
   findProject,
   listAudit,
   listProjects,
@@ -17,7 +18,7 @@ import {
 } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { projectOf } from "./pointer-routes.ts";
-import { auditJson, fileJson, projectJson, releaseJson, renderPublish } from "./render.ts";
+import { auditJson, fileJson, previewJson, projectJson, releaseJson, renderPublish } from "./render.ts";
 import { numberQuery, principalOf, query, type Scoped, scoped } from "./request.ts";
 
 const PROJECT = "/v1/orgs/:org/projects/:project";
@@ -53,7 +54,7 @@ export function readRoutes(server: HttpServer, context: ApiContext): void {
   });
 
   server.get(`${PROJECT}/releases/:ref`, async (request, reply) =>
-    reply.send(releaseJson(releaseOf(context, request), context)),
+    reply.send(artifactJson(releaseOf(context, request), context)),
   );
 
   server.get(`${PROJECT}/releases/:ref/files`, async (request, reply) => {
@@ -73,23 +74,36 @@ export function readRoutes(server: HttpServer, context: ApiContext): void {
   });
 }
 
-/** The release that `:ref` names: a version, `current`, or the newest release of a commit. @throws GranaryError NOT_FOUND, NOTHING_ACTIVE */
-function releaseOf(context: ApiContext, request: HttpRequest): ReleaseRecord {
+/**
+ * What `:ref` names: a version, `current`, the newest release of a commit, or `preview/NAME`.
+ * @throws GranaryError NOT_FOUND, NOTHING_ACTIVE
+ */
+function releaseOf(context: ApiContext, request: HttpRequest): ReleaseRecord | PreviewRecord {
   const where = scoped(context, request, "read");
   return findReleaseAt(context, where, (request.params as { ref: string }).ref);
 }
 
-/** The release of a project that `ref` names. @throws GranaryError NOT_FOUND, NOTHING_ACTIVE, USAGE */
-export function findReleaseAt(context: ApiContext, where: Scoped, ref: string): ReleaseRecord {
+/** The release or living preview of a project that `ref` names. @throws GranaryError NOT_FOUND, NOTHING_ACTIVE, USAGE */
+export function findReleaseAt(
+  context: ApiContext,
+  where: Scoped,
+  ref: string,
+): ReleaseRecord | PreviewRecord {
   const { org, project, target } = parseReference(`${where.org}/${where.project}@${ref}`);
   const release = context.read((view) => {
     if (findProject(view, where) === undefined) throw notFound(where);
+    if (target.kind === "preview") return findPreview(view, where, target.name);
     return resolveReference(view, { org, project, target });
   });
   if (release !== undefined) return release;
   if (target.kind === "current")
     throw new GranaryError("NOTHING_ACTIVE", `${org}/${project} has no active release`);
-  throw new GranaryError("NOT_FOUND", `${org}/${project} has no release ${ref.slice(0, 80)}`);
+  const what = target.kind === "preview" ? ref : `release ${ref}`;
+  throw new GranaryError("NOT_FOUND", `${org}/${project} has no ${what.slice(0, 80)}`);
+}
+
+function artifactJson(record: ReleaseRecord | PreviewRecord, context: ApiContext): ReleaseJson | PreviewJson {
+  return "version" in record ? releaseJson(record, context) : previewJson(record, context);
 }
 
 function orgScoped(context: ApiContext, request: HttpRequest): ReturnType<typeof parseName> {

@@ -23,7 +23,7 @@ export async function receiveUpload(
     if (received > limits.uploadBytes) throw tooLarge(received, limits);
     await upload.write(chunk);
   }
-  if (received === 0) throw new GranaryError("ARCHIVE_EMPTY", "the request body is empty");
+  if (received === 0) throw new GranaryError("ARCHIVE_EMPTY", "the request body is empty", { offset: 0 });
   if (!body.complete) throw new GranaryError("USAGE", "the connection ended before the body did");
 }
 
@@ -57,7 +57,7 @@ function refuseOtherFormats(first: Buffer): void {
   if (first.byteLength >= 2 && first.readUInt16BE(0) === GZIP_MAGIC) return;
   if (first.byteLength === 1 && first[0] === GZIP_MAGIC >> 8) return;
   const found = formatOf(first);
-  throw new GranaryError("ARCHIVE_NOT_GZIP", `the body is ${found}, not gzip`, { actual: found });
+  throw new GranaryError("ARCHIVE_NOT_GZIP", `the body is ${found}, not gzip`, { actual: found, offset: 0 });
 }
 
 function formatOf(first: Buffer): string {

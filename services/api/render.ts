@@ -1,3 +1,4 @@
+import { previewOf } from "../../proto/channel.ts";
 import { ERROR_CODES } from "../../proto/errors.ts";
 import { formatCursor } from "../../proto/events.ts";
 import {
@@ -5,6 +6,7 @@ import {
   actorText,
   type CurrentJson,
   type FileJson,
+  type PreviewJson,
   type ProjectJson,
   type PublishErrorJson,
   type PublishJson,
@@ -16,6 +18,7 @@ import { parseVersion } from "../../proto/names.ts";
 import type {
   AuditRecord,
   HoldRecord,
+  PreviewRecord,
   ProjectRecord,
   PublishRecord,
   ReleaseRecord,
@@ -23,7 +26,7 @@ import type {
 } from "../../proto/records.ts";
 import type { TreeEntry } from "../../proto/tree.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
-import { findRelease, isHeld } from "../shared/state-queries.ts";
+import { findPreview, findRelease, isHeld } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 
 type Links = Pick<ApiContext, "url" | "publicName">;
@@ -66,11 +69,38 @@ export function currentJson(
   };
 }
 
-/** A publish with the release it became, read from one moment of the state. */
+export function previewJson(record: PreviewRecord, links: Links): PreviewJson {
+  const {
+    order: _order,
+    manifest: _manifest,
+    config: _config,
+    tree_size: _treeSize,
+    ttl_ms: ttlMs,
+    ...rest
+  } = record;
+  const { org, project, name } = record;
+  return {
+    ...rest,
+    created_by: actorText(record.created_by),
+    updated_by: actorText(record.updated_by),
+    ttl_s: ttlMs / 1000,
+    expires_at: record.expires_at ?? null,
+    image_ref: imageRef(links.publicName(), org, project, record.image_digest),
+    url: `${links.url()}/v1/orgs/${org}/projects/${project}/previews/${name}`,
+  };
+}
+
+/** A publish with the release or the preview it became, read from one moment of the state. */
 export function renderPublish(view: StateView, record: PublishRecord, links: Links): PublishJson {
   const version = record.version === undefined ? undefined : parseVersion(record.version);
   const release = version === undefined ? undefined : findRelease(view, record, version);
-  return publishJson(record, release, links);
+  const name = previewOf(record.channel);
+  const preview = name === undefined ? undefined : findPreview(view, record, name);
+  const shows = preview?.publish_id === record.publish_id ? preview : undefined;
+  return {
+    ...publishJson(record, release, links),
+    ...(shows === undefined ? {} : { preview: previewJson(shows, links) }),
+  };
 }
 
 function publishJson(record: PublishRecord, release: ReleaseRecord | undefined, links: Links): PublishJson {

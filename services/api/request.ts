@@ -34,6 +34,16 @@ export function scoped(context: ApiContext, request: HttpRequest, scope: Scope):
   return { principal, org, project };
 }
 
+/** {@link scoped} for what either of two scopes allows. */
+export function scopedByEither(
+  context: ApiContext,
+  request: HttpRequest,
+  scopes: readonly [Scope, Scope],
+): Scoped {
+  const [first, second] = scopes;
+  return scoped(context, request, principalOf(context, request).scopes.has(second) ? second : first);
+}
+
 /** @throws GranaryError USAGE with the JSON pointer of the first wrong field */
 export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
   const parsed = schema.safeParse(body ?? {});

@@ -5,6 +5,7 @@ import { diffRoute } from "./diff-route.ts";
 import { eventRoutes } from "./event-routes.ts";
 import { farmRoutes } from "./farm-routes.ts";
 import { pointerRoutes } from "./pointer-routes.ts";
+import { previewRoutes } from "./preview-routes.ts";
 import { publishRoutes } from "./publish-routes.ts";
 import { readRoutes } from "./read-routes.ts";
 import { uploadRoutes } from "./upload-routes.ts";
@@ -14,6 +15,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   publishRoutes(server, context);
   uploadRoutes(server, context);
   pointerRoutes(server, context);
+  previewRoutes(server, context);
   readRoutes(server, context);
   diffRoute(server, context);
   eventRoutes(server, context);

@@ -3,6 +3,7 @@ import { GranaryError } from "../../proto/errors.ts";
 import { CommitUploadBody, type UploadJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { publishIdOf } from "../../proto/upload-session.ts";
+import { requireScope } from "../shared/authenticate.ts";
 import { type HttpRequest, type HttpServer, sendContinue } from "../shared/http-server.ts";
 import { findPublish } from "../shared/state-queries.ts";
 import {
@@ -16,8 +17,9 @@ import {
 } from "./accept-publish.ts";
 import type { ApiContext } from "./context.ts";
 import { UploadPlanner } from "./plan-upload.ts";
+import { checkPreview, publishScope } from "./preview-target.ts";
 import { StreamReceiver } from "./receive-stream.ts";
-import { booleanQuery, idempotencyKey, parseBody, query, type Scoped, scoped } from "./request.ts";
+import { booleanQuery, idempotencyKey, parseBody, query, type Scoped, scopedByEither } from "./request.ts";
 import { type FoundSession, UploadSessions } from "./upload-sessions.ts";
 
 const PROJECT = "/v1/orgs/:org/projects/:project";
@@ -32,6 +34,8 @@ export function uploadRoutes(server: HttpServer, context: ApiContext): void {
   const committing = new Map<string, Promise<string>>();
   const found = (request: HttpRequest, where: Scoped): FoundSession =>
     sessions.find((request.params as { session: string }).session, where);
+  // What is sent is content; what it is for is said, and checked, at the commit.
+  const uploader = (request: HttpRequest): Scoped => scopedByEither(context, request, ["publish", "preview"]);
   const describe = (session: FoundSession): UploadJson => ({
     session: session.id,
     offset: sessions.offset(session),
@@ -40,24 +44,22 @@ export function uploadRoutes(server: HttpServer, context: ApiContext): void {
   });
 
   server.post(`${PROJECT}/publishes::plan`, async (request, reply) => {
-    const where = scoped(context, request, "publish");
+    const where = uploader(request);
     const dryRun = booleanQuery(request, "dry_run") ?? false;
     refuseWhenUnwell(context);
     sendContinue(request, reply);
     return reply.send(await planner.plan(bodyOf(request), where, { dryRun }));
   });
 
-  server.get(UPLOAD, async (request, reply) =>
-    reply.send(describe(found(request, scoped(context, request, "publish")))),
-  );
+  server.get(UPLOAD, async (request, reply) => reply.send(describe(found(request, uploader(request)))));
 
   server.head(UPLOAD, async (request, reply) => {
-    const { offset } = describe(found(request, scoped(context, request, "publish")));
+    const { offset } = describe(found(request, uploader(request)));
     return reply.header("upload-offset", String(offset)).header("cache-control", "no-store").send();
   });
 
   server.put(UPLOAD, async (request, reply) => {
-    const session = found(request, scoped(context, request, "publish"));
+    const session = found(request, uploader(request));
     const offset = readOffset(request);
     refuseWhenUnwell(context);
     if (receiver.count >= LIMITS.concurrentUploads) {
@@ -72,8 +74,9 @@ export function uploadRoutes(server: HttpServer, context: ApiContext): void {
   });
 
   server.post(`${UPLOAD}::commit`, async (request, reply) => {
-    const where = scoped(context, request, "publish");
+    const where = uploader(request);
     const options = readOptions(request);
+    requireScope(where.principal, publishScope(options.preview?.name));
     const key = idempotencyKey(request);
     const waitMs = preferredWaitMs(request);
     refuseWhenUnwell(context);
@@ -131,6 +134,7 @@ function readOptions(request: HttpRequest): PublishOptions {
     activate: body.activate ?? true,
     forceNew: body.force_new ?? false,
     strip: 0,
+    preview: checkPreview(body, "/"),
   };
 }
 

@@ -1,5 +1,6 @@
+import { previewChannel } from "../../proto/channel.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import type { Page, PublishJson, ReleaseJson, WhoamiJson } from "../../proto/http.ts";
+import type { Page, PreviewJson, PublishJson, ReleaseJson, WhoamiJson } from "../../proto/http.ts";
 import { type Name, parseName, parseReference } from "../../proto/names.ts";
 import type { ApiClient } from "./http/api-client.ts";
 
@@ -11,7 +12,7 @@ export interface ProjectPath {
 }
 
 export interface ReleasePath extends ProjectPath {
-  /** `v3`, `current` or a commit, as the API takes it. */
+  /** `v3`, `current`, `preview/NAME` or a commit, as the API takes it. */
   readonly ref: string;
 }
 
@@ -52,7 +53,7 @@ function refOf(target: ReturnType<typeof parseReference>["target"]): string {
     case "commit":
       return target.commit;
     case "preview":
-      throw new GranaryError("USAGE", "previews do not exist yet; use vN, current or a commit");
+      return previewChannel(target.name);
     default:
       return "current";
   }
@@ -62,9 +63,15 @@ export function projectPath(org: string, project: string): string {
   return `/v1/orgs/${encodeURIComponent(org)}/projects/${encodeURIComponent(project)}`;
 }
 
-export async function fetchRelease(api: ApiClient, text: string): Promise<ReleaseJson> {
+/** A release or a preview, by its reference. */
+export async function fetchArtifact(api: ApiClient, text: string): Promise<ReleaseJson | PreviewJson> {
   const { path, ref } = await findRelease(api, text);
-  return api.get<ReleaseJson>(`${path}/releases/${encodeURIComponent(ref)}`);
+  return api.get<ReleaseJson | PreviewJson>(`${path}/releases/${encodeURIComponent(ref)}`);
+}
+
+/** `v3`, or `preview/NAME`: the part of its reference behind the @. */
+export function refOfArtifact(artifact: ReleaseJson | PreviewJson): string {
+  return "version" in artifact ? artifact.version : artifact.channel;
 }
 
 /**
@@ -74,7 +81,7 @@ export async function fetchRelease(api: ApiClient, text: string): Promise<Releas
 export async function findPublishId(api: ApiClient, text: string): Promise<string> {
   // Ids have an underscore (`pub_...`), names of projects cannot have one.
   if (text.includes("_")) return text;
-  if (text.includes("@")) return (await fetchRelease(api, text)).publish_id;
+  if (text.includes("@")) return (await fetchArtifact(api, text)).publish_id;
   const { path, org, project } = await findProject(api, text);
   const newest = (await api.get<Page<PublishJson>>(`${path}/publishes`, { limit: 1 })).items[0];
   if (newest === undefined) throw new GranaryError("NOT_FOUND", `${org}/${project} has no publish`);

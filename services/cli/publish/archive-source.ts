@@ -5,8 +5,6 @@ import type { Readable } from "node:stream";
 import { GranaryError } from "../../../proto/errors.ts";
 import type { KartaManifest } from "../../../proto/karta-toml.ts";
 import type { ArchiveLimits } from "../../../proto/limits.ts";
-import { treeDigest } from "../../../proto/tree.ts";
-import { packDirectory } from "../pack/pack-directory.ts";
 import { readKarta } from "../tree/compute-image.ts";
 import { type WalkedDirectory, walkDirectory } from "../tree/walk-directory.ts";
 
@@ -15,26 +13,35 @@ export interface OpenArchive {
   readonly stream: Readable;
   readonly sizeBytes?: number;
   readonly contentDigest?: string;
-  /** Digest of the tree that was sent, where it was packed here. Settles when the stream has ended. */
-  readonly tree?: Promise<string>;
 }
 
-/** What is published: it can be opened once per attempt. */
-export interface ArchiveSource {
+interface Source {
   /** For people: `examples/support-bot`. */
   readonly name: string;
   /** Directory or file; undefined on stdin. */
   readonly file: string | undefined;
-  /** Set when a directory is published. */
-  readonly walked: WalkedDirectory | undefined;
+  /** Bytes of content: of the files of a directory, else of the archive. */
+  readonly contentBytes: number | undefined;
+}
+
+/** A directory, listed and checked; its files are not read yet. */
+export interface DirectorySource extends Source {
+  readonly kind: "directory";
+  readonly walked: WalkedDirectory;
+  /** Lists it once more. */
+  readonly walkAgain: () => WalkedDirectory;
   readonly karta: KartaManifest | undefined;
+}
+
+/** An archive: it can be opened once per attempt. */
+export interface ArchiveSource extends Source {
+  readonly kind: "archive";
   /** Whether it can be sent a second time. */
   readonly repeatable: boolean;
-  /** Bytes of content: of the files that are packed here, else of the archive. */
-  readonly contentBytes: number | undefined;
-  /** @param onContent hears of content as it is packed; an archive that is sent as it is has none to tell of */
-  open(onContent: (bytes: number) => void): OpenArchive;
+  open(): OpenArchive;
 }
+
+export type PublishSource = DirectorySource | ArchiveSource;
 
 export interface SourceOptions {
   readonly path: string;
@@ -49,7 +56,7 @@ export interface SourceOptions {
  * Looks at what PATH is: a directory (walked and checked now), an archive file, or `-`.
  * @throws GranaryError ARCHIVE_*, MANIFEST_*, USAGE
  */
-export async function openSource(options: SourceOptions): Promise<ArchiveSource> {
+export async function openSource(options: SourceOptions): Promise<PublishSource> {
   if (options.path === "-") return stdinSource(options.stdin);
   const file = path.resolve(options.cwd, options.path);
   if (!existsSync(file))
@@ -60,20 +67,17 @@ export async function openSource(options: SourceOptions): Promise<ArchiveSource>
       flag: "strip",
     });
   }
-  const walked = walkDirectory({ directory: file, limits: options.limits, gitignore: options.gitignore });
+  const { limits, gitignore } = options;
+  const walkAgain = (): WalkedDirectory => walkDirectory({ directory: file, limits, gitignore });
+  const walked = walkAgain();
   return {
+    kind: "directory",
     name: options.path,
     file,
     walked,
+    walkAgain,
     karta: await readKarta(walked),
-    repeatable: true,
     contentBytes: walked.sizeBytes,
-    open: (onContent) => {
-      const packed = packDirectory(walked, onContent);
-      const tree = packed.entries.then(treeDigest);
-      tree.catch(() => undefined);
-      return { stream: packed.stream, tree };
-    },
   };
 }
 
@@ -91,10 +95,9 @@ async function fileSource(options: SourceOptions, file: string): Promise<Archive
   for await (const chunk of createReadStream(file, { highWaterMark: 256 * 1024 })) hash.update(chunk);
   const contentDigest = `sha-256=:${hash.digest("base64")}:`;
   return {
+    kind: "archive",
     name: options.path,
     file,
-    walked: undefined,
-    karta: undefined,
     repeatable: true,
     contentBytes: size,
     open: () => ({
@@ -108,10 +111,9 @@ async function fileSource(options: SourceOptions, file: string): Promise<Archive
 function stdinSource(stdin: NodeJS.ReadableStream): ArchiveSource {
   let opened = false;
   return {
+    kind: "archive",
     name: "stdin",
     file: undefined,
-    walked: undefined,
-    karta: undefined,
     repeatable: false,
     contentBytes: undefined,
     open: () => {

@@ -1,9 +1,10 @@
 import { writeFileSync } from "node:fs";
 import { EXIT, GranaryError, isErrorCode } from "../../../proto/errors.ts";
-import type { PublishJson, ReleaseJson } from "../../../proto/http.ts";
+import type { CurrentJson, PublishJson, ReleaseJson } from "../../../proto/http.ts";
 import { formatBytes, plural, printable } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
 import { asGranaryError, toProblem } from "../output/render-error.ts";
+import { reportPreview } from "./report-preview.ts";
 
 export interface ReportOptions {
   readonly output: Output;
@@ -24,6 +25,12 @@ export interface ReportOptions {
 export function reportRelease(options: ReportOptions): number {
   const { output, publish, outputFile, requireActive } = options;
   try {
+    if (publish.channel !== "production" && publish.state === "ready") {
+      const document = reportPreview(output, publish);
+      writeOutputFile(outputFile, document);
+      if (output.json) output.document(document);
+      return EXIT.ok;
+    }
     const release = releaseOf(publish);
     const refused = requireActive && !isLive(release);
     if (!output.json) printName(output, release);
@@ -36,6 +43,19 @@ export function reportRelease(options: ReportOptions): number {
     writeOutputFile(outputFile, toProblem(asGranaryError(error)));
     throw error;
   }
+}
+
+/** Shows that nothing was published because what is live has the same image. @returns exit code */
+export function reportUnchanged(
+  options: Pick<ReportOptions, "output" | "outputFile"> & { current: CurrentJson },
+): number {
+  const { output, outputFile, current } = options;
+  const release = { ...current, existing: true };
+  if (!output.json) printName(output, release);
+  output.note(`unchanged: ${release.version} is live with the same image; nothing was published`);
+  writeOutputFile(outputFile, release);
+  if (output.json) output.document(release);
+  return EXIT.ok;
 }
 
 /** @throws GranaryError what the publish ended with when it is not ready */

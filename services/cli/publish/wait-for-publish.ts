@@ -9,13 +9,15 @@ export interface WaitOptions {
   readonly publishId: string;
   /** Time after which waiting ends with TIMED_OUT; the publish goes on. */
   readonly timeoutMs: number;
+  /** Longest first wait in seconds: short where people watch the states go by, long where requests count. */
+  readonly firstWaitS?: number;
   readonly onState: (publish: PublishJson) => void;
   /** Called once per loss of the farm. */
   readonly onLost?: (failure: GranaryError) => void;
 }
 
 const FIRST_WAIT_S = 2;
-const LONG_WAIT_S = 25;
+export const LONG_WAIT_S = 25;
 /** What an answer may take beyond the wait that was asked for. */
 const SLACK_MS = 15_000;
 
@@ -24,14 +26,14 @@ const SLACK_MS = 15_000;
  * @throws GranaryError TIMED_OUT, or the farm's refusal
  */
 export async function waitForPublish(api: ApiClient, options: WaitOptions): Promise<PublishJson> {
-  const { publishId, timeoutMs, onState } = options;
+  const { publishId, timeoutMs, onState, firstWaitS = FIRST_WAIT_S } = options;
   const until = performance.now() + timeoutMs;
   let failures = 0;
   let state = "unknown";
   for (let round = 0; ; round++) {
     const leftS = Math.ceil((until - performance.now()) / 1000);
     if (leftS <= 0 && round > 0) throw timedOut(publishId, state, timeoutMs);
-    const waitS = Math.max(0, Math.min(leftS, round === 0 ? FIRST_WAIT_S : LONG_WAIT_S));
+    const waitS = Math.max(0, Math.min(leftS, round === 0 ? firstWaitS : LONG_WAIT_S));
     try {
       const path = `/v1/publishes/${encodeURIComponent(publishId)}`;
       const publish = await api.get<PublishJson>(path, { wait: waitS }, { idleMs: waitS * 1000 + SLACK_MS });

@@ -1,8 +1,8 @@
-import type { ReleaseJson } from "../../../proto/http.ts";
+import type { PreviewJson, ReleaseJson } from "../../../proto/http.ts";
 import type { ComputedImage } from "./compute-image.ts";
 
 /** What differs between a directory's image and a release, in the order in which one thing follows from another; empty: nothing. */
-export function compareRelease(computed: ComputedImage, release: ReleaseJson): string[] {
+export function compareRelease(computed: ComputedImage, release: ReleaseJson | PreviewJson): string[] {
   const { recipe } = computed;
   const platform = `${recipe.platform.os}/${recipe.platform.architecture}`;
   const layers = computed.layers.map((layer) => layer.digest);

@@ -36,7 +36,7 @@ export interface ComputedImage {
  */
 export async function computeImage(walked: WalkedDirectory, signal: AbortSignal): Promise<ComputedImage> {
   const karta = await readKarta(walked);
-  const entries = await hashEntries(walked, signal);
+  const entries = await hashEntries(walked, { signal });
   const layers = await layersOf(walked.root, entries, signal);
   const tree = treeDigest(entries);
   const hasDockerfile = entries.some((entry) => entry.path === "Dockerfile" && entry.type === "file");

@@ -1,10 +1,10 @@
 import {
+  type BigIntStats,
   lstatSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
-  type Stats,
   statSync,
 } from "node:fs";
 import path from "node:path";
@@ -15,6 +15,7 @@ import { type IgnoreFile, matchIgnore, parseIgnoreFile } from "../../../proto/ig
 import type { ArchiveLimits } from "../../../proto/limits.ts";
 import type { TreeEntry } from "../../../proto/tree.ts";
 import { type SourceEntry, TreeBuilder } from "../../../proto/tree-builder.ts";
+import { type FileIdentity, fileIdentity } from "./file-identity.ts";
 import { secretRisk } from "./secret-risk.ts";
 
 /** One path of the walk that was not taken, and why: a rule of an ignore file, or "always". */
@@ -30,6 +31,8 @@ export interface WalkedDirectory {
   readonly root: string;
   /** Files, symlinks and empty directories, sorted by path bytes. */
   readonly entries: readonly WalkedEntry[];
+  /** Of every file, by path. */
+  readonly identities: ReadonlyMap<string, FileIdentity>;
   readonly fileCount: number;
   readonly sizeBytes: number;
   readonly leftOut: readonly LeftOut[];
@@ -81,6 +84,7 @@ class Walk {
   readonly #builder: TreeBuilder;
   readonly #leftOut: LeftOut[] = [];
   readonly #warnings: string[] = [];
+  readonly #identities = new Map<string, FileIdentity>();
   #sizeBytes = 0;
   #fileCount = 0;
 
@@ -107,6 +111,7 @@ class Walk {
     return {
       root: this.#root,
       entries: built.entries.map(withoutDigest),
+      identities: this.#identities,
       fileCount: this.#fileCount,
       sizeBytes: this.#sizeBytes,
       leftOut: this.#leftOut,
@@ -150,37 +155,29 @@ class Walk {
     return true;
   }
 
-  #addFile(entryPath: string, stats: Stats): void {
+  #addFile(entryPath: string, stats: BigIntStats): void {
     const { limits } = this.#options;
-    if (stats.size > limits.fileBytes) {
+    const size = Number(stats.size);
+    if (size > limits.fileBytes) {
+      const detail = { path: entryPath, actual: size, limit: limits.fileBytes };
       throw new GranaryError(
         "ARCHIVE_FILE_TOO_LARGE",
-        `${quote(entryPath)} has ${stats.size} bytes, limit ${limits.fileBytes}`,
-        {
-          path: entryPath,
-          actual: stats.size,
-          limit: limits.fileBytes,
-        },
+        `${quote(entryPath)} has ${size} bytes, limit ${limits.fileBytes}`,
+        detail,
       );
     }
-    this.#sizeBytes += stats.size;
+    this.#sizeBytes += size;
     this.#fileCount += 1;
     if (this.#sizeBytes > limits.expandedBytes) {
+      const detail = { actual: this.#sizeBytes, limit: limits.expandedBytes };
       throw new GranaryError(
         "ARCHIVE_TOO_LARGE",
         `the files up to ${quote(entryPath)} have ${this.#sizeBytes} bytes, limit ${limits.expandedBytes}`,
-        {
-          actual: this.#sizeBytes,
-          limit: limits.expandedBytes,
-        },
+        detail,
       );
     }
-    this.#builder.add({
-      type: "file",
-      path: entryPath,
-      executable: (stats.mode & 0o100) !== 0,
-      size: stats.size,
-    });
+    this.#identities.set(entryPath, fileIdentity(stats));
+    this.#builder.add({ type: "file", path: entryPath, executable: (stats.mode & 0o100n) !== 0n, size });
     this.#builder.setDigest(entryPath, PLACEHOLDER);
     const risk = secretRisk(entryPath, () =>
       readFileSync(path.join(this.#root, entryPath)).subarray(0, 4096).toString("latin1"),
@@ -216,8 +213,8 @@ class Walk {
     }
   }
 
-  #stat(entryPath: string): Stats {
-    return readable(entryPath, () => lstatSync(path.join(this.#root, entryPath)));
+  #stat(entryPath: string): BigIntStats {
+    return readable(entryPath, () => lstatSync(path.join(this.#root, entryPath), { bigint: true }));
   }
 
   #ignoreFiles(directory: string, names: readonly string[]): IgnoreFile[] {
@@ -253,7 +250,7 @@ function withoutDigest(entry: TreeEntry): WalkedEntry {
   return { type: "file", path: entry.path, executable: entry.executable, size: entry.size };
 }
 
-function specialKind(stats: Stats): string {
+function specialKind(stats: BigIntStats): string {
   if (stats.isFIFO()) return "named pipe";
   if (stats.isSocket()) return "socket";
   return "device";

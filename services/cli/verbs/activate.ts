@@ -10,6 +10,11 @@ export const activate: VerbHandler<"activate"> = async ({ args, flags, output, a
   const { org, project, path, ref } = await findRelease(client, args[0] ?? "");
   if (ref === "current")
     throw new GranaryError("USAGE", `name the release: granary activate ${org}/${project}@vN`);
+  if (ref.startsWith("preview/"))
+    throw new GranaryError(
+      "USAGE",
+      `a preview is promoted: granary preview promote ${org}/${project} ${ref.slice("preview/".length)}`,
+    );
   // The API takes versions only; a commit is looked up first.
   const version = /^v[0-9]+$/.test(ref)
     ? ref

@@ -1,5 +1,5 @@
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
-import { type ProjectJson, SettingsBody } from "../../../proto/http.ts";
+import { type ProjectJson, parseDurationMs, SettingsBody } from "../../../proto/http.ts";
 import { findProject } from "../references.ts";
 import { suggest } from "../suggest.ts";
 import type { VerbHandler } from "../verb-context.ts";
@@ -15,7 +15,7 @@ export const projectSet: VerbHandler<"project set"> = async ({ args, output, api
   return EXIT.ok;
 };
 
-function parseAssignment(text: string): [string, boolean] {
+function parseAssignment(text: string): [string, boolean | string] {
   const known = Object.keys(SettingsBody.shape);
   const [key = "", value] = text.split("=", 2);
   if (!known.includes(key)) {
@@ -24,6 +24,11 @@ function parseAssignment(text: string): [string, boolean] {
       "USAGE",
       `no such setting: ${JSON.stringify(key)}${near === undefined ? `; there are ${known.join(", ")}` : `; did you mean ${near}?`}`,
     );
+  }
+  if (key === "default_ttl") {
+    if (value === undefined || parseDurationMs(value) === undefined)
+      throw new GranaryError("USAGE", `${key} wants a duration: ${key}=72h`);
+    return [key, value];
   }
   if (value !== "true" && value !== "false")
     throw new GranaryError("USAGE", `${key} wants true or false: ${key}=true`);

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { CurrentJson, PublishJson } from "../../../proto/http.ts";
+import { ARCHIVE_LIMITS } from "../../../proto/limits.ts";
 import type { Name } from "../../../proto/names.ts";
 import { TERMINAL_STATES } from "../../../proto/records.ts";
 import type { FlagName } from "../../../proto/verbs.ts";
@@ -9,14 +10,15 @@ import { withRetries } from "../http/with-retries.ts";
 import { formatBytes, formatDuration, plural, printable, shortCommit } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
 import { createProgress } from "../output/progress.ts";
-import { type ArchiveSource, openSource } from "../publish/archive-source.ts";
+import { type ArchiveSource, openSource, type PublishSource } from "../publish/archive-source.ts";
 import { describeLeftOut } from "../publish/describe-left-out.ts";
 import { type DetectedCommit, detectCommit } from "../publish/detect-commit.ts";
 import { fetchLimits } from "../publish/fetch-limits.ts";
-import { reportRelease, writeOutputFile } from "../publish/report-release.ts";
+import { publishDirectory } from "../publish/publish-directory.ts";
+import { reportRelease, reportUnchanged, writeOutputFile } from "../publish/report-release.ts";
 import { resolveProject } from "../publish/resolve-project.ts";
-import { type UploadAnswer, uploadArchive } from "../publish/upload-archive.ts";
-import { waitForPublish } from "../publish/wait-for-publish.ts";
+import { uploadArchive } from "../publish/upload-archive.ts";
+import { LONG_WAIT_S, waitForPublish } from "../publish/wait-for-publish.ts";
 import { projectPath, tokenOrg } from "../references.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";
 
@@ -24,14 +26,21 @@ type Context = VerbContext<FlagName<"publish">>;
 
 /** What one invocation publishes, and where to. */
 interface Job {
-  readonly source: ArchiveSource;
+  readonly source: PublishSource;
   readonly org: Name;
   readonly project: Name;
   readonly commit: DetectedCommit;
   readonly timeoutMs: number;
-  /** Current release before the publish, for "was vN". */
-  readonly before: CurrentJson | undefined;
 }
+
+/** What came of it; `before` was live before, for "was vN". */
+type Outcome =
+  | {
+      readonly kind: "published";
+      readonly publish: PublishJson;
+      readonly before: CurrentJson | undefined;
+    }
+  | { readonly kind: "unchanged"; readonly current: CurrentJson };
 
 /** Uploads of one invocation at most: the same key makes them one publish. */
 const UPLOAD_ATTEMPTS = 16;
@@ -39,24 +48,27 @@ const UPLOAD_ATTEMPTS = 16;
 /** Publishes a directory, an archive or stdin, and waits for the end. */
 export const publish: VerbHandler<"publish"> = async (context) => {
   const { api, output, flags, env, interrupted } = { ...context, api: context.api() };
+  const outputFile = env["GRANARY_OUTPUT_FILE"];
   let known: PublishJson | undefined;
   try {
     const job = await prepare(context, api);
-    const sent = await send(context, api, job);
-    known = sent.publish;
-    output.note(
-      `publish ${known.publish_id} ${known.existing === true ? "has ended before" : "was accepted"}`,
-    );
-    if (flags.has("no-wait") && !TERMINAL_STATES.has(known.state))
-      return reportAccepted(output, known, env["GRANARY_OUTPUT_FILE"]);
-    const ended = await follow(api, { publish: known, timeoutMs: job.timeoutMs, output });
-    await sent.verify(ended);
+    const follow = (accepted: PublishJson): Promise<PublishJson> => {
+      known = accepted;
+      const { publish_id: id, existing } = accepted;
+      output.note(`publish ${id} ${existing === true ? "has ended before" : "was accepted"}`);
+      return flags.has("no-wait") ? Promise.resolve(accepted) : followPublish(api, job, { accepted, output });
+    };
+    const outcome = await publishSource(context, api, { job, follow });
+    if (outcome.kind === "unchanged")
+      return reportUnchanged({ output, outputFile, current: outcome.current });
+    const { publish: ended, before } = outcome;
+    if (!TERMINAL_STATES.has(ended.state)) return reportAccepted(output, ended, outputFile);
     return reportRelease({
       output,
       publish: ended,
       requireActive: flags.has("require-active"),
-      outputFile: env["GRANARY_OUTPUT_FILE"],
-      was: wasLive(job.before, ended),
+      outputFile,
+      was: wasLive(before, ended),
     });
   } catch (error) {
     if (!interrupted.aborted) throw error;
@@ -65,47 +77,74 @@ export const publish: VerbHandler<"publish"> = async (context) => {
 };
 
 async function prepare(context: Context, api: ApiClient): Promise<Job> {
-  const { args, flags, output, env, cwd, stdin } = context;
-  const path = args[0] ?? ".";
-  const limits = await fetchLimits(api);
-  const source = await openSource({
-    path,
-    cwd,
-    stdin,
-    limits,
-    gitignore: flags.has("gitignore"),
-    strip: flags.count("strip"),
-  });
+  const { flags, output, env, cwd } = context;
+  // Tells at once when there is no farm or no valid token: a large directory takes a while to list.
+  const ownOrg = await tokenOrg(api);
+  const source = await findSource(context, api);
+  if (source.kind === "archive" && flags.has("if-changed")) {
+    throw new GranaryError(
+      "USAGE",
+      "--if-changed is for directories: an archive's image is known once it was read",
+      {
+        flag: "if-changed",
+      },
+    );
+  }
+  checkPreviewFlags(flags);
+  const walked = source.kind === "directory" ? source.walked : undefined;
   const named = resolveProject({
-    flag: context.flags.text("project"),
+    flag: flags.text("project"),
     configured: context.settings().project,
-    kartaName: source.karta?.name,
+    kartaName: source.kind === "directory" ? source.karta?.name : undefined,
     file: source.file,
   });
-  const commit = await detectCommit({
-    flag: flags.text("commit"),
-    env,
-    directory: source.walked?.root ?? cwd,
-  });
-  const org = named.org ?? (await tokenOrg(api));
+  const commit = await detectCommit({ flag: flags.text("commit"), env, directory: walked?.root ?? cwd });
+  const org = named.org ?? ownOrg;
   const job: Job = {
     source,
     org,
     project: named.project,
     commit,
     timeoutMs: flags.durationMs("timeout") ?? 0,
-    before: await currentBefore(api, org, named.project),
   };
   announce(output, job, named.source);
   return job;
 }
 
+/** @throws GranaryError USAGE */
+function checkPreviewFlags(flags: Context["flags"]): void {
+  flags.durationMs("ttl");
+  if (flags.text("preview") === undefined) return;
+  const flag = (["require-active", "if-changed"] as const).find((name) => flags.has(name));
+  if (flag !== undefined)
+    throw new GranaryError("USAGE", `--${flag} is about what is live; a preview never is`, { flag });
+}
+
+/** The usual limits are known here; the farm's are asked for when those are in the way. */
+async function findSource(context: Context, api: ApiClient): Promise<PublishSource> {
+  const { args, flags, cwd, stdin } = context;
+  const options = {
+    path: args[0] ?? ".",
+    cwd,
+    stdin,
+    gitignore: flags.has("gitignore"),
+    strip: flags.count("strip"),
+  };
+  try {
+    return await openSource({ ...options, limits: ARCHIVE_LIMITS });
+  } catch (error) {
+    if (!(error instanceof GranaryError) || error.detail["limit"] === undefined) throw error;
+    return openSource({ ...options, limits: await fetchLimits(api) });
+  }
+}
+
 function announce(output: Output, job: Job, projectSource: string): void {
   const { source, commit } = job;
+  const walked = source.kind === "directory" ? source.walked : undefined;
   const size =
     source.contentBytes === undefined
       ? ""
-      : `: ${source.walked === undefined ? "" : `${plural(source.walked.fileCount, "file")}, `}${formatBytes(source.contentBytes)}`;
+      : `: ${walked === undefined ? "" : `${plural(walked.fileCount, "file")}, `}${formatBytes(source.contentBytes)}`;
   output.note(
     `publishing ${printable(source.name)} as ${job.org}/${job.project} (named by ${projectSource})${size}`,
   );
@@ -115,8 +154,34 @@ function announce(output: Output, job: Job, projectSource: string): void {
     output.note(
       `commit ${shortCommit(commit.commit)} from ${commit.from}${commit.dirty ? ", with uncommitted changes (dirty)" : ""}`,
     );
-  for (const line of describeLeftOut(source.walked?.leftOut ?? [])) output.note(line);
-  for (const warning of source.walked?.warnings ?? []) output.warn(printable(warning));
+  for (const line of describeLeftOut(walked?.leftOut ?? [])) output.note(line);
+  for (const warning of walked?.warnings ?? []) output.warn(printable(warning));
+}
+
+async function publishSource(
+  context: Context,
+  api: ApiClient,
+  { job, follow }: { job: Job; follow: (accepted: PublishJson) => Promise<PublishJson> },
+): Promise<Outcome> {
+  const { output, flags, env } = context;
+  const { source } = job;
+  if (source.kind === "archive") {
+    const before = await currentBefore(api, job.org, job.project);
+    return { kind: "published", publish: await follow(await sendArchive(context, api, job, source)), before };
+  }
+  const { source: url, ...particulars } = queryOf(flags, job.commit);
+  return publishDirectory(api, {
+    path: projectPath(job.org, job.project),
+    walked: source.walked,
+    walkAgain: source.walkAgain,
+    body: { ...particulars, source: url },
+    idempotencyKey: flags.text("idempotency-key"),
+    ifChanged: flags.has("if-changed"),
+    patienceMs: job.timeoutMs,
+    output,
+    env,
+    follow,
+  });
 }
 
 /** What is live now; undefined when nothing is, or when it cannot be told. */
@@ -134,16 +199,15 @@ async function currentBefore(api: ApiClient, org: Name, project: Name): Promise<
   }
 }
 
-interface Sent {
-  readonly publish: PublishJson;
-  /** Compares the tree that was sent with the one that the farm read. @throws GranaryError VERIFY_MISMATCH */
-  readonly verify: (ended: PublishJson) => Promise<void>;
-}
-
-async function send(context: Context, api: ApiClient, job: Job): Promise<Sent> {
+async function sendArchive(
+  context: Context,
+  api: ApiClient,
+  job: Job,
+  source: ArchiveSource,
+): Promise<PublishJson> {
   const { output, flags, interrupted } = context;
   const idempotencyKey = flags.text("idempotency-key") ?? randomUUID();
-  const { source } = job;
+  const query = queryOf(flags, job.commit);
   return withRetries(
     {
       signal: interrupted,
@@ -156,68 +220,63 @@ async function send(context: Context, api: ApiClient, job: Job): Promise<Sent> {
     async () => {
       const progress = createProgress(output, "sending", source.contentBytes);
       const started = performance.now();
-      const archive = source.open(progress.add);
       let sentBytes = 0;
       const answer = await uploadArchive(api, {
-        ...archive,
+        ...source.open(),
         path: `${projectPath(job.org, job.project)}/publishes`,
-        query: queryOf(flags, job.commit),
+        query: {
+          ...query,
+          dirty: query.dirty?.toString(),
+          activate: query.activate?.toString(),
+          force_new: query.force_new?.toString(),
+          strip: flags.count("strip"),
+        },
         idempotencyKey,
         onSent: (bytes) => {
           sentBytes += bytes;
-          if (source.walked === undefined) progress.add(bytes);
+          progress.add(bytes);
         },
       }).finally(progress.end);
       output.note(`sent ${formatBytes(sentBytes)} in ${formatDuration(performance.now() - started)}`);
-      return { publish: answer.body, verify: (ended) => compareTrees(answer, archive.tree, ended) };
+      return answer.body;
     },
   );
 }
 
-function queryOf(
-  flags: Context["flags"],
-  commit: DetectedCommit,
-): Record<string, string | number | undefined> {
+interface Particulars {
+  readonly commit: string | undefined;
+  readonly source: string | undefined;
+  readonly dirty: true | undefined;
+  readonly activate: false | undefined;
+  readonly force_new: true | undefined;
+  readonly preview: string | undefined;
+  readonly ttl: string | undefined;
+}
+
+function queryOf(flags: Context["flags"], commit: DetectedCommit): Particulars {
   return {
     commit: commit.commit,
     source: flags.text("source") ?? commit.sourceUrl,
-    dirty: commit.dirty ? "true" : undefined,
-    activate: flags.has("no-activate") ? "false" : undefined,
-    force_new: flags.has("force-new") ? "true" : undefined,
-    strip: flags.count("strip"),
+    dirty: commit.dirty ? true : undefined,
+    activate: flags.has("no-activate") ? false : undefined,
+    force_new: flags.has("force-new") ? true : undefined,
+    preview: flags.text("preview"),
+    ttl: flags.text("ttl"),
   };
 }
 
-async function compareTrees(
-  answer: UploadAnswer,
-  local: Promise<string> | undefined,
-  ended: PublishJson,
-): Promise<void> {
-  if (!answer.complete || local === undefined || ended.release === undefined) return;
-  const sent = await local;
-  if (sent === ended.release.tree) return;
-  throw new GranaryError(
-    "VERIFY_MISMATCH",
-    `the farm read tree ${ended.release.tree}, but ${sent} was sent`,
-    {
-      publish_id: ended.publish_id,
-      expected: sent,
-      actual: ended.release.tree,
-    },
-  );
-}
-
-async function follow(
+async function followPublish(
   api: ApiClient,
-  options: { publish: PublishJson; timeoutMs: number; output: Output },
+  { timeoutMs, source }: Job,
+  { accepted, output }: { accepted: PublishJson; output: Output },
 ): Promise<PublishJson> {
-  const { publish: first, timeoutMs, output } = options;
-  if (TERMINAL_STATES.has(first.state) && (first.state !== "ready" || first.release !== undefined))
-    return first;
+  if (TERMINAL_STATES.has(accepted.state) && (accepted.state !== "ready" || accepted.release !== undefined))
+    return accepted;
   let state = "";
   return waitForPublish(api, {
-    publishId: first.publish_id,
+    publishId: accepted.publish_id,
     timeoutMs,
+    ...(source.kind === "directory" ? { firstWaitS: LONG_WAIT_S } : {}),
     onState: (now) => {
       if (now.state !== state && !TERMINAL_STATES.has(now.state)) output.note(`${now.state}...`);
       state = now.state;

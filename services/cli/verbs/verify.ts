@@ -2,13 +2,13 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { parseDigest } from "../../../proto/digest.ts";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
-import type { FileJson, ReleaseJson } from "../../../proto/http.ts";
+import type { FileJson, PreviewJson, ReleaseJson } from "../../../proto/http.ts";
 import { ARCHIVE_LIMITS } from "../../../proto/limits.ts";
 import type { FlagName } from "../../../proto/verbs.ts";
 import type { ApiClient } from "../http/api-client.ts";
 import { plural, printable } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
-import { fetchRelease, projectPath } from "../references.ts";
+import { fetchArtifact, projectPath, refOfArtifact } from "../references.ts";
 import { compareRelease } from "../tree/compare-release.ts";
 import { type ComputedImage, computeImage } from "../tree/compute-image.ts";
 import { diffFiles, type FileDifferences } from "../tree/diff-files.ts";
@@ -20,7 +20,7 @@ export const verify: VerbHandler<"verify"> = async (context) => {
   const { flags, output, cwd, interrupted, api } = context;
   const { directory, reference } = readArgs(context);
   const expected = expectedDigest(flags);
-  const release = reference === undefined ? undefined : await fetchRelease(api(), reference);
+  const release = reference === undefined ? undefined : await fetchArtifact(api(), reference);
   const walked = walkDirectory({
     directory: path.resolve(cwd, directory),
     limits: ARCHIVE_LIMITS,
@@ -43,7 +43,9 @@ export const verify: VerbHandler<"verify"> = async (context) => {
   const answer = {
     verified: wanted !== undefined,
     ...describe(computed),
-    ...(release === undefined ? {} : { release: `${release.org}/${release.project}@${release.version}` }),
+    ...(release === undefined
+      ? {}
+      : { release: `${release.org}/${release.project}@${refOfArtifact(release)}` }),
   };
   output.emit(answer, () => {
     output.line(computed.image.manifest.digest);
@@ -51,7 +53,7 @@ export const verify: VerbHandler<"verify"> = async (context) => {
     const against =
       release === undefined
         ? expected
-        : `${release.org}/${release.project}@${release.version} (${release.image_ref})`;
+        : `${release.org}/${release.project}@${refOfArtifact(release)} (${release.image_ref})`;
     output.note(
       against === undefined
         ? `${plural(walked.fileCount, "file")}; nothing to compare with was given`
@@ -104,8 +106,8 @@ function describe(computed: ComputedImage): Record<string, unknown> {
   };
 }
 
-async function filesOf(api: ApiClient, release: ReleaseJson): Promise<readonly FileJson[]> {
-  const path = `${projectPath(release.org, release.project)}/releases/${release.version}/files`;
+async function filesOf(api: ApiClient, release: ReleaseJson | PreviewJson): Promise<readonly FileJson[]> {
+  const path = `${projectPath(release.org, release.project)}/releases/${encodeURIComponent(refOfArtifact(release))}/files`;
   return (await api.list<FileJson>(path, {}, ARCHIVE_LIMITS.entries, FILES_PAGE)).items;
 }
 
@@ -126,7 +128,7 @@ function printDifferences(output: Output, diff: FileDifferences): void {
 interface Mismatch {
   readonly differences: readonly string[];
   readonly expected: string | undefined;
-  readonly release: ReleaseJson | undefined;
+  readonly release: ReleaseJson | PreviewJson | undefined;
   readonly diff: FileDifferences | undefined;
 }
 
@@ -136,7 +138,7 @@ function mismatch(computed: ComputedImage, found: Mismatch): GranaryError {
   const what =
     differences.length > 0 ? differences.join("; ") : `image digest ${actual}, expected ${expected}`;
   const subject =
-    release === undefined ? "the directory" : `${release.org}/${release.project}@${release.version}`;
+    release === undefined ? "the directory" : `${release.org}/${release.project}@${refOfArtifact(release)}`;
   return new GranaryError("VERIFY_MISMATCH", `${subject} differs: ${what}`, {
     expected: release?.image_digest ?? expected ?? "",
     actual,
