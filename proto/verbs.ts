@@ -92,7 +92,7 @@ export const VERBS = [
   verb({
     name: "plan",
     group: "Publish",
-    summary: "Show what publish would do; sends nothing, works offline",
+    summary: "Show what publish would do, bytes to send included; publishes nothing, works offline",
     args: [arg("PATH", "Directory.", OPTIONAL)],
     flags: [PROJECT_FLAG, COMMIT, GITIGNORE],
     example: "granary plan examples/support-bot",

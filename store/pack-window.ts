@@ -1,6 +1,4 @@
 import { crc32 } from "node:zlib";
-import type { Digest } from "../proto/digest.ts";
-import { corrupt } from "./blob-reader.ts";
 import { readFullySync, type StoreFs } from "./fs.ts";
 import { readU32 } from "./little-endian.ts";
 import { RECORD_HEADER_BYTES, RECORD_TRAILER_BYTES } from "./pack-format.ts";
@@ -10,13 +8,12 @@ const WINDOW_BYTES = 256 * 1024;
 /** A record that begins this close behind the last one is taken for a run: what was published together lies together. */
 const RUN_GAP_BYTES = 16 * 1024;
 
-/** A record's place and digest; the digest's 32 bytes are at `key[1..33]`. */
+/** A record's place, and its digest as the 32 bytes at `key[1..33]`. */
 export interface PlacedRecord {
   readonly segment: number;
   readonly offset: number;
   readonly size: number;
   readonly key: Uint8Array;
-  readonly digest: Digest;
 }
 
 /**
@@ -47,25 +44,28 @@ export class PackWindow {
     return size + RECORD_TRAILER_BYTES <= WINDOW_BYTES;
   }
 
-  /** @throws GranaryError STORE_CORRUPT, STORE_IO */
-  copy(fd: number, record: PlacedRecord, into: Uint8Array, at: number): void {
+  /**
+   * Copies a payload to `into[at]`. Answers false when record or segment are not what was expected: then it has to be read and
+   * verified by its sha256, which alone decides.
+   * @throws GranaryError STORE_IO
+   */
+  copy(fd: number, record: PlacedRecord, into: Uint8Array, at: number): boolean {
     const from = record.offset + RECORD_HEADER_BYTES;
     const end = from + record.size + RECORD_TRAILER_BYTES;
-    if (record.segment !== this.#segment || from < this.#start || end > this.#end)
-      this.#read(fd, record, from, end);
+    const held = record.segment === this.#segment && from >= this.#start && end <= this.#end;
+    if (!held && !this.#read(fd, record.segment, from, end)) return false;
     this.#lastEnd = end;
     const payloadAt = from - this.#start;
     const trailerAt = payloadAt + record.size;
     const payload = this.#window.subarray(payloadAt, trailerAt);
-    for (let i = 0; i < 32; i++)
-      if (this.#window[trailerAt + i] !== record.key[1 + i])
-        throw corrupt(record.digest, "its record is that of another digest");
-    if (readU32(this.#window, trailerAt + 32) !== crc32(payload))
-      throw corrupt(record.digest, "its content has another crc32");
-    into.set(payload, at);
+    for (let i = 0; i < 32; i++) if (this.#window[trailerAt + i] !== record.key[1 + i]) return false;
+    if (readU32(this.#window, trailerAt + 32) !== crc32(payload)) return false;
+    this.#window.copy(into, at, payloadAt, trailerAt);
+    return true;
   }
 
-  #read(fd: number, { segment, digest }: PlacedRecord, from: number, end: number): void {
+  /** Answers whether everything up to `end` is there. */
+  #read(fd: number, segment: number, from: number, end: number): boolean {
     const gap = from - this.#lastEnd;
     const inRun = segment === this.#segment && gap >= 0 && gap <= RUN_GAP_BYTES;
     const wanted = this.#window.subarray(0, inRun ? WINDOW_BYTES : end - from);
@@ -73,6 +73,6 @@ export class PackWindow {
     this.#start = from;
     this.#end =
       from + this.#fs.run("segment.read", segmentName(segment), () => readFullySync(fd, wanted, from));
-    if (this.#end < end) throw corrupt(digest, "its segment ends inside it");
+    return this.#end >= end;
   }
 }

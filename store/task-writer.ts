@@ -16,7 +16,7 @@ import { DigestTable } from "./digest-table.ts";
 import type { StoreFs } from "./fs.ts";
 import type { IndexReader } from "./index-db.ts";
 import { ROW } from "./index-keys.ts";
-import { BLOB_STATE, BLOB_STATE_AT, decodeBlobRow } from "./index-rows.ts";
+import { BLOB_STATE, BLOB_STATE_AT } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { readU32, readU48, writeU32, writeU48 } from "./little-endian.ts";
 import { encodeLayerPayload, RECORD_HEADER_BYTES, RECORD_KIND, SEGMENT_HEADER_BYTES } from "./pack-format.ts";
@@ -43,8 +43,13 @@ export interface BlobWriter {
 }
 
 /** Values in the table of digests: a new blob's row number, or one of these. */
-const REFERENCE = -1;
-const NEW_BIG = -2;
+const NEW_BIG = -1;
+/** Known to the index: this minus the number of its place. */
+const REFERENCE = -2;
+
+/** Part of a blob row: segment (u32) | offset (u48) | size (u48); segment 0 for what has a file of its own. */
+const PLACE_AT = 2;
+const PLACE_BYTES = 16;
 
 /**
  * What one task puts into the store: new content is appended to the thread's segment or to staging, known content is referred
@@ -60,6 +65,9 @@ export class TaskWriter {
   readonly #known = new DigestTable();
   readonly #rows = new ByteList(1024 * BLOB_ROW_BYTES);
   readonly #references = new ByteList(1024 * 32);
+  /** Where the references lie: whoever asked whether content is there often reads it next. */
+  readonly #places = new ByteList(1024 * PLACE_BYTES);
+  readonly #record = { segment: 0, offset: 0, size: 0, key: this.#key };
   readonly #layers: PlacedLayerRow[] = [];
   readonly #big: { file: BigFile; writer: StagingWriter }[] = [];
   readonly #unfinished = new Set<StagingWriter>();
@@ -147,12 +155,10 @@ export class TaskWriter {
    */
   copyBlob({ digest, size }: { digest: Digest; size: number }, into: Uint8Array, at: number): void {
     this.#setKey(digest);
-    const fresh = (this.#known.find(this.#key, 1) ?? REFERENCE) !== REFERENCE;
-    if (fresh || !this.#copyPacked(digest, size, into, at)) {
-      const bytes = this.readBlob(digest);
-      if (bytes.byteLength !== size) throw wrongSize(digest, bytes.byteLength, size);
-      into.set(bytes, at);
-    }
+    if (this.#isKnown() && this.#copyPacked(digest, size, into, at)) return;
+    const bytes = this.readBlob(digest);
+    if (bytes.byteLength !== size) throw wrongSize(digest, bytes.byteLength, size);
+    into.set(bytes, at);
   }
 
   /** The layer of a subtree, when it has been computed before and can still be read; the task is taken to rely on it. */
@@ -213,23 +219,29 @@ export class TaskWriter {
   /** Whether the digest in the key is new or known to this task, or in the index; then it becomes a reference. */
   #isKnown(): boolean {
     if (this.#known.find(this.#key, 1) !== undefined) return true;
-    if (this.#parts.index.peek(this.#key, BLOB_STATE_AT) !== BLOB_STATE.live) return false;
-    this.#known.add(this.#key, 1, REFERENCE);
+    const row = this.#parts.index.get(this.#key);
+    if (row?.[BLOB_STATE_AT] !== BLOB_STATE.live) return false;
+    const place = this.#places.extend(PLACE_BYTES);
+    for (let i = 0; i < PLACE_BYTES; i++) place.bytes[place.at + i] = row[PLACE_AT + i] ?? 0;
+    this.#known.add(this.#key, 1, REFERENCE - place.at / PLACE_BYTES);
     const { bytes, at } = this.#references.extend(32);
     this.#key.copy(bytes, at, 1);
     return true;
   }
 
-  /** Copies a packed blob of the index; answers whether it is one. */
+  /** Copies a packed blob of the index; answers whether it is one, and its record is as it should be. */
   #copyPacked(digest: Digest, size: number, into: Uint8Array, at: number): boolean {
-    const { index, reader } = this.#parts;
-    const value = this.#window.takes(size) ? index.get(this.#key) : undefined;
-    const row = value === undefined ? undefined : decodeBlobRow(this.#key, value);
-    if (row?.kind !== "packed" || row.state !== BLOB_STATE.live) return false;
-    if (row.size !== size) throw wrongSize(digest, row.size, size);
-    const fd = reader.openSegment(digest, row.segment);
-    this.#window.copy(fd, { ...row, key: this.#key, digest }, into, at);
-    return true;
+    const known = this.#known.find(this.#key, 1) ?? NEW_BIG;
+    if (known > REFERENCE || !this.#window.takes(size)) return false;
+    const start = (REFERENCE - known) * PLACE_BYTES;
+    const place = this.#places.view(start, start + PLACE_BYTES);
+    const record = this.#record;
+    record.segment = readU32(place, 0);
+    if (record.segment === 0) return false;
+    record.offset = readU48(place, 4);
+    record.size = readU48(place, 10);
+    if (record.size !== size) return false;
+    return this.#window.copy(this.#parts.reader.openSegment(digest, record.segment), record, into, at);
   }
 
   #append(payload: Uint8Array): void {
@@ -325,6 +337,7 @@ export class TaskWriter {
     this.#known.clear();
     this.#rows.clear();
     this.#references.clear();
+    this.#places.clear();
     this.#layers.length = 0;
     this.#big.length = 0;
     this.#unfinished.clear();

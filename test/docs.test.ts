@@ -103,9 +103,10 @@ function routesOf(folder: string): string[] {
     });
 }
 
-/** fastify's spelling as the page's: `:org` is a parameter, `::cancel` a colon. */
+/** fastify's spelling as the page's: `:org` is a parameter, also with a pattern of its own, `::cancel` a colon. */
 function normal(route: string): string {
   return route
+    .replaceAll("(^[^:]+)", "")
     .replaceAll("::", "\u0000")
     .replaceAll(/:[a-z]+/g, "{}")
     .replaceAll("\u0000", ":");

@@ -20,10 +20,11 @@ export class WorkerPool {
   readonly #piscina: Piscina;
   readonly threads: number;
 
-  constructor(options: { threads: number; workerData: WorkerData }) {
+  /** @param options.entry what the threads run instead of worker-main: for tests of threads that go wrong */
+  constructor(options: { threads: number; workerData: WorkerData; entry?: URL }) {
     this.threads = options.threads;
     this.#piscina = new Piscina({
-      filename: new URL("./worker-main.js", import.meta.url).href,
+      filename: (options.entry ?? new URL("./worker-main.js", import.meta.url)).href,
       minThreads: options.threads,
       maxThreads: options.threads,
       concurrentTasksPerWorker: 1,

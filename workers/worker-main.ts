@@ -1,12 +1,13 @@
 import { workerData } from "node:worker_threads";
 import { GranaryError, type Outcome } from "../proto/errors.ts";
-import type {
-  AssembleTask,
-  ExtractResult,
-  ExtractTask,
-  PlanResult,
-  PlanTask,
-  WorkerData,
+import {
+  type AssembleTask,
+  type ExtractResult,
+  type ExtractTask,
+  type PlanResult,
+  type PlanTask,
+  TASK_CELL,
+  type WorkerData,
 } from "../proto/worker-tasks.ts";
 import { openThreadStore } from "../store/thread-store.ts";
 import { assembleUpload } from "./assemble-upload.ts";
@@ -17,19 +18,21 @@ import { planUpload } from "./plan-upload.ts";
 const store = openThreadStore(threadData());
 
 export function extract(task: ExtractTask): Outcome<ExtractResult> {
-  return asOutcome(() => extractArchive(task, store));
+  return asOutcome(task, () => extractArchive(task, store));
 }
 
 export function plan(task: PlanTask): Outcome<PlanResult> {
-  return asOutcome(() => planUpload(task, store));
+  return asOutcome(task, () => planUpload(task, store));
 }
 
 export function assemble(task: AssembleTask): Outcome<ExtractResult> {
-  return asOutcome(() => assembleUpload(task, store));
+  return asOutcome(task, () => assembleUpload(task, store));
 }
 
 /** Expected failures leave the thread as data; anything else is a bug and rejects the task. */
-function asOutcome<T>(run: () => T): Outcome<T> {
+function asOutcome<T>(task: { cell: SharedArrayBuffer }, run: () => T): Outcome<T> {
+  // The first sign of life: from here on the task's clocks run.
+  new Float64Array(task.cell)[TASK_CELL.progress] = 1;
   try {
     return { ok: true, value: run() };
   } catch (error) {

@@ -39,6 +39,8 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
 interface Feed {
   readonly of: { readonly org: Name; readonly project?: Name };
   readonly after: Cursor;
+  /** Whether a stream goes on with what happens from now on. */
+  readonly follow: boolean;
 }
 
 function feedOf(context: ApiContext, request: HttpRequest): Feed {
@@ -49,7 +51,11 @@ function feedOf(context: ApiContext, request: HttpRequest): Feed {
   authorize(principal, "read", of);
   if (context.read((view) => findOrg(view, org)) === undefined) throw notFound({ org });
   const from = request.headers["last-event-id"] ?? query(request, "cursor");
-  return { of, after: parseCursor(typeof from === "string" ? from : "0-0") };
+  return {
+    of,
+    after: parseCursor(typeof from === "string" ? from : "0-0"),
+    follow: booleanQuery(request, "follow") ?? true,
+  };
 }
 
 async function stream(
@@ -58,7 +64,6 @@ async function stream(
   reply: HttpReply,
   feed: Feed,
 ): Promise<void> {
-  const follow = booleanQuery(request, "follow") ?? true;
   const out = reply.hijack().raw;
   out.writeHead(200, {
     "content-type": "text/event-stream",
@@ -85,7 +90,7 @@ async function stream(
       // Revoked or expired meanwhile: the feed ends, the reconnect is refused.
       principalOf(context, request);
       const events = context.read((view) => listEvents(view, feed.of, { after, limit: LIMITS.pageItems }));
-      if (events.length === 0 && !follow) break;
+      if (events.length === 0 && !feed.follow) break;
       if (events.length === 0) await wake.rung();
       for (const event of events) {
         if (!out.write(frame(event))) await drained(out);

@@ -3,8 +3,9 @@ import type { Digest } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import type { PlanJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
-import type { ReleaseRecord } from "../../proto/records.ts";
+import type { ArtifactRecord, ReleaseRecord } from "../../proto/records.ts";
 import { type PlanResult, TASK_CELL } from "../../proto/worker-tasks.ts";
+import { baseArtifacts } from "../shared/base-artifacts.ts";
 import { baseReleases } from "../shared/base-releases.ts";
 import { findCurrentRelease, findProject } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
@@ -42,15 +43,18 @@ export class UploadPlanner {
 
   async #planHeld(listing: Uint8Array, where: Scoped, options: { dryRun: boolean }): Promise<PlanJson> {
     const { org, project } = where;
-    const bases = this.#context.read((view) => baseReleases(view, where));
-    const planned = await this.#run(listing, where, this.#treesOf(bases));
+    const { releases, artifacts } = this.#context.read((view) => ({
+      releases: baseReleases(view, where),
+      artifacts: baseArtifacts(view, where),
+    }));
+    const planned = await this.#run(listing, where, this.#treesOf(artifacts));
     const { tree, missing, missingBlobs, missingBytes, stats, warnings } = planned;
     const answer: PlanJson = {
       tree,
       missing,
       missing_blobs: missingBlobs,
       missing_bytes: missingBytes,
-      ...existingOf(bases, tree),
+      ...existingOf(releases, tree),
       ...this.#currentOf(where),
     };
     if (options.dryRun) return answer;
@@ -76,7 +80,7 @@ export class UploadPlanner {
     return outcome.value;
   }
 
-  #treesOf(bases: readonly ReleaseRecord[]): Digest[] {
+  #treesOf(bases: readonly ArtifactRecord[]): Digest[] {
     const there = bases.filter(({ tree }) => this.#context.store.stat(tree) !== undefined);
     return [...new Set(there.map(({ tree }) => tree))];
   }

@@ -137,6 +137,7 @@ async function receiveAndAccept(
   return answering;
 }
 
+/** A publish that the token may look at: who publishes has to be able to follow what became of it. */
 function readable(context: ApiContext, request: HttpRequest): PublishRecord {
   const principal = principalOf(context, request);
   const { id } = request.params as { id: string };
@@ -144,7 +145,7 @@ function readable(context: ApiContext, request: HttpRequest): PublishRecord {
   const unknown = new GranaryError("NOT_FOUND", `there is no publish ${id.slice(0, 80)}`);
   if (record === undefined) throw unknown;
   try {
-    authorize(principal, "read", record);
+    authorize(principal, principal.scopes.has("publish") ? "publish" : "read", record);
   } catch (error) {
     throw error instanceof GranaryError && error.code === "NOT_FOUND" ? unknown : error;
   }

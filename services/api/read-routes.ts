@@ -1,7 +1,7 @@
 import { GranaryError } from "../../proto/errors.ts";
 import type { FileJson, PreviewJson, ReleaseJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
-import { parseName, parseReference } from "../../proto/names.ts";
+import { type Name, parseName, parseReference } from "../../proto/names.ts";
 import type { PreviewRecord, ReleaseRecord } from "../../proto/records.ts";
 import { comparePaths, type TreeEntry } from "../../proto/tree.ts";
 import { authorize, notFound } from "../shared/authenticate.ts";
@@ -27,9 +27,10 @@ const FILES_PAGE_MAX = 10_000;
 /** Lists and records. */
 export function readRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/v1/orgs/:org/projects", async (request, reply) => {
-    const org = orgScoped(context, request);
+    const { org, bound } = orgScoped(context, request);
     const page = context.read((view) => listProjects(view, org, pageOf(request)));
-    return reply.send({ ...page, items: page.items.map((record) => projectJson(record, context.now())) });
+    const records = page.items.filter((record) => bound === undefined || record.project === bound);
+    return reply.send({ ...page, items: records.map((record) => projectJson(record, context.now())) });
   });
 
   server.get(PROJECT, async (request, reply) =>
@@ -65,8 +66,8 @@ export function readRoutes(server: HttpServer, context: ApiContext): void {
   });
 
   server.get("/v1/orgs/:org/audit", async (request, reply) => {
-    const org = orgScoped(context, request);
-    const project = query(request, "project");
+    const { org, bound } = orgScoped(context, request);
+    const project = bound ?? query(request, "project");
     const page = context.read((view) => listAudit(view, org, pageOf(request)));
     // A page of the org's log, of which the project's rows are shown: pages may be short, the cursor leads on.
     const items = page.items.filter((record) => project === undefined || record.project === project);
@@ -106,12 +107,13 @@ function artifactJson(record: ReleaseRecord | PreviewRecord, context: ApiContext
   return "version" in record ? releaseJson(record, context) : previewJson(record, context);
 }
 
-function orgScoped(context: ApiContext, request: HttpRequest): ReturnType<typeof parseName> {
+/** The org of the path, and the project that the token is bound to: lists of the org are cut down to it. */
+function orgScoped(context: ApiContext, request: HttpRequest): { org: Name; bound: Name | undefined } {
   const principal = principalOf(context, request);
   const org = parseName((request.params as { org: string }).org, "org");
   authorize(principal, "read", { org });
   if (context.read((view) => findOrg(view, org)) === undefined) throw notFound({ org });
-  return org;
+  return { org, bound: principal.project };
 }
 
 export function pageOf(request: HttpRequest): { limit: number; cursor?: string } {

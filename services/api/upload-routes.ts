@@ -23,8 +23,6 @@ import { booleanQuery, idempotencyKey, parseBody, query, type Scoped, scopedByEi
 import { type FoundSession, UploadSessions } from "./upload-sessions.ts";
 
 const PROJECT = "/v1/orgs/:org/projects/:project";
-/** What follows a colon is a verb. */
-const UPLOAD = `${PROJECT}/uploads/:session(^[^:]+)`;
 
 /** Publishing a directory by have/want: listing in, missing contents as one stream, commit. */
 export function uploadRoutes(server: HttpServer, context: ApiContext): void {
@@ -51,14 +49,16 @@ export function uploadRoutes(server: HttpServer, context: ApiContext): void {
     return reply.send(await planner.plan(bodyOf(request), where, { dryRun }));
   });
 
-  server.get(UPLOAD, async (request, reply) => reply.send(describe(found(request, uploader(request)))));
+  server.get(`${PROJECT}/uploads/:session(^[^:]+)`, async (request, reply) =>
+    reply.send(describe(found(request, uploader(request)))),
+  );
 
-  server.head(UPLOAD, async (request, reply) => {
+  server.head(`${PROJECT}/uploads/:session(^[^:]+)`, async (request, reply) => {
     const { offset } = describe(found(request, uploader(request)));
     return reply.header("upload-offset", String(offset)).header("cache-control", "no-store").send();
   });
 
-  server.put(UPLOAD, async (request, reply) => {
+  server.put(`${PROJECT}/uploads/:session(^[^:]+)`, async (request, reply) => {
     const session = found(request, uploader(request));
     const offset = readOffset(request);
     refuseWhenUnwell(context);
@@ -73,7 +73,7 @@ export function uploadRoutes(server: HttpServer, context: ApiContext): void {
     return reply.send(describe(session));
   });
 
-  server.post(`${UPLOAD}::commit`, async (request, reply) => {
+  server.post(`${PROJECT}/uploads/:session(^[^:]+)::commit`, async (request, reply) => {
     const where = uploader(request);
     const options = readOptions(request);
     requireScope(where.principal, publishScope(options.preview?.name));

@@ -10,7 +10,7 @@ import {
   type Role,
   type SettingsInput,
 } from "../../proto/settings.ts";
-import { createLog } from "../shared/log.ts";
+import { createLog, type Log } from "../shared/log.ts";
 import { type Farm, startFarm } from "./start-farm.ts";
 
 /** What `granary up` and `granary serve` pass on. */
@@ -45,7 +45,7 @@ export async function runFarm(options: FarmOptions): Promise<number> {
   const log = createLog({ level: options.env["GRANARY_LOG"] ?? settings.logLevel, name: "granary" });
   const stop = stopSignal();
   const farm = await startFarm({ settings, roles, log });
-  await options.saveContext(farm.url, farm.token);
+  await rememberFarm(farm, options, log);
   announce(farm, options);
   const reason = await Promise.race([stop.received, farm.failed]);
   log.info({ reason: reason instanceof Error ? reason.message : reason }, "shutting down");
@@ -58,6 +58,16 @@ export async function runFarm(options: FarmOptions): Promise<number> {
 }
 
 const LINGER_MS = 2_000;
+
+/** A home that cannot be written to is no reason not to run. */
+async function rememberFarm(farm: Farm, options: FarmOptions, log: Log): Promise<void> {
+  if (farm.url === "") return;
+  try {
+    await options.saveContext(farm.url, farm.token);
+  } catch (error) {
+    log.warn({ err: error }, "the context `local` could not be saved");
+  }
+}
 
 function settingsOf(options: FarmOptions): FarmSettings {
   const file = options.configFile === undefined ? {} : readSettingsFile(options.configFile);
@@ -135,6 +145,10 @@ function announce(farm: Farm, options: FarmOptions): void {
     return;
   }
   if (options.quiet) return;
+  if (farm.url === "") {
+    process.stdout.write(`Granary runs ${[...(options.roles ?? [])].join(", ")} on ${farm.nats}\n`);
+    return;
+  }
   const lines = [
     `Granary is up at ${farm.url}`,
     `  data      ${farm.data}`,

@@ -21,6 +21,7 @@ import { type Replica, startReplica } from "../shared/replica.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { createSubmit } from "../shared/submit-command.ts";
 import { ensureAdminToken } from "./admin-token.ts";
+import { refuseWhenStale } from "./refuse-when-stale.ts";
 import { Shutdown } from "./shutdown.ts";
 
 /** A running process of a farm. */
@@ -105,7 +106,10 @@ async function startParts(options: {
   const api = await connectRole(parts, "api");
   const submit = createSubmit({ bus: api, replica });
   const read = <T>(body: (view: StateView) => T): T => replica.read(body);
-  const admin = await ensureAdminToken({ dataDir, read, submit });
+  // Who answers no requests hands out no token.
+  const admin = roles.has("api")
+    ? await ensureAdminToken({ dataDir, read, submit })
+    : { token: "", file: "" };
   const base = { token: admin.token, tokenFile: admin.file, nats: natsUrl, data: dataDir };
   if (!roles.has("api"))
     return {
@@ -171,6 +175,7 @@ async function startContent(options: {
     nodes: () => [node.describe()],
     closing: closing.signal,
   };
+  if (parts.server === undefined) shutdown.add("staleness watch", refuseWhenStale(http, replica));
   apiRoutes(http, context);
   registryRoutes(http, context);
   address = await listen(http, settings);

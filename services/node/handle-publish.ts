@@ -1,12 +1,12 @@
 import type { Command, CommandBody, CommandResult } from "../../proto/commands.ts";
-import type { Digest } from "../../proto/digest.ts";
+import { type Digest, isDigest } from "../../proto/digest.ts";
 import { GranaryError, type WireError } from "../../proto/errors.ts";
 import { type ArchiveLimits, LIMITS } from "../../proto/limits.ts";
 import { type PublishRecord, TERMINAL_STATES } from "../../proto/records.ts";
 import { type ExtractResult, TASK_CELL } from "../../proto/worker-tasks.ts";
 import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
-import { baseReleases } from "../shared/base-releases.ts";
+import { baseArtifacts } from "../shared/base-artifacts.ts";
 import type { JobDelivery } from "../shared/bus.ts";
 import type { Log } from "../shared/log.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
@@ -178,16 +178,34 @@ export class PublishHandler {
       return outcome;
     } catch (error) {
       if (error instanceof GranaryError && CUT_OFF.has(error.code)) await store.reclaim(cell);
-      throw error;
+      throw await this.#asGone(record, error);
     }
   }
 
+  /**
+   * Content that a thread found damaged counts as absent once the store has looked at it: an archive brings it again, and who sent a
+   * listing is told to plan anew.
+   */
+  async #asGone(record: PublishRecord, error: unknown): Promise<unknown> {
+    if (!(error instanceof GranaryError) || error.code !== "STORE_CORRUPT") return error;
+    const { digest } = error.detail;
+    if (!isDigest(digest)) return error;
+    await this.#context.store.read(digest).catch(() => undefined);
+    if (record.upload.form !== "listing") return error;
+    return new GranaryError(
+      "CONTENT_GONE",
+      `content that was there has been damaged: ${digest}`,
+      { digest },
+      { cause: error },
+    );
+  }
+
   #baseOf(record: PublishRecord): { baseTrees: Digest[]; baseLayers: Digest[] } {
-    const releases = this.#context.read((view) => baseReleases(view, record));
-    const kept = releases.filter((release) => this.#context.store.stat(release.tree) !== undefined);
+    const artifacts = this.#context.read((view) => baseArtifacts(view, record));
+    const kept = artifacts.filter((artifact) => this.#context.store.stat(artifact.tree) !== undefined);
     return {
-      baseTrees: [...new Set(kept.map((release) => release.tree))],
-      baseLayers: kept.flatMap((release) => release.layers.map((layer) => layer.digest)),
+      baseTrees: [...new Set(kept.map((artifact) => artifact.tree))],
+      baseLayers: kept.flatMap((artifact) => artifact.layers.map((layer) => layer.digest)),
     };
   }
 

@@ -28,6 +28,8 @@ export function applyBatch(
         timeMs,
         onEvent: (event) => {
           events += 1;
+          // Also those that another publish overtook, or whose preview was removed.
+          if (event.type.startsWith("publish.")) publishes.add(event.subject);
           projects.set(`${event.org}/${event.project}`, { org: event.org, project: event.project });
         },
       });

@@ -3,7 +3,7 @@ import type { Lane, PublishJob } from "../../proto/subjects.ts";
 import type { JobQueue } from "../shared/bus-jobs.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { KEYS, RANGES, type WorkRow } from "../shared/state-keys.ts";
-import { LANE } from "./apply/accept-publish.ts";
+import { LANE } from "./lane.ts";
 import type { LocalCursors } from "./local-cursors.ts";
 import type { RelaySource } from "./relay-events.ts";
 

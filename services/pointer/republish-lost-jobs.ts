@@ -1,6 +1,6 @@
 import type { JobQueue } from "../shared/bus-jobs.ts";
 import { RANGES, type WorkRow } from "../shared/state-keys.ts";
-import { LANE } from "./apply/accept-publish.ts";
+import { LANE } from "./lane.ts";
 import type { RelaySource } from "./relay-events.ts";
 import { publishJobs } from "./relay-jobs.ts";
 

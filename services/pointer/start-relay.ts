@@ -1,4 +1,6 @@
+import type { Command } from "../../proto/commands.ts";
 import type { Bus } from "../shared/bus.ts";
+import { EXPIRY_SWEEP_MS, expirePreviews } from "./expire-previews.ts";
 import type { LocalCursors } from "./local-cursors.ts";
 import { eventRelay, type RelaySource } from "./relay-events.ts";
 import { jobRelay } from "./relay-jobs.ts";
@@ -11,7 +13,10 @@ export interface Relay {
   close(): Promise<void>;
 }
 
-/** Runs both relays and the safety net until closed. Effects of a commit leave this way, after it: an outbox. */
+/**
+ * Runs both relays, the safety net and the sweep of due previews until closed. Effects of a commit leave this way, after it: an
+ * outbox.
+ */
 export function startRelay(options: {
   bus: Bus;
   source: RelaySource;
@@ -54,8 +59,21 @@ export function startRelay(options: {
     }
   };
 
+  const sweep = async (): Promise<void> => {
+    for (;;) {
+      await new Wake().wait(EXPIRY_SWEEP_MS, abort.signal);
+      if (abort.signal.aborted) return;
+      try {
+        const append = (command: Command) => bus.appendCommand(command);
+        if (bus.connected) await expirePreviews({ source, append, nowMs: options.now() });
+      } catch (error) {
+        options.warn({ err: String(error) }, "due previews could not be ended; it tries again");
+      }
+    }
+  };
+
   const flushing = setInterval(() => cursors.flush(), FLUSH_MS);
-  const running = [...loops.map(run), guard()];
+  const running = [...loops.map(run), guard(), sweep()];
   return {
     wake() {
       for (const loop of loops) loop.wake.wake();

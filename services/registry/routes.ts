@@ -8,11 +8,15 @@ import type { HttpReply, HttpRequest, HttpServer } from "../shared/http-server.t
 import type { StateView } from "../shared/state-db-tx.ts";
 import {
   findCurrentRelease,
+  findPreview,
   findProject,
   findRelease,
   findRepositoryDigest,
   findTokenByHash,
+  listPreviews,
   listReleases,
+  type Page,
+  type PageOptions,
 } from "../shared/state-queries.ts";
 
 export interface RegistryContext {
@@ -24,8 +28,8 @@ export interface RegistryContext {
 const TAGS_PAGE_MAX = 1_000;
 
 /**
- * OCI distribution-spec 1.1, pull side, for releases: manifests and blobs by digest, tags `vN` and `current`. A digest is served
- * only in a repository that references it (ruling 8); errors have OCI's form and codes.
+ * OCI distribution-spec 1.1, pull side, for releases and living previews: manifests and blobs by digest, tags `vN`, `current` and
+ * `preview-NAME`. A digest is served only in a repository that references it (ruling 8); errors have OCI's form and codes.
  */
 export function registryRoutes(server: HttpServer, context: RegistryContext): void {
   server.route({
@@ -141,9 +145,16 @@ async function sendManifest(
   return request.method === "HEAD" ? reply.send() : reply.send(bytes);
 }
 
-/** A digest as it is, a tag as what it names now: `vN`, `current` (also as `latest`, which clients assume without a tag). */
+const PREVIEW_TAG = "preview-";
+
+/**
+ * A digest as it is, a tag as what it names now: `vN`, `current` (also as `latest`, which clients assume without a tag),
+ * `preview-NAME`.
+ */
 function manifestDigest(context: RegistryContext, target: Target): Digest | undefined {
   if (isDigest(target.reference)) return target.reference;
+  const preview = previewTagged(target.reference);
+  if (preview !== undefined) return context.read((view) => findPreview(view, target, preview))?.image_digest;
   const version = parseVersion(target.reference);
   const isCurrent = target.reference === "current" || target.reference === "latest";
   if (version === undefined && !isCurrent) return undefined;
@@ -153,18 +164,34 @@ function manifestDigest(context: RegistryContext, target: Target): Digest | unde
   return release === undefined || release.state === "retired" ? undefined : release.image_digest;
 }
 
+function previewTagged(tag: string): Name | undefined {
+  const name = tag.startsWith(PREVIEW_TAG) ? tag.slice(PREVIEW_TAG.length) : undefined;
+  return isName(name) ? name : undefined;
+}
+
 /** Every tag in lexical order (distribution-spec, "Listing Tags"). */
 function tagsOf(context: RegistryContext, target: Target): string[] {
   return context.read((view) => {
-    const tags: string[] = findCurrentRelease(view, target) === undefined ? [] : ["current"];
-    let cursor: string | null | undefined;
-    do {
-      const page = listReleases(view, target, typeof cursor === "string" ? { cursor } : {});
-      for (const release of page.items) if (release.state !== "retired") tags.push(release.version);
-      cursor = page.next_cursor;
-    } while (cursor !== null);
-    return tags.sort();
+    const current = findCurrentRelease(view, target) === undefined ? [] : ["current"];
+    const releases = everyPage((page) => listReleases(view, target, page));
+    const previews = everyPage((page) => listPreviews(view, target, page));
+    return [
+      ...current,
+      ...releases.filter(({ state }) => state !== "retired").map(({ version }) => version),
+      ...previews.filter(({ state }) => state === "ready").map(({ name }) => `${PREVIEW_TAG}${name}`),
+    ].sort();
   });
+}
+
+function everyPage<T>(list: (options: PageOptions) => Page<T>): T[] {
+  const items: T[] = [];
+  let cursor: string | null | undefined;
+  do {
+    const page = list(typeof cursor === "string" ? { cursor } : {});
+    items.push(...page.items);
+    cursor = page.next_cursor;
+  } while (cursor !== null);
+  return items;
 }
 
 async function sendBlob(
@@ -183,7 +210,7 @@ async function sendBlob(
   reply.header("accept-ranges", "bytes");
   if (matches(request, target.reference)) return reply.code(304).send();
   if (request.method === "HEAD") return reply.header("content-length", member.size).send();
-  const range = parseRange(request.headers.range, member.size);
+  const range = parseRange(rangeHeader(request, target.reference), member.size, reply);
   const { stream } = await context.store.openContent(target.reference, range);
   if (range !== undefined)
     reply.code(206).header("content-range", `bytes ${range.start}-${range.end - 1}/${member.size}`);
@@ -199,23 +226,35 @@ function describe(reply: HttpReply, digest: Digest, mediaType: string): void {
     .header("cache-control", "private, max-age=31536000, immutable");
 }
 
+/** RFC 9110, 13.1.2: one of several entity tags, compared weakly, or any. */
 function matches(request: HttpRequest, digest: Digest): boolean {
-  return request.headers["if-none-match"] === `"${digest}"`;
+  const known = request.headers["if-none-match"];
+  return known?.split(",").some((tag) => ["*", `"${digest}"`, `W/"${digest}"`].includes(tag.trim())) ?? false;
+}
+
+/** RFC 9110, 13.1.5: the range of some other content is no range of this one. */
+function rangeHeader(request: HttpRequest, digest: Digest): string | undefined {
+  const condition = request.headers["if-range"];
+  return condition === undefined || condition === `"${digest}"` ? request.headers.range : undefined;
 }
 
 /** RFC 9110 byte ranges: one range; several, or other units, are answered with the whole. @throws GranaryError RANGE_INVALID */
-function parseRange(header: string | undefined, size: number): { start: number; end: number } | undefined {
+function parseRange(
+  header: string | undefined,
+  size: number,
+  reply: HttpReply,
+): { start: number; end: number } | undefined {
   const match = /^bytes=([0-9]{0,15})-([0-9]{0,15})$/.exec(header ?? "");
   if (!match || (match[1] === "" && match[2] === "")) return undefined;
   const suffix = match[1] === "";
   const start = suffix ? Math.max(0, size - Number(match[2])) : Number(match[1]);
   const end = suffix || match[2] === "" ? size : Math.min(size, Number(match[2]) + 1);
-  if (start >= end)
-    throw new GranaryError("RANGE_INVALID", `range ${header} of ${size} bytes`, {
-      actual: header ?? "",
-      limit: size,
-    });
-  return { start, end };
+  if (start < end) return { start, end };
+  reply.header("content-range", `bytes */${size}`);
+  throw new GranaryError("RANGE_INVALID", `range ${header} of ${size} bytes`, {
+    actual: header ?? "",
+    limit: size,
+  });
 }
 
 const OCI_CODES: Partial<Record<ErrorCode, string>> = {

@@ -49,14 +49,16 @@ export function createHttpServer(options: { log: Log }): HttpServer {
     expectsContinue.add(request);
     server.server.emit("request", request, response);
   });
+  // Else Node drops what comes behind the 2,000th silently; their size is bounded anyway.
+  server.server.maxHeadersCount = 0;
   trackIdleSockets(server.server);
   server.removeAllContentTypeParsers();
   server.addContentTypeParser(
     "application/json",
-    { parseAs: "string", bodyLimit: LIMITS.jsonBodyBytes },
+    { parseAs: "buffer", bodyLimit: LIMITS.jsonBodyBytes },
     (_request, body, done) => {
       try {
-        done(null, body === "" ? {} : parseJson(String(body)));
+        done(null, body.length === 0 ? {} : parseJson(body as Buffer));
       } catch (error) {
         done(error as Error);
       }
@@ -66,7 +68,7 @@ export function createHttpServer(options: { log: Log }): HttpServer {
   server.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
   server.addHook("onRequest", (request, reply, done) => {
     reply.header("x-request-id", request.id);
-    done(hostProblem(request.raw));
+    done(requestProblem(request.raw));
   });
   server.addHook("preParsing", (request, _reply, payload, done) => {
     if (request.headers["content-type"]?.startsWith("application/json") === true) limitBodyTime(request.raw);
@@ -146,6 +148,7 @@ export function sendContinue(request: HttpRequest, reply: HttpReply): void {
 function sendProblem(reply: HttpReply, request: HttpRequest, error: GranaryError): HttpReply {
   const problem = toProblem(error, request.id);
   const { status } = problem;
+  reply.header("x-request-id", request.id);
   if (status === 401 && !reply.hasHeader("www-authenticate"))
     reply.header("www-authenticate", 'Bearer realm="granary"');
   if (error.spec.retryable && !reply.hasHeader("retry-after"))
@@ -190,7 +193,7 @@ function toGranaryError(error: FastifyError | GranaryError): GranaryError {
   const code = FASTIFY_CODES[error.code];
   if (code !== undefined) return new GranaryError(code, error.message);
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
-    return new GranaryError("USAGE", error.message);
+    return new GranaryError("USAGE", error.message.slice(0, 200));
   return new GranaryError("INTERNAL", "an unexpected error; the farm's log has it under this request id");
 }
 
@@ -201,8 +204,11 @@ const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
 
 const JSON_DEPTH_MAX = 32;
 
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** JSON.parse recurses: nesting is bounded before it runs. @throws GranaryError USAGE */
-function parseJson(text: string): unknown {
+function parseJson(bytes: Uint8Array): unknown {
+  const text = decodeUtf8(bytes);
   const depth = nestingOf(text);
   if (depth > JSON_DEPTH_MAX) {
     throw new GranaryError("USAGE", `the JSON body is nested deeper than ${JSON_DEPTH_MAX} levels`, {
@@ -213,6 +219,14 @@ function parseJson(text: string): unknown {
     return JSON.parse(text);
   } catch (cause) {
     throw new GranaryError("USAGE", "the body is not valid JSON", {}, { cause });
+  }
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return UTF8.decode(bytes);
+  } catch (cause) {
+    throw new GranaryError("USAGE", "the JSON body is not valid UTF-8", {}, { cause });
   }
 }
 
@@ -227,14 +241,19 @@ function nestingOf(text: string): number {
   return deepest;
 }
 
-/** RFC 9112 section 3.2: a request with no or several Host fields is refused; proxies disagree about which one counts. */
-function hostProblem(request: IncomingMessage): Error | undefined {
+/**
+ * HTTP/1.0 and 1.1 only; and RFC 9112 section 3.2: a request with no or several Host fields is refused, because proxies disagree
+ * about which one counts.
+ */
+function requestProblem(request: IncomingMessage): Error | undefined {
+  const { httpVersion: version } = request;
+  if (version !== "1.1" && version !== "1.0")
+    return new GranaryError("USAGE", `HTTP/${version} is not spoken here`);
   let hosts = 0;
   for (let i = 0; i < request.rawHeaders.length; i += 2)
     if (request.rawHeaders[i]?.toLowerCase() === "host") hosts += 1;
   if (hosts > 1) return new GranaryError("USAGE", "the request has several Host headers");
-  if (hosts === 0 && request.httpVersion === "1.1")
-    return new GranaryError("USAGE", "the request has no Host header");
+  if (hosts === 0 && version === "1.1") return new GranaryError("USAGE", "the request has no Host header");
   return undefined;
 }
 

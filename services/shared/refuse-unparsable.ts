@@ -4,14 +4,28 @@ import type { Socket } from "node:net";
 import { GranaryError } from "../../proto/errors.ts";
 import { toProblem } from "./problem.ts";
 
+/** What Node keeps on a socket while an answer is under way there. */
+interface PendingAnswer extends NodeJS.EventEmitter {
+  readonly headersSent: boolean;
+  readonly req: { readonly complete: boolean };
+}
+
 /**
  * Answers what Node's HTTP parser refuses (smuggling forms, oversized or slow headers, junk), which reaches no route: a problem
- * document, then the end of the connection. Where an answer has begun on it, only the end.
+ * document, then the end of the connection. Junk behind a whole request does not take that request's answer away.
  */
 export function refuseUnparsable(error: Error & { code?: string }, socket: Socket): void {
-  // A parser that fails in the middle of a body has an answer of its own on the socket, which Node keeps there.
-  const answer = Reflect.get(socket, "_httpMessage") as { headersSent?: boolean } | null | undefined;
-  if (!socket.writable || error.code === "ECONNRESET" || answer?.headersSent === true) {
+  const answer = Reflect.get(socket, "_httpMessage") as PendingAnswer | null | undefined;
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  if (answer?.req.complete === true) {
+    socket.pause();
+    answer.once("finish", () => socket.end(() => socket.destroy()));
+    return;
+  }
+  if (answer?.headersSent === true) {
     socket.destroy();
     return;
   }

@@ -9,6 +9,7 @@ import type {
   AuditRecord,
   Channel,
   OrgRecord,
+  PreviewRecord,
   ProjectRecord,
   PublishRecord,
   ReleaseRecord,
@@ -55,6 +56,17 @@ export interface RepositoryDigestRow {
   readonly version: string;
 }
 
+/** Why a repository serves a digest while a preview lives. */
+export type PreviewDigestRow = Omit<RepositoryDigestRow, "version">;
+
+/** When a preview ends. */
+export interface PreviewExpiryRow {
+  readonly org: Name;
+  readonly project: Name;
+  readonly name: Name;
+  readonly expires_at: string;
+}
+
 export interface CommandRow {
   readonly result: CommandResult;
   readonly time_ms: number;
@@ -88,6 +100,16 @@ export const KEYS = {
     key("commit", at.org, at.project, commit, versionText(version)),
   repositoryDigest: (at: In, digest: Digest): StateKey<RepositoryDigestRow> =>
     key("digest", at.org, at.project, digestHex(digest)),
+  /** Publishes that have not ended, in channels whose queued publishes are overtaken. */
+  channelWork: (at: In, channel: Channel, order: number): StateKey<string> =>
+    key("channel-work", at.org, at.project, channel, seqText(order)),
+  preview: (at: In, name: Name): StateKey<PreviewRecord> => key("preview", at.org, at.project, name),
+  /** Order of the newest publish that was accepted for the preview. */
+  previewTip: (at: In, name: Name): StateKey<number> => key("preview-tip", at.org, at.project, name),
+  previewExpiry: (expiresMs: number, at: In, name: Name): StateKey<PreviewExpiryRow> =>
+    key("preview-expiry", seqText(expiresMs), at.org, at.project, name),
+  previewDigest: (at: In, digest: Digest, name: Name): StateKey<PreviewDigestRow> =>
+    key("preview-digest", at.org, at.project, digestHex(digest), name),
   history: (at: In, generation: number): StateKey<ActivationRecord> =>
     key("history", at.org, at.project, generationText(generation)),
   audit: (org: Name, at: { seq: number; k: number }): StateKey<AuditRecord> =>
@@ -118,6 +140,12 @@ export const RANGES = {
     const start = `commit/${at.org}/${at.project}/${prefix}`;
     return { start: start as StateKey<number>, end: `${start}~` };
   },
+  channelWork: (at: In, channel: Channel): KeyRange<string> =>
+    below("channel-work", at.org, at.project, channel),
+  previews: (at: In): KeyRange<PreviewRecord> => below("preview", at.org, at.project),
+  previewExpiry: (): KeyRange<PreviewExpiryRow> => below("preview-expiry"),
+  previewDigests: (at: In, digest: Digest): KeyRange<PreviewDigestRow> =>
+    below("preview-digest", at.org, at.project, digestHex(digest)),
   history: (at: In): KeyRange<ActivationRecord> => below("history", at.org, at.project),
   audit: (org: Name): KeyRange<AuditRecord> => below("audit", org),
   events: (): KeyRange<EventRecord> => below("event"),

@@ -7,13 +7,14 @@ import type {
   ActivationRecord,
   AuditRecord,
   OrgRecord,
+  PreviewRecord,
   ProjectRecord,
   PublishRecord,
   ReleaseRecord,
   TokenRecord,
 } from "../../proto/records.ts";
 import type { KeyRange, StateKey, StateView } from "./state-db-tx.ts";
-import { KEYS, RANGES, type RepositoryDigestRow } from "./state-keys.ts";
+import { KEYS, type PreviewDigestRow, type PreviewExpiryRow, RANGES } from "./state-keys.ts";
 
 /**
  * The read model: what may be asked of the state. All of it works on one moment (`replica.read((view) => ...)`), so that
@@ -56,6 +57,27 @@ export function findPublish(view: StateView, publishId: string): PublishRecord |
 
 export function findRelease(view: StateView, at: ProjectAt, version: number): ReleaseRecord | undefined {
   return view.get(KEYS.release(at, version));
+}
+
+/** A preview that lives; one that has ended answers like one that never was. */
+export function findPreview(view: StateView, at: ProjectAt, name: Name): PreviewRecord | undefined {
+  const preview = view.get(KEYS.preview(at, name));
+  return preview?.state === "ready" ? preview : undefined;
+}
+
+/** By name; those that have ended too. */
+export function listPreviews(view: StateView, at: ProjectAt, options?: PageOptions): Page<PreviewRecord> {
+  return page(view, RANGES.previews(at), options);
+}
+
+/** Living previews whose end has come, those that ended first first. */
+export function listDuePreviews(view: StateView, nowMs: number, limit: number): PreviewExpiryRow[] {
+  const due: PreviewExpiryRow[] = [];
+  for (const { value } of view.range(RANGES.previewExpiry(), { limit })) {
+    if (Date.parse(value.expires_at) > nowMs) break;
+    due.push(value);
+  }
+  return due;
 }
 
 /** The release that is live. */
@@ -106,13 +128,14 @@ export function findTokenByHash(view: StateView, hash: string): TokenRecord | un
   return at === undefined ? undefined : view.get(KEYS.token(at.org, at.id));
 }
 
-/** Why the repository serves a digest; undefined: it does not (ruling 8). */
+/** Why the repository serves a digest, a release or a living preview; undefined: it does not (ruling 8). */
 export function findRepositoryDigest(
   view: StateView,
   at: ProjectAt,
   digest: Digest,
-): RepositoryDigestRow | undefined {
-  return view.get(KEYS.repositoryDigest(at, digest));
+): PreviewDigestRow | undefined {
+  const [preview] = view.range(RANGES.previewDigests(at, digest), { limit: 1 });
+  return view.get(KEYS.repositoryDigest(at, digest)) ?? preview?.value;
 }
 
 export function listOrgs(view: StateView, options?: PageOptions): Page<OrgRecord> {

@@ -6,7 +6,7 @@ import { digestOf } from "../../proto/digest.ts";
 import type { CloudEvent } from "../../proto/events.ts";
 import type { CurrentJson, FileJson, Page, PublishJson, ReleaseJson } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
-import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
+import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import {
   ended,
   problemOf,
@@ -176,11 +176,7 @@ describe("publishing over HTTP", () => {
 
   test("an older publish that finishes late becomes ready but never goes live", async () => {
     // Two threads: the tiny one passes the large one, which was accepted before it.
-    const large = appArchive({
-      "large.bin": Buffer.concat(
-        Array.from({ length: 1600 }, (_, i) => Buffer.concat([noise(800), Buffer.alloc(65_000, i)])),
-      ).toString("latin1"),
-    });
+    const large = appArchive({ "large.bin": slowToRead("late") });
     const slow = await publish(farm, "overtaken", large, { query: { commit: "0000001" } });
     const fast = await publish(farm, "overtaken", appArchive({ a: "1" }), { query: { commit: "0000002" } });
     assert.deepEqual([slow.status, fast.status], [202, 202], `${slow.text} ${fast.text}`);
@@ -197,6 +193,37 @@ describe("publishing over HTTP", () => {
       (event) => event.type,
     );
     assert.equal(types.filter((type) => type.includes("release.activated")).length, 1);
+  });
+
+  test("cancelled publishes free their threads at once and leave nothing behind", async (t) => {
+    const before = await storeStat(farm);
+    const ids = await Promise.all(
+      Array.from({ length: 3 }, async (_, i) => {
+        const large = appArchive({ "large.bin": slowToRead(`cancel ${i}`) });
+        return (await publish(farm, "cancelled", large, { query: { commit: `000000${i}` } })).body.publish_id;
+      }),
+    );
+    const began = performance.now();
+    for (const id of ids) {
+      const answer = await send<PublishJson>(farm, `/v1/publishes/${id}:cancel`, {
+        json: { reason: "mistake" },
+      });
+      assert.deepEqual([answer.status, answer.body.state], [200, "cancelled"], answer.text);
+    }
+    await publishReady(farm, "uncancelled", appArchive({ a: "next" }));
+    const ms = Math.round(performance.now() - began);
+    t.diagnostic(`three were cancelled and the next was ready after ${ms} ms`);
+    assert.ok(ms < 3_000, `${ms} ms`);
+    for (const id of ids) {
+      problemOf(await send(farm, `/v1/publishes/${id}:cancel`, { json: {} }), 409, "STATE_CONFLICT");
+      assert.match((await ended(farm, id)).error?.message ?? "", /mistake/);
+    }
+    const isClean = async (): Promise<true | undefined> =>
+      (await storeStat(farm)).inbox_bytes === 0 ? true : undefined;
+    await eventually(isClean, 5_000, "the inbox is empty");
+    assert.equal((await storeStat(farm)).big_files, before.big_files);
+    const { items } = await farm.json<Page<ReleaseJson>>(`${projectUrl("cancelled")}/releases`);
+    assert.deepEqual(items, [], "a cancelled publish has no version");
   });
 
   test("a Content-Digest that does not fit is refused, and nothing of the upload stays", async () => {
@@ -241,6 +268,14 @@ describe("publishing over HTTP", () => {
     assert.equal(rest.next_cursor, null);
   });
 });
+
+/** 100 MB that take seconds to read and are sent in one. */
+function slowToRead(seed: string): string {
+  return Array.from(
+    { length: 1600 },
+    (_, i) => `${noise(400).toString("hex")}${seed}${" ".repeat(65_000)}${i}`,
+  ).join("");
+}
 
 interface Detection {
   readonly name: string;

@@ -39,9 +39,10 @@ export function removeDir(path: string): void {
   rmSync(path, { recursive: true, force: true });
 }
 
-/** Starts a farm on `data`, which a later one may take over. @param args more of `granary up` */
+/** Starts a farm on `data`, which a later one may take over, or single roles of one. @param args more of `granary up` */
 export async function startTestFarm(options: {
   data: string;
+  roles?: readonly string[];
   args?: readonly string[];
   env?: NodeJS.ProcessEnv;
 }): Promise<TestFarm> {
@@ -51,7 +52,8 @@ export async function startTestFarm(options: {
     GRANARY_LOG: "info",
     ...options.env,
   };
-  const args = [CLI, "up", "--port", "0", "--data", options.data, "--json", ...(options.args ?? [])];
+  const verb = options.roles === undefined ? ["up"] : ["serve", ...options.roles];
+  const args = [CLI, ...verb, "--port", "0", "--data", options.data, "--json", ...(options.args ?? [])];
   const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
   child.once("exit", () => running.delete(child));

@@ -21,12 +21,6 @@ const SOLE_IMPORTERS: readonly { library: RegExp; name: string; files: RegExp; w
     where: "store/index-db.ts and services/shared/state-db.ts",
   },
   { library: /^piscina$/, name: "piscina", files: /^workers\/pool\.ts$/, where: "workers/pool.ts" },
-  {
-    library: /^tar-stream$/,
-    name: "tar-stream",
-    files: /^(services\/cli\/pack\/|test\/)/,
-    where: "services/cli/pack/ and test/",
-  },
   { library: /^minizlib$/, name: "minizlib", files: /^workers\/archive\//, where: "workers/archive/" },
   {
     library: /^@nats-io\//,

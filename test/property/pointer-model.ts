@@ -1,40 +1,11 @@
 import type { AcceptCommand, CommandBody } from "../../proto/commands.ts";
+import { expire, goLive, isStale, ModelProject, type ModelPublish } from "./model-project.ts";
+import { isShown, ofPreview, overtakeQueued, setPreview, slide } from "./preview-model.ts";
 
 /**
  * What the pointer must do, written a second time as plainly as possible: arrays and loops, no keys, no events. It answers
  * what a command comes to (`ok`, a refusal code, or the outcome of an accept) and keeps what can be compared afterwards.
  */
-export interface ModelPublish {
-  readonly id: string;
-  readonly body: AcceptCommand;
-  readonly order: number;
-  state: string;
-  attempt: number;
-  version: number | undefined;
-}
-
-interface ModelRelease {
-  readonly image: string;
-  readonly commit: string | null;
-  readonly order: number;
-}
-
-export class ModelProject {
-  readonly publishes: ModelPublish[] = [];
-  /** `v1` is the first. */
-  readonly releases: ModelRelease[] = [];
-  /** Versions in the order in which they went live, with the generation at which each was rolled back from, if it was. */
-  readonly activations: { version: number; rolledBack: boolean }[] = [];
-  autoOrder = 0;
-  hold: { reason: string; untilMs: number } | undefined;
-  requireCommit = false;
-  readonly keys = new Map<string, { id: string; content: string; expiresMs: number }>();
-
-  get current(): number | undefined {
-    return this.activations.at(-1)?.version;
-  }
-}
-
 const WEEK_MS = 7 * 24 * 3_600_000;
 
 export class Model {
@@ -45,6 +16,7 @@ export class Model {
     if (body.type === "accept") return this.#accept(project, body, at);
     if ("publish_id" in body) return this.#ofPublish(project, body, at);
     if (found === undefined) return "NOT_FOUND";
+    if ("name" in body) return ofPreview(found, body, at);
     switch (body.type) {
       case "activate": {
         if (isStale(found, body.expected_generation)) return "GENERATION_STALE";
@@ -57,14 +29,8 @@ export class Model {
       }
       case "rollback":
         return rollback(found, body);
-      case "hold": {
-        const untilMs = body.until === undefined ? Number.POSITIVE_INFINITY : Date.parse(body.until);
-        if (untilMs <= at.timeMs) return "USAGE";
-        expire(found, at.timeMs);
-        if (found.hold?.reason === body.reason && found.hold.untilMs === untilMs) return "unchanged";
-        found.hold = { reason: body.reason, untilMs };
-        return "changed";
-      }
+      case "hold":
+        return hold(found, body, at.timeMs);
       case "unhold": {
         expire(found, at.timeMs);
         const held = found.hold !== undefined;
@@ -72,8 +38,8 @@ export class Model {
         return held ? "changed" : "unchanged";
       }
       case "project.set": {
-        const next = body.settings.require_commit ?? found.requireCommit;
-        found.requireCommit = next;
+        found.requireCommit = body.settings.require_commit ?? found.requireCommit;
+        found.overtake = body.settings.overtake ?? found.overtake;
         return "set";
       }
       default:
@@ -83,28 +49,14 @@ export class Model {
 
   #accept(name: string, body: AcceptCommand, at: { seq: number; timeMs: number }): string {
     const project = this.projects.get(name) ?? new ModelProject();
-    const content = JSON.stringify([body.commit, body.upload.digest, body.strip ?? 0]);
-    const binding = project.keys.get(body.idempotency_key ?? "");
-    const bound = binding !== undefined && binding.expiresMs > at.timeMs;
-    if (bound) {
-      if (binding.content !== content) return "IDEMPOTENCY_KEY_REUSED";
-      const earlier = project.publishes.find((publish) => publish.id === binding.id);
-      if (earlier !== undefined && answers(earlier)) return answer(earlier);
-    } else if (!body.force_new) {
-      const sameContent = (publish: ModelPublish) =>
-        JSON.stringify([publish.body.commit, publish.body.upload.digest, publish.body.strip ?? 0]) ===
-        content;
-      const newest = project.publishes.filter(sameContent).at(-1);
-      if (newest !== undefined && answers(newest)) {
-        if (body.idempotency_key !== undefined) {
-          project.keys.set(body.idempotency_key, { id: newest.id, content, expiresMs: at.timeMs + WEEK_MS });
-        }
-        return answer(newest);
-      }
-    }
+    const earlier = answerOf(project, body, at.timeMs);
+    if (earlier !== undefined) return earlier;
     if (project.requireCommit && body.commit === null) return "COMMIT_REQUIRED";
     this.projects.set(name, project);
     expire(project, at.timeMs);
+    slide(project, body, at.timeMs);
+    const yields = project.overtake ?? body.channel !== "production";
+    if (yields) overtakeQueued(project, body);
     project.publishes.push({
       id: body.publish_id,
       body,
@@ -112,11 +64,13 @@ export class Model {
       state: "queued",
       attempt: 0,
       version: undefined,
+      yields,
+      overtakenBy: undefined,
     });
     if (body.idempotency_key !== undefined) {
       project.keys.set(body.idempotency_key, {
         id: body.publish_id,
-        content,
+        content: contentOf(body),
         expiresMs: at.timeMs + WEEK_MS,
       });
     }
@@ -131,7 +85,7 @@ export class Model {
     const project = this.projects.get(name);
     const publish = project?.publishes.find((candidate) => candidate.id === body.publish_id);
     if (project === undefined || publish === undefined) return "NOT_FOUND";
-    const ended = ["ready", "failed", "cancelled"].includes(publish.state);
+    const ended = ["ready", "failed", "cancelled", "overtaken"].includes(publish.state);
     switch (body.type) {
       case "start":
         if (ended || body.attempt <= publish.attempt) return "STATE_CONFLICT";
@@ -149,11 +103,30 @@ export class Model {
       case "ready": {
         if (ended || publish.attempt === 0 || body.attempt !== publish.attempt) return "ignored";
         expire(project, at.timeMs);
-        finish(project, publish, body.artifact.image_digest);
+        if (publish.body.channel === "production") finish(project, publish, body.artifact.image_digest);
+        else setPreview(project, publish, { image: body.artifact.image_digest, timeMs: at.timeMs });
         return "applied";
       }
     }
   }
+}
+
+/** What an accept comes to without a publish of its own; undefined: it gets one. */
+function answerOf(project: ModelProject, body: AcceptCommand, timeMs: number): string | undefined {
+  const content = contentOf(body);
+  const { idempotency_key: key } = body;
+  const binding = key === undefined ? undefined : project.keys.get(key);
+  if (binding !== undefined && binding.expiresMs > timeMs) {
+    if (binding.content !== content) return "IDEMPOTENCY_KEY_REUSED";
+    const bound = project.publishes.find((publish) => publish.id === binding.id);
+    return bound !== undefined && answers(bound) ? answer(bound) : undefined;
+  }
+  if (body.force_new) return undefined;
+  const newest = project.publishes.filter((publish) => contentOf(publish.body) === content).at(-1);
+  if (newest === undefined || !answers(newest) || !isShown(project, newest)) return undefined;
+  slide(project, body, timeMs);
+  if (key !== undefined) project.keys.set(key, { id: newest.id, content, expiresMs: timeMs + WEEK_MS });
+  return answer(newest);
 }
 
 function finish(project: ModelProject, publish: ModelPublish, image: string): void {
@@ -169,6 +142,15 @@ function finish(project: ModelProject, publish: ModelPublish, image: string): vo
   publish.version = project.releases.push({ image, commit, order: publish.order });
   const older = publish.order <= project.autoOrder;
   if (publish.body.activate && project.hold === undefined && !older) goLive(project, publish.version);
+}
+
+function hold(project: ModelProject, body: Extract<CommandBody, { type: "hold" }>, timeMs: number): string {
+  const untilMs = body.until === undefined ? Number.POSITIVE_INFINITY : Date.parse(body.until);
+  if (untilMs <= timeMs) return "USAGE";
+  expire(project, timeMs);
+  if (project.hold?.reason === body.reason && project.hold.untilMs === untilMs) return "unchanged";
+  project.hold = { reason: body.reason, untilMs };
+  return "changed";
 }
 
 function rollback(project: ModelProject, body: Extract<CommandBody, { type: "rollback" }>): string {
@@ -197,23 +179,14 @@ function rollback(project: ModelProject, body: Extract<CommandBody, { type: "rol
   return "changed";
 }
 
-function goLive(project: ModelProject, version: number): void {
-  project.activations.push({ version, rolledBack: false });
-  project.autoOrder = Math.max(project.autoOrder, project.releases[version - 1]?.order ?? 0);
-}
-
-function expire(project: ModelProject, timeMs: number): void {
-  if (project.hold !== undefined && project.hold.untilMs <= timeMs) project.hold = undefined;
-}
-
-function isStale(project: ModelProject, expected: number | undefined): boolean {
-  return expected !== undefined && expected !== project.activations.length;
-}
-
 function answers(publish: ModelPublish): boolean {
-  return !["failed", "cancelled"].includes(publish.state);
+  return !["failed", "cancelled", "overtaken"].includes(publish.state);
 }
 
 function answer(publish: ModelPublish): string {
   return `${publish.state === "ready" ? "existing" : "joined"} ${publish.id}`;
+}
+
+function contentOf(body: AcceptCommand): string {
+  return JSON.stringify([body.channel, body.commit, body.upload.digest, body.strip ?? 0]);
 }

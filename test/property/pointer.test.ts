@@ -12,80 +12,13 @@ import { MemoryState } from "../../services/shared/state-db-memory.ts";
 import { KEYS, RANGES } from "../../services/shared/state-keys.ts";
 import { findProject, findPublish, listEvents, listHistory } from "../../services/shared/state-queries.ts";
 import { tempFolder } from "../helpers/temp-folder.ts";
-import { acceptOf, artifactOf, START_MS, STATS } from "../services/pointer/machine.ts";
-import { Model, type ModelPublish } from "./pointer-model.ts";
+import { START_MS } from "../services/pointer/machine.ts";
+import { comparePreviews } from "./compare-previews.ts";
+import { Model } from "./pointer-model.ts";
+import { bodyOf, history, type Operation } from "./pointer-operations.ts";
 
 const ORG = "acme" as Name;
 const PROJECTS = ["p1", "p2"] as Name[];
-const DAY_MS = 24 * 3_600_000;
-
-/** A command in terms of what happened before: `nth` picks one of the publishes of the project. */
-type Operation =
-  | { op: "accept"; content: number; commit: number; key: number; forceNew: boolean; activate: boolean }
-  | {
-      op: "publish";
-      nth: number;
-      what: "start" | "ready" | "fail" | "cancel";
-      attempt: number;
-      image: number;
-    }
-  | { op: "pointer"; what: "activate" | "rollback"; version: number; expected: number }
-  | { op: "hold"; ms: number }
-  | { op: "unhold" }
-  | { op: "set"; requireCommit: boolean }
-  | { op: "repeat"; nth: number };
-
-const small = (max: number) => fc.integer({ min: 0, max });
-const operation: fc.Arbitrary<Operation> = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      op: fc.constant("accept" as const),
-      content: small(3),
-      commit: small(2),
-      key: small(5),
-      forceNew: fc.boolean(),
-      activate: fc.boolean(),
-    }),
-  },
-  {
-    weight: 9,
-    arbitrary: fc.record({
-      op: fc.constant("publish" as const),
-      nth: fc.constantFrom(0, 0, 0, 1, 1, 2, 5),
-      what: fc.constantFrom("start", "start", "ready", "ready", "ready", "fail", "cancel"),
-      attempt: small(2),
-      image: small(3),
-    }),
-  },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      op: fc.constant("pointer" as const),
-      what: fc.constantFrom("activate", "rollback"),
-      version: small(4),
-      expected: small(8),
-    }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({ op: fc.constant("hold" as const), ms: fc.constantFrom(0, 5, DAY_MS) }),
-  },
-  { weight: 1, arbitrary: fc.constant({ op: "unhold" as const }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant("set" as const), requireCommit: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant("repeat" as const), nth: fc.nat(1_000) }) },
-);
-const history = fc.array(
-  fc.record({
-    project: fc.constantFrom(0, 0, 0, 1),
-    waitMs: fc.oneof(
-      { weight: 20, arbitrary: fc.integer({ min: -5, max: 5 }) },
-      { weight: 1, arbitrary: fc.constant(4 * DAY_MS) },
-    ),
-    operation,
-  }),
-  { minLength: 1, maxLength: 120, size: "max" },
-);
 
 test("any history of commands does what the model says, and leaves every invariant whole", (t) => {
   check(t, history, (steps) => {
@@ -200,68 +133,13 @@ function commandOf(
   };
 }
 
-function bodyOf(
-  operation: Operation,
-  { seq, project, model, logMs }: { seq: number; project: Name; model: Model; logMs: number },
-): CommandBody {
-  switch (operation.op) {
-    case "accept":
-      return acceptOf(`content ${operation.content}`, {
-        publish_id: `pub_${seq}`,
-        commit: operation.commit === 0 ? null : `${operation.commit}`.repeat(40),
-        activate: operation.activate || operation.content > 1,
-        ...(operation.forceNew && operation.key === 0 && { force_new: true }),
-        ...(operation.key > 3 && { idempotency_key: `key ${operation.key}` }),
-      });
-    case "publish":
-      return publishBody(operation, model.projects.get(project)?.publishes ?? []);
-    case "pointer":
-      return pointerBody(operation);
-    case "hold":
-      return {
-        type: "hold",
-        reason: "freeze",
-        ...(operation.ms > 0 && { until: new Date(logMs + operation.ms).toISOString() }),
-      };
-    case "set":
-      return { type: "project.set", settings: { require_commit: operation.requireCommit } };
-    case "unhold":
-    case "repeat":
-      return { type: "unhold" };
-  }
-}
-
-function publishBody(
-  operation: Extract<Operation, { op: "publish" }>,
-  publishes: readonly ModelPublish[],
-): CommandBody {
-  const publish = publishes.at(-1 - operation.nth);
-  const publish_id = publish?.id ?? "pub_none";
-  if (operation.what === "cancel") return { type: "cancel", publish_id };
-  // Mostly the attempt that fits; sometimes one too old.
-  const fitting = (publish?.attempt ?? 0) + (operation.what === "start" ? 1 : 0);
-  const attempt = Math.max(0, fitting + (operation.attempt === 2 ? -1 : 0));
-  const by = { publish_id, attempt, node: "n1" };
-  if (operation.what === "start") return { type: "start", ...by };
-  if (operation.what === "fail") {
-    return { type: "fail", ...by, error: { code: "ARCHIVE_EMPTY", message: "", detail: {} } };
-  }
-  return { type: "ready", ...by, artifact: artifactOf(`image ${operation.image}`), stats: STATS };
-}
-
-function pointerBody(operation: Extract<Operation, { op: "pointer" }>): CommandBody {
-  const expected = operation.expected > 4 ? {} : { expected_generation: operation.expected };
-  const version = `v${operation.version + 1}`;
-  if (operation.what === "activate") return { type: "activate", version, ...expected };
-  return { type: "rollback", ...expected, ...(operation.version > 2 && { to: version }) };
-}
-
 /** A result in the model's words. */
 function outcomeOf(result: CommandResult, body: CommandBody): string {
   if (!result.ok) return result.error.code;
   const { value } = result;
   if (body.type === "project.set") return "set";
   if (value.type === "ended") return value.applied ? "applied" : "ignored";
+  if (value.type === "promoted") return `${value.existing ? "existing" : "new"} ${value.version}`;
   if (value.type !== "accepted") return value.changed ? "changed" : "unchanged";
   return value.outcome === "new" ? "new" : `${value.outcome} ${value.publish_id}`;
 }
@@ -287,11 +165,12 @@ function compare(state: MemoryState, model: Model): void {
       const record = findPublish(state, publish.id);
       const version = publish.version === undefined ? undefined : `v${publish.version}`;
       assert.deepEqual(
-        [record?.state, record?.version, record?.attempt],
-        [publish.state, version, publish.attempt],
+        [record?.state, record?.version, record?.attempt, record?.overtaken_by],
+        [publish.state, version, publish.attempt, publish.overtakenBy],
       );
       if (["queued", "ingesting"].includes(publish.state)) unfinished += 1;
     }
+    comparePreviews(state, at, expected);
     const live = [...state.range(RANGES.releases(at))].filter((row) => row.value.state === "active");
     assert.deepEqual(
       live.map((row) => row.value.version),

@@ -32,6 +32,9 @@ export function summary(event: CloudEvent): string {
   if (typeof data["cause"] === "string") parts.push(data["cause"]);
   if (typeof data["not_activated_reason"] === "string")
     parts.push(`not live: ${data["not_activated_reason"]}`);
+  if (typeof data["overtaken_by"] === "string") parts.push(`by ${data["overtaken_by"]}`);
+  if (event.subject.startsWith("preview/") && typeof data["version"] === "string")
+    parts.push(data["version"]);
   const { error } = data;
   if (typeof error === "object" && error !== null && "code" in error) parts.push(String(error.code));
   if (typeof data["reason"] === "string") parts.push(data["reason"]);

@@ -1,15 +1,17 @@
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { Readable } from "node:stream";
-import { type Digest, digestHex, digestOf } from "../../../proto/digest.ts";
+import { digestHex } from "../../../proto/digest.ts";
 import type { FileEntry } from "../../../proto/listing.ts";
 import { changedWhileRead } from "../tree/hash-file.ts";
 import { readFileChunks } from "../tree/read-file-chunks.ts";
 
-/** Files up to this size are verified before any of their bytes is sent. */
+/** Files up to this size are read at once, and verified before any of their bytes is sent. */
 const WHOLE_BYTES = 1024 * 1024;
-/** Small files are sent together: a write a file would cost more than reading it. */
+/** Small files are sent together: one after the other on their own, 50,000 took 13 s instead of 1. */
 const PIECE_BYTES = 256 * 1024;
+const PIECE_FILES = 512;
 
 /**
  * The contents of `files` one behind the other from `offset` on, verified while they are read. Files before the offset are not
@@ -17,10 +19,7 @@ const PIECE_BYTES = 256 * 1024;
  * @throws (through the stream) GranaryError STATE_CONFLICT naming a file that is not the listed one any more
  */
 export function missingContent(root: string, files: readonly FileEntry[], offset: number): Readable {
-  return Readable.from(coalesced(contents(root, files, offset)), {
-    objectMode: false,
-    highWaterMark: PIECE_BYTES,
-  });
+  return Readable.from(contents(root, files, offset), { objectMode: false, highWaterMark: PIECE_BYTES });
 }
 
 async function* contents(
@@ -29,44 +28,59 @@ async function* contents(
   offset: number,
 ): AsyncGenerator<Buffer, void, undefined> {
   let skip = offset;
-  for (const { path: filePath, size, digest } of files) {
-    if (skip >= size) {
-      skip -= size;
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  for (const file of files) {
+    if (skip >= file.size) {
+      skip -= file.size;
       continue;
     }
-    const read = readFileChunks({ file: path.join(root, filePath), path: filePath, sizeBytes: size });
-    const listed = { path: filePath, digest };
-    yield* behind(size <= WHOLE_BYTES ? whole(read, listed) : piecewise(read, listed), skip);
+    const whole = file.size <= WHOLE_BYTES;
+    if (whole) {
+      const bytes = readWhole(root, file).subarray(skip);
+      held.push(bytes);
+      heldBytes += bytes.byteLength;
+    }
+    if (heldBytes >= PIECE_BYTES || held.length >= PIECE_FILES || (!whole && heldBytes > 0)) {
+      yield Buffer.concat(held);
+      held = [];
+      heldBytes = 0;
+    }
+    if (!whole) yield* behind(piecewise(root, file), skip);
     skip = 0;
   }
+  if (heldBytes > 0) yield Buffer.concat(held);
 }
 
-interface Listed {
-  readonly path: string;
-  readonly digest: Digest;
+function readWhole(root: string, { path: filePath, digest }: FileEntry): Buffer {
+  const bytes = readOrChanged(path.join(root, filePath), filePath);
+  if (hash("sha256", bytes, "hex") !== digestHex(digest)) throw changedWhileRead(filePath);
+  return bytes;
 }
 
-async function* whole(read: AsyncIterable<Buffer>, listed: Listed): AsyncGenerator<Buffer, void, undefined> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of read) chunks.push(chunk);
-  const bytes = Buffer.concat(chunks);
-  if (digestOf(bytes) !== listed.digest) throw changedWhileRead(listed.path);
-  yield bytes;
+function readOrChanged(file: string, filePath: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch {
+    // It could be read when it was hashed a moment ago.
+    throw changedWhileRead(filePath);
+  }
 }
 
 /** The last piece is held back until all of them are known to be right: the farm never has a whole file that is not. */
-async function* piecewise(
-  read: AsyncIterable<Buffer>,
-  listed: Listed,
-): AsyncGenerator<Buffer, void, undefined> {
-  const hash = createHash("sha256");
+async function* piecewise(root: string, file: FileEntry): AsyncGenerator<Buffer, void, undefined> {
+  const sum = createHash("sha256");
   let held: Buffer | undefined;
-  for await (const chunk of read) {
-    hash.update(chunk);
+  for await (const chunk of readFileChunks({
+    file: path.join(root, file.path),
+    path: file.path,
+    sizeBytes: file.size,
+  })) {
+    sum.update(chunk);
     if (held !== undefined) yield held;
     held = chunk;
   }
-  if (hash.digest("hex") !== digestHex(listed.digest)) throw changedWhileRead(listed.path);
+  if (sum.digest("hex") !== digestHex(file.digest)) throw changedWhileRead(file.path);
   if (held !== undefined) yield held;
 }
 
@@ -76,18 +90,4 @@ async function* behind(chunks: AsyncIterable<Buffer>, skip: number): AsyncGenera
     if (chunk.byteLength > left) yield chunk.subarray(left);
     left = Math.max(0, left - chunk.byteLength);
   }
-}
-
-async function* coalesced(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
-  let held: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of chunks) {
-    held.push(chunk);
-    bytes += chunk.byteLength;
-    if (bytes < PIECE_BYTES) continue;
-    yield Buffer.concat(held);
-    held = [];
-    bytes = 0;
-  }
-  if (bytes > 0) yield Buffer.concat(held);
 }

@@ -15,12 +15,13 @@ export const publishes: VerbHandler<"publishes"> = async ({ args, flags, output,
     flags.count("limit") ?? 50,
   );
   printPage(output, page, {
-    header: ["PUBLISH", "STATE", "VERSION", "COMMIT", "UPLOAD", "CREATED", "BY", "ERROR"],
+    header: ["PUBLISH", "STATE", "VERSION", "CHANNEL", "COMMIT", "UPLOAD", "CREATED", "BY", "ERROR"],
     empty: "no publishes yet",
     row: (publish) => [
       publish.publish_id,
       publish.state,
       publish.version,
+      publish.channel === "production" ? undefined : publish.channel,
       shortCommit(publish.commit),
       formatBytes(publish.upload.size),
       formatTime(publish.created_at),

@@ -16,7 +16,9 @@ export const status: VerbHandler<"status"> = async ({ args, output, api }) => {
       ["publish", publish.publish_id],
       ["project", `${publish.org}/${publish.project}`],
       ["state", publish.state],
+      ["channel", publish.channel],
       ["version", publish.version],
+      ["overtaken by", publish.overtaken_by],
       [
         "commit",
         publish.commit === null ? undefined : `${publish.commit}${publish.dirty === true ? " (dirty)" : ""}`,
@@ -38,7 +40,7 @@ export const status: VerbHandler<"status"> = async ({ args, output, api }) => {
           : `${publish.error.code}: ${printable(publish.error.message)}`,
       ],
       ["hint", publish.error?.hint],
-      ["image", publish.release?.image_ref],
+      ["image", publish.release?.image_ref ?? publish.preview?.image_ref],
     ]),
   );
   return EXIT.ok;

@@ -1,14 +1,16 @@
+import { previewOf } from "../../../proto/channel.ts";
 import type { AcceptCommand, CommandValue } from "../../../proto/commands.ts";
 import { LIMITS } from "../../../proto/limits.ts";
 import type { Name } from "../../../proto/names.ts";
 import { parseVersion } from "../../../proto/names.ts";
 import { type ProjectRecord, type PublishRecord, TERMINAL_STATES } from "../../../proto/records.ts";
-import type { Lane } from "../../../proto/subjects.ts";
 import { contentText, KEYS } from "../../shared/state-keys.ts";
+import { LANE } from "../lane.ts";
+import { isOvertakeable, overtakePublishes } from "./overtake-publishes.ts";
+import { previewTtlMs } from "./preview-ttl.ts";
+import { setPreviewEnd } from "./set-preview-end.ts";
 import { settleHold } from "./settle-hold.ts";
 import type { Step } from "./step.ts";
-
-export const LANE: Lane = "prod";
 
 /**
  * `accept`: binds an upload to one publish, whose order is its place in the log (ruling 1). Answers instead with the publish
@@ -27,12 +29,15 @@ export function acceptPublish(step: Step, body: AcceptCommand): CommandValue {
   const earlier = findEarlier(step, at, body);
   if (earlier !== undefined) {
     // A key that was free is taken by what it asked for: from now on it stands for this content.
-    if (body.idempotency_key !== undefined)
+    const asksAnew =
+      body.idempotency_key === undefined ||
       bindKey(step, at, {
         key: body.idempotency_key,
         publishId: earlier.publish_id,
         content: contentText(body),
       });
+    // The same content again is a sign of life; the same request again is not.
+    if (asksAnew) slidePreview(step, body);
     const outcome = earlier.state === "ready" ? "existing" : "joined";
     return { type: "accepted", publish_id: earlier.publish_id, outcome };
   }
@@ -46,7 +51,20 @@ export function acceptPublish(step: Step, body: AcceptCommand): CommandValue {
   settleHold(step);
   writePublish(step, at, body);
   step.put(KEYS.backlog(org), backlog + 1);
+  slidePreview(step, body);
+  if (isOvertakeable(step.openProject(), body.channel)) overtakePublishes(step, body);
   return { type: "accepted", publish_id: body.publish_id, outcome: "new" };
+}
+
+/** A living preview gets a full time to live from its publisher's sign of life: it does not end under a publish that runs. */
+function slidePreview(step: Step, body: AcceptCommand): void {
+  const name = previewOf(body.channel);
+  if (name === undefined) return;
+  const project = step.openProject();
+  const preview = step.get(KEYS.preview(project, name));
+  if (preview?.state !== "ready" || preview.pinned) return;
+  const ttl_ms = previewTtlMs({ asked: body.preview_ttl_ms, preview, project });
+  setPreviewEnd(step, preview, { pinned: false, ttl_ms, cause: "accepted" });
 }
 
 /** The publish that answers this one; a failed or cancelled one never does. */
@@ -75,10 +93,21 @@ function findEarlier(
   if (body.force_new) return undefined;
   const twinId = step.get(KEYS.natural(at, content));
   const twin = twinId === undefined ? undefined : step.get(KEYS.publish(twinId));
-  if (twin === undefined || !isAnswer(twin)) return undefined;
+  if (twin === undefined || !isAnswer(twin) || !isShown(step, at, twin)) return undefined;
   const version = parseVersion(twin.version ?? "");
   const release = version === undefined ? undefined : step.get(KEYS.release(at, version));
   return release?.state === "retired" ? undefined : twin;
+}
+
+/**
+ * A release is there for good; what a preview shows is not. The newest publish of a living preview answers: of one that was
+ * followed by other content, or whose preview has ended, the publisher wants it back.
+ */
+function isShown(step: Step, at: { org: Name; project: Name }, publish: PublishRecord): boolean {
+  const name = previewOf(publish.channel);
+  if (name === undefined) return true;
+  if (step.get(KEYS.previewTip(at, name)) !== publish.order) return false;
+  return publish.state !== "ready" || step.get(KEYS.preview(at, name))?.state === "ready";
 }
 
 function isAnswer(publish: PublishRecord): boolean {
@@ -141,6 +170,7 @@ function writePublish(step: Step, at: { org: Name; project: Name }, body: Accept
     ...(body.strip !== undefined && { strip: body.strip }),
     ...(body.idempotency_key !== undefined && { idempotency_key: body.idempotency_key }),
     ...(body.force_new && { force_new: true }),
+    ...(body.preview_ttl_ms !== undefined && { preview_ttl_ms: body.preview_ttl_ms }),
     attempt: 0,
     created_at: step.at,
     created_by: step.command.actor,
@@ -148,6 +178,11 @@ function writePublish(step: Step, at: { org: Name; project: Name }, body: Accept
   step.put(KEYS.projectPublish(at, order), publish_id);
   step.put(KEYS.natural(at, content), publish_id);
   step.put(KEYS.work(LANE, at.org, order), { publish_id, ...at, order, created_ms: step.timeMs });
+  const preview = previewOf(channel);
+  if (preview !== undefined) step.put(KEYS.previewTip(at, preview), order);
+  // Those of previews are also found by it when the preview is removed.
+  if (preview !== undefined || isOvertakeable(step.openProject(), channel))
+    step.put(KEYS.channelWork(at, channel, order), publish_id);
   if (body.idempotency_key !== undefined)
     bindKey(step, at, { key: body.idempotency_key, publishId: publish_id, content });
   step.emit("publish.accepted", publish_id, {
@@ -159,16 +194,17 @@ function writePublish(step: Step, at: { org: Name; project: Name }, body: Accept
   });
 }
 
-/** Binds a key for its 7 days, unless it is bound already. */
+/** Binds a key for its 7 days. @returns false when it is bound already */
 function bindKey(
   step: Step,
   at: { org: Name; project: Name },
   to: { key: string; publishId: string; content: string },
-): void {
+): boolean {
   const key = KEYS.idempotency(at, to.key);
   const binding = step.get(key);
-  if (binding?.publish_id === to.publishId && binding.expires_ms > step.timeMs) return;
+  if (binding?.publish_id === to.publishId && binding.expires_ms > step.timeMs) return false;
   const expiresMs = step.timeMs + LIMITS.idempotencyKeyMs;
   step.put(key, { publish_id: to.publishId, content: to.content, expires_ms: expiresMs });
   step.put(KEYS.idempotencyExpiry(expiresMs, step.seq), key);
+  return true;
 }

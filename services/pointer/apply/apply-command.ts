@@ -1,3 +1,4 @@
+import { previewChannel } from "../../../proto/channel.ts";
 import type { Command, CommandBody, CommandResult, CommandValue } from "../../../proto/commands.ts";
 import { GranaryError } from "../../../proto/errors.ts";
 import type { EventRecord } from "../../../proto/events.ts";
@@ -8,9 +9,14 @@ import { activateRelease } from "./activate-release.ts";
 import { cancelPublish } from "./cancel-publish.ts";
 import { createOrg } from "./create-org.ts";
 import { createToken } from "./create-token.ts";
+import { expirePreview } from "./expire-preview.ts";
+import { extendPreview } from "./extend-preview.ts";
 import { failPublish } from "./fail-publish.ts";
 import { finishPublish } from "./finish-publish.ts";
 import { holdProject } from "./hold-project.ts";
+import { pinPreview } from "./pin-preview.ts";
+import { promotePreview } from "./promote-preview.ts";
+import { removePreview } from "./remove-preview.ts";
 import { revokeToken } from "./revoke-token.ts";
 import { rollBack } from "./roll-back.ts";
 import { setProject } from "./set-project.ts";
@@ -64,7 +70,9 @@ function run(tx: StateTx, command: Command, at: LogPosition): CommandResult {
     step.auditCommand({ ...audited, resource: resourceOf(command), code: error.wire.code });
     return { ok: false, seq: at.seq, error: error.wire };
   }
-  const ignored = value.type === "ended" && !value.applied;
+  const ignored =
+    (value.type === "ended" && !value.applied) ||
+    (command.body.type === "preview.expire" && value.type === "done" && !value.changed);
   step.auditCommand({
     ...audited,
     resource: resourceOf(command, value),
@@ -102,6 +110,16 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
       return createToken(step, body);
     case "token.revoke":
       return revokeToken(step, body);
+    case "preview.pin":
+      return pinPreview(step, body);
+    case "preview.extend":
+      return extendPreview(step, body);
+    case "preview.remove":
+      return removePreview(step, body);
+    case "preview.expire":
+      return expirePreview(step, body);
+    case "preview.promote":
+      return promotePreview(step, body);
     default:
       throw unknownCommand(
         `type ${JSON.stringify((body satisfies never as { type?: unknown }).type)}`,
@@ -124,6 +142,7 @@ function resourceOf(command: Command, value?: CommandValue): string {
   const { body } = command;
   if (value?.type === "pointer") return value.to;
   if (value?.type === "accepted") return value.publish_id;
+  if ("name" in body) return previewChannel(body.name);
   if ("publish_id" in body) return body.publish_id;
   if ("version" in body) return body.version;
   if ("token_id" in body) return body.token_id;

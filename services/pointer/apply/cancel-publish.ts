@@ -1,5 +1,5 @@
 import type { CancelCommand, CommandValue } from "../../../proto/commands.ts";
-import { TERMINAL_STATES } from "../../../proto/records.ts";
+import { type PublishRecord, TERMINAL_STATES } from "../../../proto/records.ts";
 import { endPublish } from "./end-publish.ts";
 import { findPublish } from "./find-publish.ts";
 import type { Step } from "./step.ts";
@@ -11,12 +11,15 @@ export function cancelPublish(step: Step, body: CancelCommand): CommandValue {
   if (TERMINAL_STATES.has(state))
     step.refuse("STATE_CONFLICT", `${publish_id} is ${state}`, { publish_id, state });
   step.openProject(publish.project);
-  const message =
-    body.reason === undefined ? `${publish_id} was cancelled` : `${publish_id} was cancelled: ${body.reason}`;
-  endPublish(step, publish, { state: "cancelled", error: { code: "CANCELLED", message, detail: {} } });
-  step.emit("publish.cancelled", publish_id, {
-    publish_id,
-    ...(body.reason !== undefined && { reason: body.reason }),
-  });
+  cancelUnended(step, publish, body.reason);
   return { type: "ended", publish_id, applied: true };
+}
+
+/** Cancels a publish of the opened project that has not ended. */
+export function cancelUnended(step: Step, publish: PublishRecord, reason: string | undefined): void {
+  const { publish_id } = publish;
+  const message =
+    reason === undefined ? `${publish_id} was cancelled` : `${publish_id} was cancelled: ${reason}`;
+  endPublish(step, publish, { state: "cancelled", error: { code: "CANCELLED", message, detail: {} } });
+  step.emit("publish.cancelled", publish_id, { publish_id, ...(reason !== undefined && { reason }) });
 }

@@ -1,6 +1,10 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
+import { gunzipSync } from "node:zlib";
+import { digestOf } from "../../../proto/digest.ts";
 import type { PublishJson, ReleaseJson } from "../../../proto/http.ts";
+import { distinctBlobs } from "../../../proto/listing.ts";
+import { parseTree } from "../../../proto/tree.ts";
 
 /** A request as the fake farm saw it. */
 export interface SeenRequest {
@@ -105,6 +109,36 @@ export function sendProblem(
   };
   response.writeHead(status, { "content-type": "application/problem+json", ...headers });
   response.end(JSON.stringify(problem));
+}
+
+/** Answers to a directory publish up to its commit; everything is missing. @param project path of the project */
+export function uploadRoutes(
+  project: string,
+  plan: Readonly<Record<string, unknown>> = {},
+): Readonly<Record<string, FakeRoute>> {
+  const upload = `${project}/uploads/upl_1`;
+  let offset = 0;
+  return {
+    [`POST ${project}/publishes:plan`]: ({ response, body }) => {
+      const listing = gunzipSync(body);
+      const blobs = distinctBlobs(parseTree(listing));
+      sendJson(response, 200, {
+        tree: digestOf(listing),
+        missing: [[0, blobs.length]],
+        missing_blobs: blobs.length,
+        missing_bytes: blobs.reduce((sum, { size }) => sum + size, 0),
+        session: "upl_1",
+        expires_at: "2026-01-03T03:04:05.678Z",
+        ...plan,
+      });
+    },
+    [`PUT ${upload}`]: ({ response, body }) => {
+      offset += body.byteLength;
+      sendJson(response, 200, { session: "upl_1", offset });
+    },
+    [`GET ${upload}`]: ({ response }) => sendJson(response, 200, { session: "upl_1", offset }),
+    [`POST ${upload}:commit`]: ({ response }) => sendJson(response, 202, fakePublish()),
+  };
 }
 
 export const FAKE_DIGEST = `sha256:${"a".repeat(64)}`;

@@ -4,24 +4,21 @@ import path from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { ERROR_CODES } from "../../../proto/errors.ts";
-import { ARCHIVE_LIMITS } from "../../../proto/limits.ts";
-import { computeImage } from "../../../services/cli/tree/compute-image.ts";
-import { walkDirectory } from "../../../services/cli/tree/walk-directory.ts";
-import { type CliResult, runCli } from "../../helpers/cli.ts";
+import { runCli } from "../../helpers/cli.ts";
 import { tempFolder } from "../../helpers/temp-folder.ts";
+import { fakePublish, fakeRelease, sendJson, sendProblem, startFakeFarm } from "./fake-farm.ts";
 import {
-  type FakeFarm,
-  type FakeRoute,
-  fakePublish,
-  fakeRelease,
-  sendJson,
-  sendProblem,
-  startFakeFarm,
-} from "./fake-farm.ts";
+  app,
+  archiveFile,
+  COMMIT,
+  GET,
+  incompressible,
+  POST,
+  publish,
+  routesFor,
+  treeOf,
+} from "./publish-harness.ts";
 
-const POST = "POST /v1/orgs/acme/projects/bot/publishes";
-const GET = "GET /v1/publishes/pub_1";
-const CURRENT = "GET /v1/orgs/acme/projects/bot/current";
 const IMAGE_REF = fakeRelease().image_ref;
 
 test("a publish that goes live prints one line on stdout and tells the rest on stderr", async (t) => {
@@ -35,10 +32,10 @@ test("a publish that goes live prints one line on stdout and tells the rest on s
     /42 files, 1\.2 MB sent; 3 new files \(12 KB\), 39 reused; live as v42 \(was v41\)/,
   );
   assert.match(result.stderr, /warning: beware/);
-  const upload = farm.seen.find((request) => request.method === "POST");
-  assert.equal(upload?.headers["content-type"], "application/gzip");
-  assert.equal(upload?.headers.authorization, "Bearer gr_test");
-  assert.equal(upload?.query.get("commit"), "abcdef1");
+  const [plan, commit] = farm.seen.filter((request) => request.method === "POST");
+  assert.equal(plan?.headers["content-type"], "application/gzip");
+  assert.equal(plan?.headers.authorization, "Bearer gr_test");
+  assert.deepEqual(JSON.parse(String(commit?.body)), { commit: "abcdef1" });
 });
 
 test("-q prints only the image ref, --json only the release, GRANARY_OUTPUT_FILE gets it as well", async (t) => {
@@ -101,7 +98,7 @@ test("an existing release is answered at once and is not called published again"
     release: { ...release, tree: await treeOf(app()) },
   });
   const { result, farm } = await publish(t, {
-    routes: { [POST]: ({ response }) => sendJson(response, 200, existing) },
+    routes: { [COMMIT]: ({ response }) => sendJson(response, 200, existing) },
   });
   assert.equal(result.code, 0, result.stderr);
   assert.match(result.stderr, /identical to an existing release; ready as v42, NOT live/);
@@ -111,6 +108,7 @@ test("an existing release is answered at once and is not called published again"
 test("a busy farm gets the same upload again under the same key", async (t) => {
   let posts = 0;
   const { result, farm } = await publish(t, {
+    directory: archiveFile(gzipSync(Buffer.alloc(1024))),
     routes: {
       [POST]: ({ response, raw }) => {
         posts += 1;
@@ -131,18 +129,16 @@ test("a busy farm gets the same upload again under the same key", async (t) => {
 });
 
 test("a refusal in the middle of the upload is shown, not the broken pipe", async (t) => {
-  const directory = tempFolder();
-  writeFileSync(path.join(directory, "large"), incompressible(24 * 1024 * 1024));
   const { result } = await publish(t, {
-    directory,
+    directory: archiveFile(incompressible(24 * 1024 * 1024)),
     unread: [POST],
     routes: {
       [POST]: ({ response, raw }) => {
-        raw.once("data", () =>
-          sendProblem(response, "ARCHIVE_UPLOAD_TOO_LARGE", 413, "the upload is too large", {
-            connection: "close",
-          }),
-        );
+        raw.once("data", () => {
+          sendProblem(response, "ARCHIVE_UPLOAD_TOO_LARGE", 413, "the upload is too large");
+          // As the farm does it: a reset at once would take the answer with it.
+          setTimeout(() => raw.socket.destroy(), 500);
+        });
       },
     },
   });
@@ -154,6 +150,7 @@ test("a refusal in the middle of the upload is shown, not the broken pipe", asyn
 test("a refusal before the body costs no upload", async (t) => {
   let received = 0;
   const { result } = await publish(t, {
+    directory: archiveFile(incompressible(24 * 1024 * 1024)),
     unread: [POST],
     routes: {
       [POST]: ({ response, raw }) => {
@@ -236,9 +233,7 @@ test("content that the farm read differently is a verification mismatch", async 
 
 test("an archive file is sent as it is, with its digest and length", async (t) => {
   const archive = gzipSync(Buffer.alloc(1024));
-  const file = path.join(tempFolder(), "bot.tar.gz");
-  writeFileSync(file, archive);
-  const { result, farm } = await publish(t, { directory: file, args: ["--strip", "1"] });
+  const { result, farm } = await publish(t, { directory: archiveFile(archive), args: ["--strip", "1"] });
   assert.equal(result.code, 0, result.stderr);
   const upload = farm.seen.find((request) => request.method === "POST");
   assert.deepEqual(upload?.body, archive);
@@ -260,80 +255,3 @@ test("in CI without a commit publish exits 4 and sends nothing", async (t) => {
   assert.match(result.stderr, /error COMMIT_REQUIRED/);
   assert.ok(!farm.seen.some((request) => request.method === "POST"));
 });
-
-interface PublishOptions {
-  readonly directory?: string;
-  readonly release?: ReturnType<typeof fakeRelease>;
-  readonly routes?: Readonly<Record<string, FakeRoute>>;
-  readonly unread?: readonly string[];
-  readonly args?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-  readonly stdin?: Uint8Array;
-  readonly commit?: string | undefined;
-}
-
-async function publish(
-  t: { after(run: () => Promise<void>): void },
-  options: PublishOptions,
-): Promise<{ result: CliResult; farm: FakeFarm }> {
-  const directory = options.directory ?? app();
-  const release =
-    options.release ??
-    fakeRelease({
-      tree:
-        directory.includes("granary-test-") && !directory.endsWith(".gz")
-          ? await treeOf(directory).catch(() => "")
-          : "",
-    });
-  const farm = await startFakeFarm(routesFor(release, options.routes ?? {}), {
-    unread: options.unread ?? [],
-  });
-  t.after(() => farm.close());
-  const commit = "commit" in options ? [] : ["--commit", "abcdef1"];
-  const result = await runCli(["publish", directory, "-p", "acme/bot", ...commit, ...(options.args ?? [])], {
-    env: { ...farm.env, ...options.env },
-    ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
-  });
-  return { result, farm };
-}
-
-function routesFor(
-  release: unknown,
-  routes: Readonly<Record<string, FakeRoute>>,
-): Readonly<Record<string, FakeRoute>> {
-  return {
-    [POST]: ({ response }) => sendJson(response, 202, fakePublish()),
-    [GET]: ({ response }) =>
-      sendJson(response, 200, fakePublish({ state: "ready", version: "v42", release })),
-    [CURRENT]: ({ response }) =>
-      sendJson(response, 200, {
-        ...fakeRelease({ version: "v41" }),
-        generation: 7,
-        held: null,
-        event_seq: "1-0",
-      }),
-    ...routes,
-  };
-}
-
-function app(): string {
-  const directory = tempFolder();
-  writeFileSync(path.join(directory, "app.py"), "app = 1\n");
-  writeFileSync(path.join(directory, "karta.toml"), 'entry_point = "app:app"\n');
-  return directory;
-}
-
-async function treeOf(directory: string): Promise<string> {
-  const walked = walkDirectory({ directory, limits: ARCHIVE_LIMITS, gitignore: false });
-  return (await computeImage(walked, new AbortController().signal)).tree;
-}
-
-function incompressible(size: number): Buffer {
-  const bytes = Buffer.alloc(size);
-  let state = 1;
-  for (let at = 0; at < size; at += 4) {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    bytes.writeInt32LE(state, at);
-  }
-  return bytes;
-}

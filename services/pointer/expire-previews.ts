@@ -1,0 +1,44 @@
+import { createHash } from "node:crypto";
+import type { Command } from "../../proto/commands.ts";
+import type { PreviewExpiryRow } from "../shared/state-keys.ts";
+import { listDuePreviews } from "../shared/state-queries.ts";
+import type { RelaySource } from "./relay-events.ts";
+
+/** How often due previews are looked for: their end is exact to within 5 s. */
+export const EXPIRY_SWEEP_MS = 1_000;
+/** A command that the log refused as early (its clock is behind this one) is sent anew after this long. */
+const REPEAT_MS = 2_000;
+/** Bounds one sweep; the next follows at once. */
+const PREVIEWS_PER_SWEEP = 256;
+
+/**
+ * Sends an `expire` command for each preview whose end has come, with the end that was seen: whatever came before it in the log
+ * decides. Two sweepers send the same command, which counts once.
+ * @returns how many were sent. @throws when the log does not answer: call it again
+ */
+export async function expirePreviews(options: {
+  source: RelaySource;
+  append(command: Command): Promise<unknown>;
+  nowMs: number;
+}): Promise<number> {
+  const { source, append, nowMs } = options;
+  const due = source.read((view) => listDuePreviews(view, nowMs, PREVIEWS_PER_SWEEP));
+  for (const row of due) await append(commandOf(row, nowMs));
+  return due.length;
+}
+
+function commandOf(row: PreviewExpiryRow, nowMs: number): Command {
+  const { org, project, name, expires_at } = row;
+  const nth = Math.floor((nowMs - Date.parse(expires_at)) / REPEAT_MS);
+  const hash = createHash("sha256")
+    .update(JSON.stringify([org, project, name, expires_at, nth]))
+    .digest("hex");
+  return {
+    v: 1,
+    id: `cmd_${hash.slice(0, 40)}`,
+    actor: { kind: "system", id: "pointer" },
+    org,
+    project,
+    body: { type: "preview.expire", name, expires_at },
+  };
+}

@@ -1,0 +1,237 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { Page, ReleaseJson, TokenJson, WhoamiJson } from "../../proto/http.ts";
+import { SCOPES, type Scope } from "../../proto/records.ts";
+import { appArchive } from "../helpers/app-archive.ts";
+import { runCli } from "../helpers/cli.ts";
+import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
+import {
+  makeToken,
+  problemOf,
+  projectUrl,
+  publish,
+  publishReady,
+  type SendOptions,
+  send,
+} from "../helpers/farm-requests.ts";
+
+const folder = tempDir("access");
+const APP = projectUrl("app");
+let farm: TestFarm;
+let release: ReleaseJson;
+
+before(async () => {
+  farm = await startTestFarm({ data: join(folder, "data") });
+  release = await publishReady(farm, "app", appArchive({ a: "1" }), { query: { commit: "1234567" } });
+  await publishReady(farm, "app", appArchive({ a: "2" }));
+});
+after(async () => {
+  assert.equal(await farm.stop(), 0);
+  removeDir(folder);
+});
+
+interface Route extends SendOptions {
+  readonly path: string;
+  /** Any one of them opens it. */
+  readonly scopes: readonly Scope[];
+}
+
+/** Every route that is about one org's things. What is written is harmless when repeated. */
+function orgRoutes(): Route[] {
+  return [
+    { path: "/v1/orgs/default/projects", scopes: ["read"] },
+    { path: APP, scopes: ["read"] },
+    { path: `${APP}/publishes`, scopes: ["read"] },
+    { path: `${APP}/releases`, scopes: ["read"] },
+    { path: `${APP}/releases/v1`, scopes: ["read"] },
+    { path: `${APP}/releases/1234567`, scopes: ["read"] },
+    { path: `${APP}/releases/v1/files`, scopes: ["read"] },
+    { path: `${APP}/current`, scopes: ["read"] },
+    { path: `/v1/publishes/${release.publish_id}`, scopes: ["read", "publish"] },
+    { path: "/v1/orgs/default/audit", scopes: ["read"] },
+    { path: "/v1/events?org=default", scopes: ["read"] },
+    { path: "/v1/events?org=default&project=app", scopes: ["read"] },
+    { path: `${APP}/publishes`, method: "POST", bytes: appArchive({ a: "2" }), scopes: ["publish"] },
+    { path: `/v1/publishes/${release.publish_id}:cancel`, json: {}, scopes: ["publish"] },
+    { path: `${APP}/activations`, json: { version: "v2" }, scopes: ["activate"] },
+    { path: `${APP}/rollbacks`, json: { to: "v2" }, scopes: ["rollback"] },
+    { path: `${APP}/holds`, json: { for: "1s" }, scopes: ["hold"] },
+    { path: `${APP}/holds`, method: "DELETE", scopes: ["hold"] },
+    { path: `${APP}/settings`, method: "PUT", json: {}, scopes: ["token:admin"] },
+    { path: "/v1/orgs/default/tokens", scopes: ["token:admin"] },
+    { path: "/v1/orgs/default/tokens", json: { scopes: ["read"], expires: "1s" }, scopes: ["token:admin"] },
+    { path: "/v1/orgs/default/tokens/none", method: "DELETE", scopes: ["token:admin"] },
+    { path: "/v2/default/app/manifests/v1", scopes: ["read"] },
+    { path: "/v2/default/app/tags/list", scopes: ["read"] },
+    { path: `/v2/default/app/blobs/${release.layers[0]?.digest}`, scopes: ["read"] },
+  ];
+}
+
+/** Routes about the whole farm. */
+const FARM_ROUTES: readonly string[] = ["/v1/nodes", "/v1/queue", "/v1/store"];
+
+/** What a scope opens beside itself. */
+const IMPLIED: Partial<Record<Scope, readonly Scope[]>> = {
+  write: ["read", "publish", "activate", "preview"],
+  admin: ["read", "publish", "activate", "preview", "rollback", "hold", "token:admin"],
+  "farm:admin": ["read", "publish", "activate", "preview", "rollback", "hold", "token:admin", "farm:read"],
+};
+
+describe("scopes", () => {
+  for (const scope of SCOPES) {
+    test(`${scope} opens what it names, and nothing else`, async () => {
+      const { token } = await makeToken(farm, "default", [scope]);
+      const has = new Set<Scope>([scope, ...(IMPLIED[scope] ?? [])]);
+      for (const { path, scopes, ...options } of orgRoutes()) {
+        const answer = await send(farm, path, { ...options, token });
+        const open = scopes.some((one) => has.has(one));
+        const what = `${options.method ?? "GET"} ${path} with ${scope}: ${answer.text.slice(0, 200)}`;
+        if (open) assert.ok(answer.status !== 403 && answer.status !== 401, what);
+        else assert.equal(answer.status, 403, what);
+      }
+      for (const path of FARM_ROUTES) {
+        const answer = await send(farm, path, { token });
+        assert.equal(answer.status, has.has("farm:read") ? 200 : 403, `${path} with ${scope}`);
+      }
+    });
+  }
+
+  test("only farm:admin hands out farm scopes, acts in another org, or creates one", async () => {
+    const { token } = await makeToken(farm, "default", ["admin"]);
+    for (const scope of ["farm:read", "farm:admin"])
+      problemOf(
+        await send(farm, "/v1/orgs/default/tokens", { json: { scopes: [scope] }, token }),
+        403,
+        "FORBIDDEN",
+      );
+    problemOf(
+      await send(farm, "/v1/orgs/new-org/tokens", { json: { scopes: ["read"] }, token }),
+      404,
+      "NOT_FOUND",
+    );
+    problemOf(await publish(farm, "app", appArchive({ a: "" }), { org: "new-org", token }), 404, "NOT_FOUND");
+    const made = await publish(farm, "app", appArchive({ a: "" }), { org: "made-here", waitSeconds: 30 });
+    assert.equal(made.status, 201, made.text);
+  });
+});
+
+describe("a token of another org", () => {
+  test("gets on every route the answer that it would get for what is not there", async () => {
+    const { token } = await makeToken(farm, "stranger", ["admin"]);
+    for (const { path, scopes: _, ...options } of orgRoutes()) {
+      const foreign = await send<object>(farm, path, { ...options, token });
+      const elsewhere = path
+        .replaceAll("default", "absentx")
+        .replace(release.publish_id, "pub_00000000000000000000000000");
+      const absent = await send<object>(farm, elsewhere, { ...options, token });
+      const what = `${options.method ?? "GET"} ${path}: ${foreign.text.slice(0, 200)}`;
+      assert.equal(foreign.status, 404, what);
+      const shape = (text: string): string =>
+        text
+          .replaceAll("absentx", "default")
+          .replace("pub_00000000000000000000000000", release.publish_id)
+          .replace(/"request_id":"[^"]*"/, "");
+      assert.equal(shape(foreign.text), shape(absent.text), what);
+    }
+    const { generation } = await farm.json<{ generation: number }>(APP);
+    assert.equal(generation, 2, "nothing moved");
+  });
+
+  test("does not tell by its stats whether another org has stored the same content", async () => {
+    const archive = appArchive({ secret: "known content ".repeat(1_000) });
+    await publishReady(farm, "owner", archive);
+    const { token } = await makeToken(farm, "curious", ["write"]);
+    const copy = await publishReady(farm, "copy", archive, { org: "curious", token });
+    assert.deepEqual([copy.stats.new_blobs, copy.stats.reused_blobs, copy.stats.new_layers], [1, 0, 1]);
+  });
+});
+
+describe("a token", () => {
+  test("that may only publish publishes from the command line and hears what came of it", async () => {
+    const { token } = await makeToken(farm, "default", ["publish"], { project: "only-publish" });
+    const result = await runCli(["publish", "-", "-p", "only-publish", "--commit", "1234567"], {
+      env: { GRANARY_URL: farm.url, GRANARY_TOKEN: token },
+      stdin: appArchive({ a: "1" }),
+    });
+    assert.equal(result.code, 0, result.stderr);
+    assert.match(result.stdout, /^default\/only-publish@v1 /);
+  });
+
+  test("that is revoked is dead at once, also for what it had open", async () => {
+    const { id, token } = await makeToken(farm, "default", ["read"]);
+    const feed = await farm.fetch("/v1/events", { token, headers: { accept: "text/event-stream" } });
+    assert.equal(feed.status, 200);
+    const gone = await send(farm, `/v1/orgs/default/tokens/${id}`, { method: "DELETE" });
+    assert.equal(gone.status, 204);
+    problemOf(await send(farm, "/v1/whoami", { token }), 401, "UNAUTHENTICATED");
+    assert.equal((await send(farm, "/v2/", { token })).status, 401);
+    await publishReady(farm, "after-revoke", appArchive({ a: "1" }));
+    const seen = await feed.text();
+    assert.ok(!seen.includes("after-revoke"), "the feed of a revoked token went on");
+    const { items } = await farm.json<Page<TokenJson>>("/v1/orgs/default/tokens?limit=200");
+    assert.ok(items.find((one) => one.id === id)?.revoked_at);
+  });
+
+  test("that has expired is dead", async () => {
+    const { token } = await makeToken(farm, "default", ["read"], { expires: "1s" });
+    assert.equal((await send<WhoamiJson>(farm, "/v1/whoami", { token })).status, 200);
+    await eventually(
+      async () => ((await send(farm, "/v1/whoami", { token })).status === 401 ? true : undefined),
+      5_000,
+      "the token has expired",
+    );
+  });
+
+  test("that is malformed, of another kind, or sent in another way is refused alike", async () => {
+    const parts = farm.token.split("_");
+    const bad = [
+      "",
+      "x",
+      `${farm.token}0`,
+      farm.token.slice(0, -1),
+      farm.token.replace("gr_adm", "gr_tok"),
+      [...parts.slice(0, 3), "A".repeat(40)].join("_"),
+      farm.token.toUpperCase(),
+      "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.",
+      "\u00e9".repeat(40),
+    ];
+    const messages = new Set<string>();
+    for (const token of bad) {
+      const answer = await send<{ detail: string }>(farm, "/v1/whoami", {
+        headers: { authorization: `Bearer ${encodeURI(token)}` },
+      });
+      messages.add(problemOf(answer, 401, "UNAUTHENTICATED").detail);
+      assert.match(answer.headers.get("www-authenticate") ?? "", /^Bearer/);
+    }
+    assert.ok(messages.size <= 2, [...messages].join("; "));
+    for (const headers of [
+      { cookie: `token=${farm.token}` },
+      { authorization: farm.token },
+      { authorization: `Digest ${farm.token}` },
+    ]) {
+      const answer = await fetch(`${farm.url}/v1/whoami`, { headers });
+      assert.equal(answer.status, 401);
+    }
+    assert.equal((await fetch(`${farm.url}/v1/whoami?token=${farm.token}`)).status, 401);
+  });
+
+  test("that is bound to a project sees and does nothing beside it", async () => {
+    await publishReady(farm, "other", appArchive({ a: "1" }));
+    const { token } = await makeToken(farm, "default", ["write"], { project: "app" });
+    assert.equal((await send(farm, APP, { token })).status, 200);
+    problemOf(await send(farm, projectUrl("other"), { token }), 404, "NOT_FOUND");
+    problemOf(await publish(farm, "brand-new", appArchive({ a: "1" }), { token }), 404, "NOT_FOUND");
+    problemOf(await send(farm, "/v1/events?project=other", { token }), 404, "NOT_FOUND");
+    assert.equal((await send(farm, "/v2/default/other/tags/list", { token })).status, 404);
+    for (const path of [
+      "/v1/events?limit=200",
+      "/v1/orgs/default/projects",
+      "/v1/orgs/default/audit?limit=200",
+    ]) {
+      const answer = await send<Page<{ project?: string; source?: string }>>(farm, path, { token });
+      const seen = new Set(answer.body.items.map((item) => item.project ?? item.source));
+      assert.ok(![...seen].some((name) => name?.endsWith("other")), `${path} tells of ${[...seen].join()}`);
+    }
+  });
+});

@@ -1,0 +1,33 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Outcome } from "../../proto/errors.ts";
+import { GranaryError } from "../../proto/errors.ts";
+import { type ExtractTask, TASK_CELL } from "../../proto/worker-tasks.ts";
+
+/** A thread whose tasks do what their archive's name says: the ways in which a thread can go wrong. */
+export async function extract(task: ExtractTask): Promise<Outcome<string>> {
+  const cells = new Float64Array(task.cell);
+  cells[TASK_CELL.progress] = 1;
+  cells[TASK_CELL.segmentId] = 7;
+  switch (task.archivePath) {
+    case "hang":
+      for (;;) cells[TASK_CELL.taskNumber] = 1;
+    case "creep":
+      // Progress without an end.
+      for (;;) cells[TASK_CELL.progress] = (cells[TASK_CELL.progress] ?? 0) + 1;
+    case "exit":
+      return process.exit(3);
+    case "throw":
+      throw new TypeError("a bug in the task");
+    case "reject":
+      return { ok: false, error: new GranaryError("ARCHIVE_BAD_MAGIC", "no tar", { offset: 0 }).toWire() };
+    case "memory":
+      for (const kept: number[][] = []; ; ) kept.push(new Array<number>(1_000_000).fill(kept.length));
+    case "unhandled":
+      void Promise.reject(new Error("nobody listens"));
+      await sleep(60_000);
+      break;
+    case "slow":
+      await sleep(300);
+  }
+  return { ok: true, value: task.archivePath };
+}

@@ -1,0 +1,60 @@
+import type { AcceptCommand } from "../../proto/commands.ts";
+
+/** One project as the model sees it, and what several of its commands do to it. */
+export interface ModelPublish {
+  readonly id: string;
+  readonly body: AcceptCommand;
+  readonly order: number;
+  state: string;
+  attempt: number;
+  version: number | undefined;
+  /** Accepted when a newer publish of its channel could overtake it. */
+  readonly yields: boolean;
+  overtakenBy: string | undefined;
+}
+
+interface ModelRelease {
+  readonly image: string;
+  readonly commit: string | null;
+  readonly order: number;
+}
+
+export interface ModelPreview {
+  state: "ready" | "expired" | "removed";
+  publish: ModelPublish;
+  image: string;
+  ttlMs: number;
+  /** Infinity: pinned. */
+  endsMs: number;
+}
+
+export class ModelProject {
+  readonly publishes: ModelPublish[] = [];
+  /** `v1` is the first. */
+  readonly releases: ModelRelease[] = [];
+  /** Versions in the order in which they went live, with the generation at which each was rolled back from, if it was. */
+  readonly activations: { version: number; rolledBack: boolean }[] = [];
+  autoOrder = 0;
+  hold: { reason: string; untilMs: number } | undefined;
+  requireCommit = false;
+  overtake: boolean | undefined;
+  readonly previews = new Map<string, ModelPreview>();
+  readonly keys = new Map<string, { id: string; content: string; expiresMs: number }>();
+
+  get current(): number | undefined {
+    return this.activations.at(-1)?.version;
+  }
+}
+
+export function goLive(project: ModelProject, version: number): void {
+  project.activations.push({ version, rolledBack: false });
+  project.autoOrder = Math.max(project.autoOrder, project.releases[version - 1]?.order ?? 0);
+}
+
+export function expire(project: ModelProject, timeMs: number): void {
+  if (project.hold !== undefined && project.hold.untilMs <= timeMs) project.hold = undefined;
+}
+
+export function isStale(project: ModelProject, expected: number | undefined): boolean {
+  return expected !== undefined && expected !== project.activations.length;
+}

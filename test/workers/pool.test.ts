@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { GranaryError, type Outcome } from "../../proto/errors.ts";
+import { ARCHIVE_LIMITS } from "../../proto/limits.ts";
+import { type ExtractTask, TASK_CELL } from "../../proto/worker-tasks.ts";
+import { WorkerPool } from "../../workers/pool.ts";
+
+/** Threads that go wrong: the task ends with a code, nothing else suffers, and the pool has as many threads as before. */
+const THREADS = 2;
+const ENTRY = new URL("../helpers/pool-tasks-main.js", import.meta.url);
+const pool = new WorkerPool({
+  threads: THREADS,
+  workerData: {
+    storeDir: "",
+    segmentIds: new SharedArrayBuffer(4),
+    fsCells: new SharedArrayBuffer(4),
+  },
+  entry: ENTRY,
+});
+after(() => pool.close());
+
+interface Limits {
+  readonly signal?: AbortSignal;
+  readonly stallMs?: number;
+  readonly deadlineMs?: number;
+}
+
+async function run(behaviour: string, limits: Limits = {}, cell = newCell()): Promise<unknown> {
+  const task: ExtractTask = {
+    archivePath: behaviour,
+    uploadBytes: 0,
+    limits: ARCHIVE_LIMITS,
+    portableNames: false,
+    strip: 0,
+    baseTrees: [],
+    baseLayers: [],
+    imageBuilds: false,
+    cell,
+  };
+  const outcome: Outcome<unknown> = await pool.run("extract", task, {
+    signal: limits.signal ?? new AbortController().signal,
+    stallMs: limits.stallMs ?? 20_000,
+    deadlineMs: limits.deadlineMs ?? 20_000,
+  });
+  if (!outcome.ok) throw GranaryError.fromWire(outcome.error);
+  return outcome.value;
+}
+
+function newCell(): SharedArrayBuffer {
+  return new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT);
+}
+
+async function failsWith(code: string, running: Promise<unknown>): Promise<GranaryError> {
+  try {
+    await running;
+  } catch (error) {
+    assert.ok(error instanceof GranaryError, String(error));
+    assert.equal(error.code, code, error.message);
+    return error;
+  }
+  return assert.fail(`it did not fail with ${code}`);
+}
+
+/** Every thread works: as many tasks as there are threads, at the same time, each of which waits. */
+async function isWhole(): Promise<void> {
+  const began = performance.now();
+  const values = await Promise.all(Array.from({ length: THREADS * 2 }, () => run("slow")));
+  assert.equal(values.length, THREADS * 2);
+  assert.ok(performance.now() - began < 10_000);
+}
+
+describe("a task", () => {
+  const ends: readonly { behaviour: string; code: string; limits?: Limits; message: RegExp }[] = [
+    {
+      behaviour: "hang",
+      code: "ARCHIVE_TIMEOUT",
+      limits: { stallMs: 500 },
+      message: /no progress for 500 ms/,
+    },
+    {
+      behaviour: "creep",
+      code: "ARCHIVE_TIMEOUT",
+      limits: { deadlineMs: 700 },
+      message: /longer than 700 ms/,
+    },
+    { behaviour: "exit", code: "ARCHIVE_WORKER_DIED", message: /exited with code: 3/ },
+    { behaviour: "memory", code: "ARCHIVE_WORKER_DIED", message: /memory/ },
+    { behaviour: "throw", code: "ARCHIVE_WORKER_DIED", message: /a bug in the task/ },
+    { behaviour: "unhandled", code: "ARCHIVE_WORKER_DIED", message: /nobody listens/ },
+  ];
+  for (const { behaviour, code, limits, message } of ends) {
+    test(`that ends like "${behaviour}" is ${code}, its neighbour goes on, and the pool is whole again`, async () => {
+      const cell = newCell();
+      const neighbour = run("slow");
+      const error = await failsWith(code, run(behaviour, limits, cell));
+      assert.match(error.message, message);
+      assert.equal(await neighbour, "slow");
+      assert.equal(new Float64Array(cell)[TASK_CELL.segmentId], 7, "the cell says what to clean up");
+      await isWhole();
+    });
+  }
+
+  test("that refuses its archive says so as data, and costs no thread", async () => {
+    const error = await failsWith("ARCHIVE_BAD_MAGIC", run("reject"));
+    assert.deepEqual(error.detail, { offset: 0 });
+    await isWhole();
+  });
+
+  test("that is cancelled while it runs frees its thread within a second", async () => {
+    const cancels = Array.from({ length: THREADS }, () => new AbortController());
+    const running = cancels.map(({ signal }) => failsWith("CANCELLED", run("hang", { signal })));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const began = performance.now();
+    for (const cancel of cancels) cancel.abort();
+    await Promise.all(running);
+    assert.equal(await run("next"), "next");
+    const ms = performance.now() - began;
+    assert.ok(ms < 1_000, `${Math.round(ms)} ms`);
+    await isWhole();
+  });
+
+  test("that was cancelled before it began does not run at all", async () => {
+    const cell = newCell();
+    const cancel = new AbortController();
+    cancel.abort();
+    await failsWith("CANCELLED", run("hang", { signal: cancel.signal }, cell));
+    assert.equal(new Float64Array(cell)[TASK_CELL.progress], 0);
+  });
+
+  test("that waits for a thread is not on the clock yet", async () => {
+    const blockers = Array.from({ length: THREADS }, () =>
+      failsWith("ARCHIVE_TIMEOUT", run("hang", { stallMs: 1_500 })),
+    );
+    assert.equal(await run("waited", { stallMs: 500, deadlineMs: 500 }), "waited");
+    await Promise.all(blockers);
+  });
+});
+
+test("fifty tasks of which every fifth goes wrong: the others all end well", async () => {
+  const wrong = ["exit", "throw", "reject", "hang"];
+  const results = await Promise.all(
+    Array.from({ length: 50 }, async (_, i) => {
+      if (i % 5 !== 0) return run(`good-${i}`);
+      const behaviour = wrong[(i / 5) % wrong.length] ?? "";
+      return failsWith(
+        behaviour === "hang"
+          ? "ARCHIVE_TIMEOUT"
+          : behaviour === "reject"
+            ? "ARCHIVE_BAD_MAGIC"
+            : "ARCHIVE_WORKER_DIED",
+        run(behaviour, { stallMs: 400 }),
+      );
+    }),
+  );
+  assert.equal(results.filter((result) => typeof result === "string").length, 40);
+  await isWhole();
+});
