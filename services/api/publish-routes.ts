@@ -145,7 +145,9 @@ function readable(context: ApiContext, request: HttpRequest): PublishRecord {
   const unknown = new GranaryError("NOT_FOUND", `there is no publish ${id.slice(0, 80)}`);
   if (record === undefined) throw unknown;
   try {
-    authorize(principal, principal.scopes.has("publish") ? "publish" : "read", record);
+    // Who may send a publish may follow it to its end.
+    const scope = (["publish", "preview"] as const).find((own) => principal.scopes.has(own)) ?? "read";
+    authorize(principal, scope, record);
   } catch (error) {
     throw error instanceof GranaryError && error.code === "NOT_FOUND" ? unknown : error;
   }
