@@ -138,10 +138,6 @@ export function findRepositoryDigest(
   return view.get(KEYS.repositoryDigest(at, digest)) ?? preview?.value;
 }
 
-export function listOrgs(view: StateView, options?: PageOptions): Page<OrgRecord> {
-  return page(view, RANGES.orgs(), options);
-}
-
 export function listProjects(view: StateView, org: Name, options?: PageOptions): Page<ProjectRecord> {
   return page(view, RANGES.projects(org), options);
 }

@@ -21,7 +21,7 @@ export interface TestFarm {
   log(): string;
   fetch(path: string, init?: RequestInit & { token?: string }): Promise<Response>;
   json<T>(path: string, init?: RequestInit & { token?: string }): Promise<T>;
-  /** SIGTERM and wait. @returns the exit code */
+  /** SIGTERM and wait. @returns the exit code @throws when it died of a signal instead */
   stop(): Promise<number | null>;
   /** SIGKILL and wait. */
   kill(): Promise<void>;
@@ -80,7 +80,10 @@ export async function startTestFarm(options: {
     },
     stop: async () => {
       child.kill("SIGTERM");
-      return ended(child);
+      const code = await ended(child);
+      if (code === null)
+        throw new Error(`the farm died of ${child.signalCode} while it shut down:\n${log.slice(-4_000)}`);
+      return code;
     },
     kill: async () => {
       child.kill("SIGKILL");

@@ -17,10 +17,11 @@ const SOLE_IMPORTERS: readonly { library: RegExp; name: string; files: RegExp; w
   {
     library: /^lmdb$/,
     name: "lmdb",
-    files: /^(store\/index-db|services\/shared\/state-db)\.ts$/,
-    where: "store/index-db.ts and services/shared/state-db.ts",
+    files: /^(store\/index-db|services\/shared\/state-db(-probe-main)?)\.ts$/,
+    where: "store/index-db.ts, services/shared/state-db.ts and its probe",
   },
   { library: /^piscina$/, name: "piscina", files: /^workers\/pool\.ts$/, where: "workers/pool.ts" },
+  { library: /^tar-stream$/, name: "tar-stream", files: /^test\//, where: "test/ (as an oracle)" },
   { library: /^minizlib$/, name: "minizlib", files: /^workers\/archive\//, where: "workers/archive/" },
   {
     library: /^@nats-io\//,
