@@ -145,8 +145,9 @@ function readable(context: ApiContext, request: HttpRequest): PublishRecord {
   const unknown = new GranaryError("NOT_FOUND", `there is no publish ${id.slice(0, 80)}`);
   if (record === undefined) throw unknown;
   try {
-    // Who may send a publish may follow it to its end.
-    const scope = (["publish", "preview"] as const).find((own) => principal.scopes.has(own)) ?? "read";
+    // Who may send such a publish may follow it to its end.
+    const sending = record.channel === "production" ? "publish" : "preview";
+    const scope = principal.scopes.has(sending) ? sending : "read";
     authorize(principal, scope, record);
   } catch (error) {
     throw error instanceof GranaryError && error.code === "NOT_FOUND" ? unknown : error;

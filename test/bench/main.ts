@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { PublishJson } from "../../proto/http.ts";
 import { startTestFarm, type TestFarm } from "../helpers/farm.ts";
 import { type Corpus, nodeModulesCorpus } from "./corpus.ts";
+import { measureHaveWant } from "./have-want.ts";
 
 /**
  * `npm run bench`: publishes of a real tree to a real farm, side by side with `tar xzf` of the same archive, in one run. Medians and
@@ -28,6 +29,7 @@ try {
   const tarWarm = repeat((round) => untar(changed[round] ?? "", join(folder, `tar-warm-${round}`)));
   const cold = await measureCold(corpus);
   const { warm, identical, small, activate } = await measureWarm(corpus, changed);
+  const directory = await measureHaveWant({ folder, tree: join(folder, "corpus", "tree") });
   const rows: Row[] = [
     row("tar xzf, the archive", tarCold),
     row("tar xzf, 1 % changed", tarWarm),
@@ -36,8 +38,13 @@ try {
     row("publish identical archive, same commit", identical, tarCold),
     row("publish a small app (3 files)", small),
     row("activate", activate),
+    row("publish by listing, warm (1 % changed), over HTTP", [directory.wallMs], tarWarm),
   ];
   report(corpus, rows);
+  process.stdout.write(
+    `\nPublish by listing: ${directory.serverCpuMs.toFixed(0)} ms CPU of the farm, ${directory.requests} requests, ${directory.wireBytes} bytes sent ` +
+      `(${directory.wireRatio.toFixed(2)} x changed bytes and listing).\n`,
+  );
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
