@@ -147,7 +147,7 @@ function report(corpus: Corpus, rows: readonly Row[]): void {
   ];
   const lines = rows.map(
     (one) =>
-      `| ${one.name} | ${one.medianMs.toFixed(1)} | ${one.spreadMs.toFixed(1)} | ${one.timesTar?.toFixed(2) ?? ""} |`,
+      `| ${one.name} | ${one.medianMs.toFixed(1)} | ${one.spreadMs === 0 ? "" : one.spreadMs.toFixed(1)} | ${one.timesTar?.toFixed(2) ?? ""} |`,
   );
   process.stdout.write(`${[...head, ...lines].join("\n")}\n`);
   process.stdout.write(
