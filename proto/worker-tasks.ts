@@ -68,8 +68,8 @@ export interface ExtractResult {
 }
 
 /**
- * Indices of the Float64 cells in {@link ExtractTask.cell}: segment id and offset at task start, a progress counter, and which
- * thread's how manieth task it is (names its staging files).
+ * Indices of the Float64 cells in {@link ExtractTask.cell}: segment id and offset at task start, a progress counter, which
+ * thread's how manieth task it is (names its staging files), and whether its owner wants it to stop.
  */
 export const TASK_CELL = {
   segmentId: 0,
@@ -77,8 +77,18 @@ export const TASK_CELL = {
   progress: 2,
   threadId: 3,
   taskNumber: 4,
-  length: 5,
+  cancel: 5,
+  length: 6,
 } as const;
+
+/** What the threads of a pool get. */
+export interface PoolData extends WorkerData {
+  /**
+   * Int32 slots: a thread that has loaded writes its id to the slot of that number (modulo their count). Node aborts the whole
+   * process when a thread is ended while it loads modules or addons.
+   */
+  readonly loaded: SharedArrayBuffer;
+}
 
 /** What every thread gets once, as its workerData. */
 export interface WorkerData {

@@ -11,6 +11,7 @@ import { type AssembleTask, type ExtractResult, TASK_CELL } from "../proto/worke
 import type { TaskWriter } from "../store/task-writer.ts";
 import type { ThreadStore } from "../store/thread-store.ts";
 import { composeArtifact } from "./compose-artifact.ts";
+import { stopWhenCancelled } from "./stop-when-cancelled.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { startClock } from "./task-clock.ts";
 
@@ -32,6 +33,7 @@ export function assembleUpload(task: AssembleTask, store: ThreadStore): ExtractR
 function assembleInto(task: AssembleTask, writer: TaskWriter): ExtractResult {
   const cells = new Float64Array(task.cell);
   const tick = (): void => {
+    stopWhenCancelled(cells);
     cells[TASK_CELL.progress] = (cells[TASK_CELL.progress] ?? 0) + 1;
   };
   tick();

@@ -10,6 +10,7 @@ import type { TaskWriter } from "../store/task-writer.ts";
 import type { ThreadStore } from "../store/thread-store.ts";
 import { type ArchiveSink, fileSource, readArchive } from "./archive/read-archive.ts";
 import { composeArtifact } from "./compose-artifact.ts";
+import { stopWhenCancelled } from "./stop-when-cancelled.ts";
 import { startClock } from "./task-clock.ts";
 
 /**
@@ -33,6 +34,7 @@ function extractInto(task: ExtractTask, writer: TaskWriter): ExtractResult {
   const clock = startClock();
   const sink = new BlobSink(writer);
   const report = readFile(task, sink, (expandedBytes) => {
+    stopWhenCancelled(cells);
     cells[TASK_CELL.progress] = expandedBytes + 1;
   });
   clock.lap("extract");
@@ -44,6 +46,7 @@ function extractInto(task: ExtractTask, writer: TaskWriter): ExtractResult {
       clock,
       imageBuilds: task.imageBuilds,
       tick: () => {
+        stopWhenCancelled(cells);
         cells[TASK_CELL.progress] = (cells[TASK_CELL.progress] ?? 0) + 1;
       },
     },

@@ -1,11 +1,17 @@
 import { setInterval } from "node:timers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Piscina } from "piscina";
 import { GranaryError, type Outcome } from "../proto/errors.ts";
-import { TASK_CELL, type WorkerData, type WorkerTasks } from "../proto/worker-tasks.ts";
+import { type PoolData, TASK_CELL, type WorkerData, type WorkerTasks } from "../proto/worker-tasks.ts";
 
 /** V8 heap of one thread: an honest listing of 200,000 entries needs about 150 MB. Buffers are bounded by the reader itself. */
 const THREAD_HEAP_MIB = 512;
-const WATCH_INTERVAL_MS = 250;
+const WATCH_INTERVAL_MS = 100;
+/** A task stops by itself within some milliseconds of being told to, unless it hangs: then its thread is ended. */
+const STOP_GRACE_MS = 250;
+/** Threads load in 200 to 400 ms. */
+const LOAD_LIMIT_MS = 10_000;
+const LOADED_SLOTS = 4_096;
 const MAX_QUEUE = 4_096;
 
 export interface RunOptions {
@@ -18,11 +24,16 @@ export interface RunOptions {
 /** The worker threads of this node. Results and expected failures come back as data; a thread that dies costs its task only. */
 export class WorkerPool {
   readonly #piscina: Piscina;
+  readonly #loaded = new Int32Array(new SharedArrayBuffer(LOADED_SLOTS * Int32Array.BYTES_PER_ELEMENT));
   readonly threads: number;
 
   /** @param options.entry what the threads run instead of worker-main: for tests of threads that go wrong */
   constructor(options: { threads: number; workerData: WorkerData; entry?: URL }) {
     this.threads = options.threads;
+    const workerData: PoolData = {
+      ...options.workerData,
+      loaded: this.#loaded.buffer as SharedArrayBuffer,
+    };
     this.#piscina = new Piscina({
       filename: (options.entry ?? new URL("./worker-main.js", import.meta.url)).href,
       minThreads: options.threads,
@@ -30,7 +41,7 @@ export class WorkerPool {
       concurrentTasksPerWorker: 1,
       // Jobs are bounded by the node's slots, listings by LIMITS.listingsHeldBytes; this is for what slips past both.
       maxQueue: MAX_QUEUE,
-      workerData: options.workerData,
+      workerData,
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
       // Threads need nothing of the farm's environment.
       env: {},
@@ -51,11 +62,19 @@ export class WorkerPool {
     options: RunOptions,
   ): Promise<Outcome<WorkerTasks[K]["output"]>> {
     const abort = new AbortController();
-    const watch = watchTask(input.cell, options, abort);
+    const watch = watchTask(input.cell, options, {
+      endThread: () => abort.abort(),
+      mayEnd: () => this.#areLoaded(),
+    });
     try {
-      return (await this.#piscina.run(input, { name, signal: abort.signal })) as Outcome<
-        WorkerTasks[K]["output"]
-      >;
+      const outcome: Outcome<WorkerTasks[K]["output"]> = await this.#piscina.run(input, {
+        name,
+        signal: abort.signal,
+      });
+      // A task that was told to stop says CANCELLED, whatever it was told for.
+      if (!outcome.ok && outcome.error.code === "CANCELLED")
+        throw watch.reason() ?? GranaryError.fromWire(outcome.error);
+      return outcome;
     } catch (cause) {
       throw watch.reason() ?? workerDied(cause);
     } finally {
@@ -64,7 +83,16 @@ export class WorkerPool {
   }
 
   async close(): Promise<void> {
+    const deadline = performance.now() + LOAD_LIMIT_MS;
+    while (!this.#areLoaded() && performance.now() < deadline) await sleep(WATCH_INTERVAL_MS / 10);
     await this.#piscina.destroy();
+  }
+
+  /** Whether every thread may be ended: one that still loads would take the process with it (PoolData). */
+  #areLoaded(): boolean {
+    return this.#piscina.threads.every(
+      ({ threadId }) => threadId < 0 || Atomics.load(this.#loaded, threadId % LOADED_SLOTS) === threadId,
+    );
   }
 }
 
@@ -73,28 +101,42 @@ function workerDied(cause: unknown): GranaryError {
   return new GranaryError("ARCHIVE_WORKER_DIED", `the worker thread died: ${what}`, {}, { cause });
 }
 
-/** Ends the task's thread through `abort` when it is cancelled, hangs, or takes too long. */
+/** Tells a task to stop when it is cancelled, hangs, or takes too long; ends its thread when it does not. */
 function watchTask(
   cell: SharedArrayBuffer,
   options: RunOptions,
-  abort: AbortController,
+  thread: { endThread(): void; mayEnd(): boolean },
 ): { reason(): GranaryError | undefined; stop(): void } {
   const cells = new Float64Array(cell);
   let startedMs = performance.now();
   let lastProgress = -1;
   let lastChangeMs = startedMs;
   let reason: GranaryError | undefined;
+  let toldMs = 0;
   const end = (error: GranaryError): void => {
-    reason ??= error;
-    abort.abort();
+    if (reason !== undefined) return;
+    reason = error;
+    toldMs = performance.now();
+    cells[TASK_CELL.cancel] = 1;
+    enforce();
+  };
+  /** One that has not begun waits in the queue, and leaves it at once. */
+  const enforce = (): void => {
+    const hasBegun = cells[TASK_CELL.progress] !== 0;
+    if (hasBegun && performance.now() - toldMs < STOP_GRACE_MS) return;
+    if (thread.mayEnd()) thread.endThread();
   };
   const timer = setInterval(() => {
+    if (reason !== undefined) return enforce();
     const now = performance.now();
     const progress = cells[TASK_CELL.progress] ?? 0;
-    // A queued task has not begun: its clocks start with its first sign of life.
-    if (progress === 0) startedMs = lastChangeMs = now;
     if (progress !== lastProgress) {
       lastProgress = progress;
+      lastChangeMs = now;
+    }
+    // A queued task has not begun: its clocks start with its first sign of life.
+    if (progress === 0) {
+      startedMs = now;
       lastChangeMs = now;
     }
     if (now - lastChangeMs > options.stallMs)

@@ -1,4 +1,3 @@
-import { workerData } from "node:worker_threads";
 import { GranaryError, type Outcome } from "../proto/errors.ts";
 import {
   type AssembleTask,
@@ -7,15 +6,16 @@ import {
   type PlanResult,
   type PlanTask,
   TASK_CELL,
-  type WorkerData,
 } from "../proto/worker-tasks.ts";
 import { openThreadStore } from "../store/thread-store.ts";
 import { assembleUpload } from "./assemble-upload.ts";
 import { extractArchive } from "./extract-archive.ts";
 import { planUpload } from "./plan-upload.ts";
+import { announceLoaded, threadData } from "./thread-data.ts";
 
 /** Thread entry: one export per task of proto/worker-tasks.ts. */
-const store = openThreadStore(threadData());
+const data = threadData();
+const store = openThreadStore(data);
 
 export function extract(task: ExtractTask): Outcome<ExtractResult> {
   return asOutcome(task, () => extractArchive(task, store));
@@ -41,7 +41,4 @@ function asOutcome<T>(task: { cell: SharedArrayBuffer }, run: () => T): Outcome<
   }
 }
 
-/** Piscina wraps what it was given: the second element is ours. */
-function threadData(): WorkerData {
-  return (Array.isArray(workerData) ? workerData[1] : workerData) as WorkerData;
-}
+announceLoaded(data);

@@ -73,7 +73,7 @@ function formatOf(first: Buffer): string {
 
 /**
  * The chunks of a body as they come. Leaving early leaves the body open, so that the answer can still be sent.
- * @throws GranaryError USAGE (408) when it stops sending
+ * @throws GranaryError USAGE when the connection breaks, and (408) when it stops sending
  */
 export async function* withIdleTimeout(body: IncomingMessage): AsyncGenerator<Buffer, void, undefined> {
   let expire: (error: GranaryError) => void = () => undefined;
@@ -85,7 +85,7 @@ export async function* withIdleTimeout(body: IncomingMessage): AsyncGenerator<Bu
   const chunks = body.iterator({ destroyOnReturn: false });
   try {
     for (;;) {
-      const next: IteratorResult<unknown> = await Promise.race([chunks.next(), expired]);
+      const next: IteratorResult<unknown> = await Promise.race([chunks.next().catch(brokenOff), expired]);
       if (next.done === true) return;
       idle.refresh();
       yield next.value as Buffer;
@@ -95,6 +95,11 @@ export async function* withIdleTimeout(body: IncomingMessage): AsyncGenerator<Bu
     // Not awaited: behind a stalled read it would wait for ever.
     chunks.return?.().catch(() => undefined);
   }
+}
+
+/** A connection that breaks is no fault of the farm's. */
+function brokenOff(cause: unknown): never {
+  throw new GranaryError("USAGE", "the connection ended before the body did", {}, { cause });
 }
 
 function stalled(): GranaryError {

@@ -12,7 +12,7 @@ const DEFAULT_ORG = "default";
 
 /**
  * The farm's own token: `admin.token` in the data folder (0600), admin of org `default` with farm:admin. Made on the first
- * start; registered again when the state does not know it (a restored or emptied log).
+ * start, and again when it was revoked; registered again when the state does not know it (a restored or emptied log).
  */
 export async function ensureAdminToken(options: {
   dataDir: string;
@@ -20,7 +20,9 @@ export async function ensureAdminToken(options: {
   submit(command: Command): Promise<CommandResult>;
 }): Promise<{ token: string; file: string }> {
   const file = join(options.dataDir, "admin.token");
-  const token = existsSync(file) ? readFileSync(file, "utf8").trim() : createToken(file);
+  let token = existsSync(file) ? readFileSync(file, "utf8").trim() : createToken(file);
+  const known = options.read((view) => findTokenByHash(view, tokenHash(token)));
+  if (known?.revoked_at !== undefined) token = createToken(file);
   const parsed = parseToken(token);
   if (parsed === undefined)
     throw new GranaryError("CONFIG_INVALID", `${file} holds no token; remove it and start again`);

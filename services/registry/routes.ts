@@ -140,7 +140,7 @@ async function sendManifest(
   }
   describe(reply, digest, member.media_type);
   if (matches(request, digest)) return reply.code(304).send();
-  const bytes = await context.store.read(digest);
+  const bytes = await context.store.read(digest).catch(asCorrupt);
   reply.header("content-length", bytes.byteLength);
   return request.method === "HEAD" ? reply.send() : reply.send(bytes);
 }
@@ -211,11 +211,19 @@ async function sendBlob(
   if (matches(request, target.reference)) return reply.code(304).send();
   if (request.method === "HEAD") return reply.header("content-length", member.size).send();
   const range = parseRange(rangeHeader(request, target.reference), member.size, reply);
-  const { stream } = await context.store.openContent(target.reference, range);
+  const { stream } = await context.store.openContent(target.reference, range).catch(asCorrupt);
   if (range !== undefined)
     reply.code(206).header("content-range", `bytes ${range.start}-${range.end - 1}/${member.size}`);
   reply.header("content-length", range === undefined ? member.size : range.end - range.start);
   return reply.send(stream);
+}
+
+/** What the repository references has to be there: to clients, 404 would mean that it never was. */
+function asCorrupt(error: unknown): never {
+  if (!(error instanceof GranaryError) || error.code !== "BLOB_UNKNOWN") throw error;
+  throw new GranaryError("STORE_CORRUPT", `${error.message}, though a release has it`, error.detail, {
+    cause: error,
+  });
 }
 
 function describe(reply: HttpReply, digest: Digest, mediaType: string): void {

@@ -49,6 +49,10 @@ export function createHttpServer(options: { log: Log }): HttpServer {
     expectsContinue.add(request);
     server.server.emit("request", request, response);
   });
+  // RFC 9110, 10.1.1: an expectation that nobody knows may be ignored.
+  server.server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) =>
+    server.server.emit("request", request, response),
+  );
   // Else Node drops what comes behind the 2,000th silently; their size is bounded anyway.
   server.server.maxHeadersCount = 0;
   trackIdleSockets(server.server);

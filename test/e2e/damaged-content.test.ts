@@ -90,6 +90,21 @@ describe("a flipped bit", () => {
   }
 });
 
+test("a flipped bit of a manifest: it is refused as damaged, not as unknown, until it is published again", async () => {
+  const archive = appArchive({ manifest: "of this one" });
+  const release = await publishReady(farm, "manifests", archive, { query: { commit: "0000001" } });
+  const path = "/v2/default/manifests/manifests/v1";
+  const manifest = await (await farm.fetch(path)).text();
+  flipBit(manifest);
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const response = await farm.fetch(path);
+    const { errors } = (await response.json()) as { errors: { code: string }[] };
+    assert.deepEqual([response.status, errors[0]?.code], [500, "STORE_CORRUPT"]);
+  }
+  await republish("manifests", archive);
+  assert.equal(digestOf(Buffer.from(await (await farm.fetch(path)).arrayBuffer())), release.image_digest);
+});
+
 function republish(project: string, archive: Buffer): Promise<ReleaseJson> {
   return publishReady(farm, project, archive, { query: { commit: "0000002" } });
 }

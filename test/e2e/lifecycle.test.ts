@@ -26,186 +26,203 @@ const SHUTDOWN_MS = 20_000;
 const folder = tempDir("lifecycle");
 after(() => removeDir(folder));
 
-describe("a data folder", () => {
-  const data = join(folder, "owned");
-  let farm: TestFarm;
+/** Each of them has farms and data folders of its own. */
+describe("the life of a farm", { concurrency: 3 }, () => {
+  describe("a data folder", { concurrency: 1 }, () => {
+    const data = join(folder, "owned");
+    let farm: TestFarm;
 
-  test("is used by one farm: a second one ends with DATA_IN_USE and the pid", async () => {
-    farm = await startTestFarm({ data });
-    await publishReady(farm, "kept", appArchive({ a: "1" }));
-    const began = performance.now();
-    const second = await runCli(["up", "--data", data, "--port", "0", "--json"]);
-    assert.equal(second.code, 3, second.stderr);
-    const problem = JSON.parse(second.stdout) as Problem;
-    assert.deepEqual([problem.code, problem.params["pid"]], ["DATA_IN_USE", farm.pid]);
-    assert.ok(performance.now() - began < 10_000);
-    assert.equal((await farm.fetch("/readyz")).status, 200, "the first one is unharmed");
+    test("is used by one farm: a second one ends with DATA_IN_USE and the pid", async () => {
+      farm = await startTestFarm({ data });
+      await publishReady(farm, "kept", appArchive({ a: "1" }));
+      const began = performance.now();
+      const second = await runCli(["up", "--data", data, "--port", "0", "--json"]);
+      assert.equal(second.code, 3, second.stderr);
+      const problem = JSON.parse(second.stdout) as Problem;
+      assert.deepEqual([problem.code, problem.params["pid"]], ["DATA_IN_USE", farm.pid]);
+      assert.ok(performance.now() - began < 10_000);
+      assert.equal((await farm.fetch("/readyz")).status, 200, "the first one is unharmed");
+    });
+
+    test("a farm that is killed takes its nats-server with it", async () => {
+      const nats = natsPid(data);
+      assert.ok(isAlive(nats));
+      await farm.kill();
+      await eventually(() => (isAlive(nats) ? undefined : true), ORPHAN_MS, "the nats-server is gone");
+    });
+
+    test("is taken over from a farm that was killed, with everything in it", async () => {
+      farm = await startTestFarm({ data });
+      const { version } = await farm.json<{ version: string }>(`${projectUrl("kept")}/current`);
+      assert.equal(version, "v1");
+      assert.equal(await farm.stop(), 0);
+      assert.ok(!isAlive(farm.pid));
+    });
+
+    test("is taken over at once, while the killed farm's nats-server may still run", async () => {
+      farm = await startTestFarm({ data });
+      await farm.kill();
+      farm = await startTestFarm({ data });
+      await publishReady(farm, "kept", appArchive({ a: "2" }));
+      assert.equal(await farm.stop(), 0);
+    });
+
+    test("a home that cannot be written to keeps no farm from starting", async () => {
+      const config = join(folder, "no-home");
+      writeFileSync(config, "a file where a folder should be");
+      farm = await startTestFarm({ data, env: { XDG_CONFIG_HOME: config } });
+      assert.match(farm.log(), /context `local` could not be saved/);
+      assert.equal(await farm.stop(), 0);
+    });
   });
 
-  test("a farm that is killed takes its nats-server with it", async () => {
-    const nats = natsPid(data);
-    assert.ok(isAlive(nats));
-    await farm.kill();
-    await eventually(() => (isAlive(nats) ? undefined : true), ORPHAN_MS, "the nats-server is gone");
+  describe("the admin token", () => {
+    test("lies in the data folder with mode 0600, and is in no log, however much is logged", async () => {
+      const data = join(folder, "token");
+      const farm = await startTestFarm({ data, env: { GRANARY_LOG: "trace" } });
+      await publishReady(farm, "logged", appArchive({ a: "1" }));
+      await farm.fetch(`/v1/whoami?token=${farm.token}`);
+      problemOf(await send(farm, "/v1/whoami", { token: `${farm.token}x` }), 401, "UNAUTHENTICATED");
+      assert.equal(statSync(join(data, "admin.token")).mode & 0o777, 0o600);
+      assert.equal(statSync(data).mode & 0o077, 0, "the data folder is private");
+      assert.equal(await farm.stop(), 0);
+      const secret = farm.token.split("_")[3] ?? "";
+      assert.ok(secret.length >= 32 && !farm.log().includes(secret), "the log has the token");
+    });
+
+    test("that was revoked is replaced at the next start: nobody locks themselves out for good", async () => {
+      const data = join(folder, "revoked");
+      const farm = await startTestFarm({ data });
+      const { token_id: id } = await farm.json<{ token_id: string }>("/v1/whoami");
+      await send(farm, `/v1/orgs/default/tokens/${id}`, { method: "DELETE" });
+      problemOf(await send(farm, "/v1/whoami"), 401, "UNAUTHENTICATED");
+      assert.equal(await farm.stop(), 0);
+      const next = await startTestFarm({ data });
+      assert.notEqual(next.token, farm.token);
+      assert.equal((await send(next, "/v1/whoami")).status, 200);
+      problemOf(await send(next, "/v1/whoami", { token: farm.token }), 401, "UNAUTHENTICATED");
+      assert.equal(await next.stop(), 0);
+    });
   });
 
-  test("is taken over from a farm that was killed, with everything in it", async () => {
-    farm = await startTestFarm({ data });
-    const { version } = await farm.json<{ version: string }>(`${projectUrl("kept")}/current`);
-    assert.equal(version, "v1");
-    assert.equal(await farm.stop(), 0);
-    assert.ok(!isAlive(farm.pid));
+  describe("nats-server", () => {
+    test("while it is away the farm says so and takes no publish; then all goes on", async () => {
+      const binary = join(folder, "nats-server");
+      const { path } = await findNatsBinary(process.env);
+      symlinkSync(path, binary);
+      const data = join(folder, "nats");
+      const farm = await startTestFarm({ data, env: { NATS_SERVER_BIN: binary } });
+      await publishReady(farm, "steady", appArchive({ a: "1" }));
+      // Without its program it cannot be started again: it stays away until the test brings it back.
+      rmSync(binary);
+      process.kill(natsPid(data), "SIGKILL");
+      await eventually(
+        async () => ((await farm.fetch("/readyz")).status === 503 ? true : undefined),
+        5_000,
+        "/readyz says 503",
+      );
+      assert.equal((await farm.fetch("/livez")).status, 200);
+      const ready = await send<{ problems: string[] }>(farm, "/readyz");
+      assert.match(ready.body.problems.join(), /nats-server/);
+      const refused = await publish(farm, "steady", appArchive({ a: "2" }));
+      assert.equal(problemOf(refused, 503, "UNAVAILABLE").retryable, true);
+      assert.match(refused.headers.get("retry-after") ?? "", /^[0-9]+$/);
+      const pull = await farm.fetch("/v2/default/steady/manifests/v1");
+      assert.equal(pull.status, 200, "what is published can be pulled");
+
+      symlinkSync(path, binary);
+      await eventually(
+        async () => ((await farm.fetch("/readyz")).status === 200 ? true : undefined),
+        30_000,
+        "the farm is ready again",
+      );
+      const release = await publishReady(farm, "steady", appArchive({ a: "2" }));
+      assert.deepEqual([release.version, release.activated], ["v2", true]);
+      assert.equal(await farm.stop(), 0);
+    });
   });
 
-  test("is taken over at once, while the killed farm's nats-server may still run", async () => {
-    farm = await startTestFarm({ data });
-    await farm.kill();
-    farm = await startTestFarm({ data });
-    await publishReady(farm, "kept", appArchive({ a: "2" }));
-    assert.equal(await farm.stop(), 0);
+  describe("SIGTERM", () => {
+    test("with publishes in flight: the farm ends in time with 0, and what was accepted is not lost", async (t) => {
+      const data = join(folder, "term");
+      let farm = await startTestFarm({ data });
+      const accepted: string[] = [];
+      const publishing = Array.from({ length: 60 }, async (_, i) => {
+        const archive = appArchive({ own: `${i}`.repeat(20_000), common: "x" });
+        const answer = await publish(farm, `app-${i % 6}`, archive).catch(() => undefined);
+        if (answer?.status === 202) accepted.push(answer.body.publish_id);
+        else if (answer !== undefined) assert.equal(answer.status, 503, answer.text);
+      });
+      await eventually(() => (accepted.length > 10 ? true : undefined), 20_000, "some are accepted");
+      const began = performance.now();
+      assert.equal(await farm.stop(), 0);
+      const ms = Math.round(performance.now() - began);
+      assert.ok(ms < SHUTDOWN_MS, `${ms} ms`);
+      await Promise.all(publishing);
+      farm = await startTestFarm({ data });
+      let later = 0;
+      for (const id of accepted) {
+        const before = await farm.json<PublishJson>(`/v1/publishes/${id}`);
+        if (before.state !== "ready") later += 1;
+        assert.equal((await ended(farm, id)).state, "ready");
+      }
+      t.diagnostic(
+        `${accepted.length} of 60 were accepted; ended in ${ms} ms; ${later} were finished by the next farm`,
+      );
+      assert.equal(await farm.stop(), 0);
+    });
+
+    test("is not held up by event feeds, long polls, idle connections or a stalled upload", async () => {
+      const farm = await startTestFarm({ data: join(folder, "clients") });
+      await publishReady(farm, "watched", appArchive({ a: "1" }));
+      const feed = await farm.fetch("/v1/events", { headers: { accept: "text/event-stream" } });
+      const poll = farm.fetch(`${projectUrl("watched")}/current?wait=60`, {
+        headers: { "if-none-match": '"1"' },
+      });
+      await rawConnection(farm.url);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const began = performance.now();
+      const code = await farm.stop();
+      const ms = performance.now() - began;
+      assert.equal(code, 0);
+      assert.ok(ms < 5_000, `${Math.round(ms)} ms`);
+      assert.equal((await poll).status, 304);
+      assert.match(await feed.text(), /release\.activated/, "the feed ends cleanly");
+      assert.ok(!existsSync(join(farm.data, "nats", "nats-server.pid")));
+
+      const again = await startTestFarm({ data: join(folder, "clients") });
+      const socket = await rawConnection(again.url);
+      socket.write(
+        `POST ${projectUrl("watched")}/publishes HTTP/1.1\r\nHost: farm\r\nAuthorization: Bearer ${again.token}\r\nContent-Length: 100\r\n\r\n\x1f\x8b`,
+      );
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const start = performance.now();
+      assert.equal(await again.stop(), 0);
+      assert.ok(performance.now() - start < SHUTDOWN_MS);
+      socket.destroy();
+    });
   });
 
-  test("a home that cannot be written to keeps no farm from starting", async () => {
-    const config = join(folder, "no-home");
-    writeFileSync(config, "a file where a folder should be");
-    farm = await startTestFarm({ data, env: { XDG_CONFIG_HOME: config } });
-    assert.match(farm.log(), /context `local` could not be saved/);
-    assert.equal(await farm.stop(), 0);
-  });
-});
-
-describe("the admin token", () => {
-  test("lies in the data folder with mode 0600, and is in no log, however much is logged", async () => {
-    const data = join(folder, "token");
-    const farm = await startTestFarm({ data, env: { GRANARY_LOG: "trace" } });
-    await publishReady(farm, "logged", appArchive({ a: "1" }));
-    await farm.fetch(`/v1/whoami?token=${farm.token}`);
-    problemOf(await send(farm, "/v1/whoami", { token: `${farm.token}x` }), 401, "UNAUTHENTICATED");
-    assert.equal(statSync(join(data, "admin.token")).mode & 0o777, 0o600);
-    assert.equal(statSync(data).mode & 0o077, 0, "the data folder is private");
-    assert.equal(await farm.stop(), 0);
-    const secret = farm.token.split("_")[3] ?? "";
-    assert.ok(secret.length >= 32 && !farm.log().includes(secret), "the log has the token");
-  });
-});
-
-describe("nats-server", () => {
-  test("while it is away the farm says so and takes no publish; then all goes on", async () => {
-    const binary = join(folder, "nats-server");
+  test("data of a farm that was never started is refused with what is wrong, not with a crash", async () => {
+    const file = join(folder, "a-file");
+    writeFileSync(file, "");
+    const onFile = await runCli(["up", "--data", join(file, "data"), "--port", "0", "--json"]);
+    assert.notEqual(onFile.code, 0);
+    assert.ok((JSON.parse(onFile.stdout) as Problem).code.length > 0, onFile.stdout);
+    const config = join(folder, "bad.toml");
+    writeFileSync(config, "treads = 3\n");
+    const typo = await runCli(["up", "--data", join(folder, "x"), "--config", config, "--json"]);
+    assert.equal((JSON.parse(typo.stdout) as Problem).code, "CONFIG_INVALID");
+    assert.match(typo.stderr + typo.stdout, /treads/);
+    mkdirSync(join(folder, "port"));
+    const farm = await startTestFarm({ data: join(folder, "port", "one") });
     const { path } = await findNatsBinary(process.env);
-    symlinkSync(path, binary);
-    const data = join(folder, "nats");
-    const farm = await startTestFarm({ data, env: { NATS_SERVER_BIN: binary } });
-    await publishReady(farm, "steady", appArchive({ a: "1" }));
-    // Without its program it cannot be started again: it stays away until the test brings it back.
-    rmSync(binary);
-    process.kill(natsPid(data), "SIGKILL");
-    await eventually(
-      async () => ((await farm.fetch("/readyz")).status === 503 ? true : undefined),
-      5_000,
-      "/readyz says 503",
+    const taken = await runCli(
+      ["up", "--data", join(folder, "port", "two"), "--port", new URL(farm.url).port, "--json"],
+      { env: { NATS_SERVER_BIN: path } },
     );
-    assert.equal((await farm.fetch("/livez")).status, 200);
-    const ready = await send<{ problems: string[] }>(farm, "/readyz");
-    assert.match(ready.body.problems.join(), /nats-server/);
-    const refused = await publish(farm, "steady", appArchive({ a: "2" }));
-    assert.equal(problemOf(refused, 503, "UNAVAILABLE").retryable, true);
-    assert.match(refused.headers.get("retry-after") ?? "", /^[0-9]+$/);
-    const pull = await farm.fetch("/v2/default/steady/manifests/v1");
-    assert.equal(pull.status, 200, "what is published can be pulled");
-
-    symlinkSync(path, binary);
-    await eventually(
-      async () => ((await farm.fetch("/readyz")).status === 200 ? true : undefined),
-      30_000,
-      "the farm is ready again",
-    );
-    const release = await publishReady(farm, "steady", appArchive({ a: "2" }));
-    assert.deepEqual([release.version, release.activated], ["v2", true]);
+    assert.notEqual(taken.code, 0);
+    assert.match(taken.stdout + taken.stderr, /port|EADDRINUSE/i);
     assert.equal(await farm.stop(), 0);
   });
-});
-
-describe("SIGTERM", () => {
-  test("with publishes in flight: the farm ends in time with 0, and what was accepted is not lost", async (t) => {
-    const data = join(folder, "term");
-    let farm = await startTestFarm({ data });
-    const accepted: string[] = [];
-    const publishing = Array.from({ length: 60 }, async (_, i) => {
-      const archive = appArchive({ own: `${i}`.repeat(20_000), common: "x" });
-      const answer = await publish(farm, `app-${i % 6}`, archive).catch(() => undefined);
-      if (answer?.status === 202) accepted.push(answer.body.publish_id);
-      else if (answer !== undefined) assert.equal(answer.status, 503, answer.text);
-    });
-    await eventually(() => (accepted.length > 10 ? true : undefined), 20_000, "some are accepted");
-    const began = performance.now();
-    assert.equal(await farm.stop(), 0);
-    const ms = Math.round(performance.now() - began);
-    assert.ok(ms < SHUTDOWN_MS, `${ms} ms`);
-    await Promise.all(publishing);
-    farm = await startTestFarm({ data });
-    let later = 0;
-    for (const id of accepted) {
-      const before = await farm.json<PublishJson>(`/v1/publishes/${id}`);
-      if (before.state !== "ready") later += 1;
-      assert.equal((await ended(farm, id)).state, "ready");
-    }
-    t.diagnostic(
-      `${accepted.length} of 60 were accepted; ended in ${ms} ms; ${later} were finished by the next farm`,
-    );
-    assert.equal(await farm.stop(), 0);
-  });
-
-  test("is not held up by event feeds, long polls, idle connections or a stalled upload", async () => {
-    const farm = await startTestFarm({ data: join(folder, "clients") });
-    await publishReady(farm, "watched", appArchive({ a: "1" }));
-    const feed = await farm.fetch("/v1/events", { headers: { accept: "text/event-stream" } });
-    const poll = farm.fetch(`${projectUrl("watched")}/current?wait=60`, {
-      headers: { "if-none-match": '"1"' },
-    });
-    await rawConnection(farm.url);
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    const began = performance.now();
-    const code = await farm.stop();
-    const ms = performance.now() - began;
-    assert.equal(code, 0);
-    assert.ok(ms < 5_000, `${Math.round(ms)} ms`);
-    assert.equal((await poll).status, 304);
-    assert.match(await feed.text(), /release\.activated/, "the feed ends cleanly");
-    assert.ok(!existsSync(join(farm.data, "nats", "nats-server.pid")));
-
-    const again = await startTestFarm({ data: join(folder, "clients") });
-    const socket = await rawConnection(again.url);
-    socket.write(
-      `POST ${projectUrl("watched")}/publishes HTTP/1.1\r\nHost: farm\r\nAuthorization: Bearer ${again.token}\r\nContent-Length: 100\r\n\r\n\x1f\x8b`,
-    );
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    const start = performance.now();
-    assert.equal(await again.stop(), 0);
-    assert.ok(performance.now() - start < SHUTDOWN_MS);
-    socket.destroy();
-  });
-});
-
-test("data of a farm that was never started is refused with what is wrong, not with a crash", async () => {
-  const file = join(folder, "a-file");
-  writeFileSync(file, "");
-  const onFile = await runCli(["up", "--data", join(file, "data"), "--port", "0", "--json"]);
-  assert.notEqual(onFile.code, 0);
-  assert.ok((JSON.parse(onFile.stdout) as Problem).code.length > 0, onFile.stdout);
-  const config = join(folder, "bad.toml");
-  writeFileSync(config, "treads = 3\n");
-  const typo = await runCli(["up", "--data", join(folder, "x"), "--config", config, "--json"]);
-  assert.equal((JSON.parse(typo.stdout) as Problem).code, "CONFIG_INVALID");
-  assert.match(typo.stderr + typo.stdout, /treads/);
-  mkdirSync(join(folder, "port"));
-  const farm = await startTestFarm({ data: join(folder, "port", "one") });
-  const { path } = await findNatsBinary(process.env);
-  const taken = await runCli(
-    ["up", "--data", join(folder, "port", "two"), "--port", new URL(farm.url).port, "--json"],
-    { env: { NATS_SERVER_BIN: path } },
-  );
-  assert.notEqual(taken.code, 0);
-  assert.match(taken.stdout + taken.stderr, /port|EADDRINUSE/i);
-  assert.equal(await farm.stop(), 0);
 });

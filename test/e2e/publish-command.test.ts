@@ -51,7 +51,7 @@ function directory(name: string, files: Readonly<Record<string, string>>): strin
   return join(folder, name);
 }
 
-describe("granary publish", () => {
+describe("granary publish", { concurrency: 3 }, () => {
   test("publishes a directory, an archive file and stdin; all three are the same image", async () => {
     const app = directory("three", { "main.py": "print(1)\n" });
     const archive = appArchive({ "main.py": "print(1)\n" });
@@ -174,7 +174,7 @@ describe("granary publish", () => {
   });
 });
 
-describe("granary verify and plan", () => {
+describe("granary verify and plan", { concurrency: 3 }, () => {
   test("agree with the farm on a directory with everything that may be in one", async () => {
     const app = join(folder, "sample");
     mkdirSync(app);
@@ -213,7 +213,7 @@ describe("granary verify and plan", () => {
   }
 });
 
-describe("what operators type", () => {
+describe("what operators type", { concurrency: 3 }, () => {
   test("current, activate, rollback, hold and unhold, with generations and exit codes", async () => {
     for (let i = 1; i <= 3; i++)
       await publishReady(farm, "ops", appArchive({ v: `${i}` }), { query: { commit: `${i}`.repeat(8) } });

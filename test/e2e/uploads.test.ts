@@ -23,6 +23,7 @@ before(async () => {
 });
 after(async () => {
   assert.equal(await farm.stop(), 0);
+  assert.ok(!farm.log().includes('"level":50'), "a client that goes away is no error of the farm's");
   removeDir(folder);
 });
 

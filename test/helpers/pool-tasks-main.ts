@@ -1,10 +1,21 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Outcome } from "../../proto/errors.ts";
-import { GranaryError } from "../../proto/errors.ts";
+import { threadId } from "node:worker_threads";
+import { GranaryError, type Outcome } from "../../proto/errors.ts";
 import { type ExtractTask, TASK_CELL } from "../../proto/worker-tasks.ts";
+import { stopWhenCancelled } from "../../workers/stop-when-cancelled.ts";
+import { announceLoaded, threadData } from "../../workers/thread-data.ts";
 
 /** A thread whose tasks do what their archive's name says: the ways in which a thread can go wrong. */
 export async function extract(task: ExtractTask): Promise<Outcome<string>> {
+  try {
+    return await behave(task);
+  } catch (error) {
+    if (error instanceof GranaryError) return { ok: false, error: error.toWire() };
+    throw error;
+  }
+}
+
+async function behave(task: ExtractTask): Promise<Outcome<string>> {
   const cells = new Float64Array(task.cell);
   cells[TASK_CELL.progress] = 1;
   cells[TASK_CELL.segmentId] = 7;
@@ -14,6 +25,12 @@ export async function extract(task: ExtractTask): Promise<Outcome<string>> {
     case "creep":
       // Progress without an end.
       for (;;) cells[TASK_CELL.progress] = (cells[TASK_CELL.progress] ?? 0) + 1;
+    case "polite":
+      // Asks now and then whether it should stop, as real tasks do.
+      for (;;) {
+        stopWhenCancelled(cells);
+        cells[TASK_CELL.progress] = (cells[TASK_CELL.progress] ?? 0) + 1;
+      }
     case "exit":
       return process.exit(3);
     case "throw":
@@ -28,6 +45,12 @@ export async function extract(task: ExtractTask): Promise<Outcome<string>> {
       break;
     case "slow":
       await sleep(300);
+      break;
+    case "slow-id":
+      await sleep(300);
+      return { ok: true, value: `thread ${threadId}` };
   }
   return { ok: true, value: task.archivePath };
 }
+
+announceLoaded(threadData());

@@ -222,6 +222,20 @@ describe("the store", () => {
     await assert.rejects(openStore({ dir, log: () => undefined }), { code: "STORE_FORMAT" });
   });
 
+  it("cuts nothing of a thread that lives on: its next task is safe from the clean-up of the one before", () =>
+    withStore(async ({ store, thread }) => {
+      const cancelled = taskCell();
+      const first = thread.beginTask(cancelled);
+      for (let i = 0; i < 300; i++) first.putBlob(contentOf(`cancelled ${i}`, 10_000));
+      first.abandon();
+      const second = thread.beginTask(taskCell());
+      const digests = Array.from({ length: 300 }, (_, i) => second.putBlob(contentOf(`kept ${i}`, 10_000)));
+      const batch = second.finish();
+      await store.reclaim(cancelled);
+      await store.commit(batch);
+      for (const digest of digests) await store.read(digest);
+    }));
+
   it("hands a task's leftovers back when its thread died", () =>
     withStore(async ({ dir, store, thread, put }) => {
       await put(contentOf("before", 1000));

@@ -3,20 +3,15 @@ import { after, describe, test } from "node:test";
 import { GranaryError, type Outcome } from "../../proto/errors.ts";
 import { ARCHIVE_LIMITS } from "../../proto/limits.ts";
 import { type ExtractTask, TASK_CELL } from "../../proto/worker-tasks.ts";
+import { openStore } from "../../store/store.ts";
 import { WorkerPool } from "../../workers/pool.ts";
+import { tempFolder } from "../helpers/temp-folder.ts";
 
 /** Threads that go wrong: the task ends with a code, nothing else suffers, and the pool has as many threads as before. */
 const THREADS = 2;
 const ENTRY = new URL("../helpers/pool-tasks-main.js", import.meta.url);
-const pool = new WorkerPool({
-  threads: THREADS,
-  workerData: {
-    storeDir: "",
-    segmentIds: new SharedArrayBuffer(4),
-    fsCells: new SharedArrayBuffer(4),
-  },
-  entry: ENTRY,
-});
+const DATA = { storeDir: "", segmentIds: new SharedArrayBuffer(4), fsCells: new SharedArrayBuffer(4) };
+const pool = new WorkerPool({ threads: THREADS, workerData: DATA, entry: ENTRY });
 after(() => pool.close());
 
 interface Limits {
@@ -69,6 +64,12 @@ async function isWhole(): Promise<void> {
   assert.ok(performance.now() - began < 10_000);
 }
 
+/** Which threads there are: each answers for itself while the others wait. */
+async function threadIds(): Promise<unknown[]> {
+  const ids = await Promise.all(Array.from({ length: THREADS }, () => run("slow-id")));
+  return ids.sort();
+}
+
 describe("a task", () => {
   const ends: readonly { behaviour: string; code: string; limits?: Limits; message: RegExp }[] = [
     {
@@ -106,17 +107,30 @@ describe("a task", () => {
     await isWhole();
   });
 
-  test("that is cancelled while it runs frees its thread within a second", async () => {
-    const cancels = Array.from({ length: THREADS }, () => new AbortController());
-    const running = cancels.map(({ signal }) => failsWith("CANCELLED", run("hang", { signal })));
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    const began = performance.now();
-    for (const cancel of cancels) cancel.abort();
-    await Promise.all(running);
-    assert.equal(await run("next"), "next");
-    const ms = performance.now() - began;
-    assert.ok(ms < 1_000, `${Math.round(ms)} ms`);
-    await isWhole();
+  for (const behaviour of ["polite", "hang"]) {
+    test(`that is cancelled while it runs (${behaviour}) frees its thread within a second`, async () => {
+      const cancels = Array.from({ length: THREADS }, () => new AbortController());
+      const running = cancels.map(({ signal }) => failsWith("CANCELLED", run(behaviour, { signal })));
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const began = performance.now();
+      for (const cancel of cancels) cancel.abort();
+      await Promise.all(running);
+      const ms = performance.now() - began;
+      assert.ok(ms < 1_000, `${Math.round(ms)} ms`);
+      assert.equal(await run("next"), "next");
+      await isWhole();
+    });
+  }
+
+  test("that stops when it is told to keeps its thread", async () => {
+    const threads = await threadIds();
+    const cancel = new AbortController();
+    const polite = failsWith("CANCELLED", run("polite", { signal: cancel.signal }));
+    const late = failsWith("ARCHIVE_TIMEOUT", run("polite", { deadlineMs: 400 }));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    cancel.abort();
+    await Promise.all([polite, late]);
+    assert.deepEqual(await threadIds(), threads);
   });
 
   test("that was cancelled before it began does not run at all", async () => {
@@ -154,4 +168,16 @@ test("fifty tasks of which every fifth goes wrong: the others all end well", asy
   );
   assert.equal(results.filter((result) => typeof result === "string").length, 40);
   await isWhole();
+});
+
+test("a pool that is closed while its threads load harms neither them nor the process", async () => {
+  const dir = tempFolder();
+  const store = await openStore({ dir, log: () => undefined });
+  // Node aborts the process when a thread is ended while it loads modules or addons: the real threads load for some 300 ms.
+  for (let i = 0; i < 8; i++) {
+    const short = new WorkerPool({ threads: 3, workerData: store.workerData() });
+    await new Promise((resolve) => setTimeout(resolve, 45 * i));
+    await short.close();
+  }
+  await store.close();
 });
