@@ -215,7 +215,10 @@ test("Ctrl-C detaches: exit 130, the publish goes on, and it is said how to foll
     env: farm.env,
     onStart: (child) => {
       const timer = setInterval(() => {
-        if (farm.seen.some((request) => request.path === "/v1/publishes/pub_1")) child.kill("SIGINT");
+        if (!farm.seen.some((request) => request.path === "/v1/publishes/pub_1")) return;
+        clearInterval(timer);
+        // Once: a signal that arrives while Node tears itself down finds its handlers gone and kills.
+        child.kill("SIGINT");
       }, 50);
       child.once("exit", () => clearInterval(timer));
     },
