@@ -46,7 +46,8 @@ export type CommandBody =
   | PreviewExtendCommand
   | PreviewRemoveCommand
   | PreviewExpireCommand
-  | PreviewPromoteCommand;
+  | PreviewPromoteCommand
+  | NodeSetCommand;
 
 /** Binds an upload, already durable, to one publish id and gives it its order. Creates org and project when `create` is set. */
 export interface AcceptCommand {
@@ -183,6 +184,15 @@ export interface PreviewPromoteCommand {
   readonly image_digest?: Digest;
   readonly expected_generation?: number;
   readonly reason?: string;
+}
+
+/** Settings of a node, which belong to no org; audited under the actor's. What is absent stays; null: back to what `up` was given. */
+export interface NodeSetCommand {
+  readonly type: "node.set";
+  readonly node: Name;
+  readonly threads?: number | null;
+  /** Takes no new jobs. */
+  readonly cordoned?: boolean;
 }
 
 /** What a command came to. Kept by command id, so that a repeated question gets the same answer. */

@@ -220,10 +220,15 @@ export interface WhoamiJson {
 
 export interface NodeJson {
   readonly node: string;
-  readonly state: "ready" | "draining" | "down";
+  /** `draining`: cordoned, and jobs still run; `cordoned`: none runs any more. */
+  readonly state: "ready" | "draining" | "cordoned" | "down";
   readonly labels: Readonly<Record<string, string>>;
   readonly threads: number;
+  /** What the node was started with, where `scale` has set another number. */
+  readonly threads_default?: number;
   readonly threads_busy: number;
+  /** Publishes that it works on. */
+  readonly jobs: number;
   readonly build_slots: number;
   readonly gpus: readonly {
     uuid: string;
@@ -289,6 +294,11 @@ export const TokenBody = z.strictObject({
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
   project: z.string().optional(),
   expires: z.string().regex(DURATION).optional(),
+});
+export const NodeBody = z.strictObject({
+  /** null: back to what the node was started with. */
+  threads: z.int().min(1).max(LIMITS.threadsPerNode).nullable().optional(),
+  cordoned: z.boolean().optional(),
 });
 export const SettingsBody = z.strictObject({
   require_commit: z.boolean().optional(),

@@ -270,3 +270,12 @@ export interface OrgRecord {
   readonly created_at: string;
   readonly created_by: Actor;
 }
+
+/** What operators set of a node; what is absent is as the node was started. */
+export interface NodeRecord {
+  readonly node: Name;
+  readonly threads?: number;
+  readonly cordoned?: true;
+  readonly updated_at: string;
+  readonly updated_by: Actor;
+}

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { GranaryError } from "./errors.ts";
-import { ARCHIVE_LIMITS, type ArchiveLimits } from "./limits.ts";
+import { ARCHIVE_LIMITS, type ArchiveLimits, LIMITS } from "./limits.ts";
 import { isName, type Name } from "./names.ts";
 
 /** The farm's settings: configuration file (TOML, strict), overridden by flags. One table for reading, printing and docs. */
@@ -23,7 +23,7 @@ export const SettingsFile = z.strictObject({
   data: z.string().min(1).optional().describe("data folder"),
   port: z.int().min(0).max(65_535).optional().describe("port of api and registry; 0: any free one"),
   listen: z.string().min(1).optional().describe("address to listen on; beyond loopback needs --insecure"),
-  threads: positive.max(256).optional().describe("worker threads of this node"),
+  threads: positive.max(LIMITS.threadsPerNode).optional().describe("worker threads of this node"),
   node: z.string().optional().describe("name of this node"),
   labels: z.record(z.string(), z.string()).optional().describe("labels of this node"),
   public_name: z

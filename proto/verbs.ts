@@ -47,6 +47,12 @@ const FARM_FLAGS = [
   text("config", "FILE", "The farm's configuration file; flags win over it.", { env: "GRANARY_CONFIG" }),
 ] as const;
 
+const NODES = [arg("NODE", "Name of a node.", { optional: true, many: true })];
+const NODE_CHOICE = [
+  list("label", "K=V", "Nodes with this label; may be repeated, then all have to fit.", { short: "l" }),
+  toggle("all", "All nodes."),
+] as const;
+
 /** Flags that every verb takes. */
 export const GLOBAL_FLAGS = [
   toggle("json", "One JSON document on stdout (one per line for streams); text for people goes to stderr."),
@@ -406,6 +412,42 @@ export const VERBS = [
     group: "Operate",
     summary: "List the nodes of the farm",
     example: "granary node ls",
+  }),
+  verb({
+    name: "scale",
+    group: "Operate",
+    summary: "Change how many worker threads nodes have, while they run",
+    details: [
+      "Threads that are to go finish their task first; nothing is lost or done twice. The setting is kept through restarts and wins over",
+      "`up --threads`; `--threads default` takes it back.",
+    ],
+    args: NODES,
+    flags: [text("threads", "N", "Worker threads, 1 to 256, or `default`."), ...NODE_CHOICE],
+    example: "granary scale local --threads 4",
+  }),
+  verb({
+    name: "cordon",
+    group: "Operate",
+    summary: "Let nodes take no new jobs; what runs goes on, and publishes wait",
+    args: NODES,
+    flags: NODE_CHOICE,
+    example: "granary cordon local",
+  }),
+  verb({
+    name: "uncordon",
+    group: "Operate",
+    summary: "Let nodes take jobs again",
+    args: NODES,
+    flags: NODE_CHOICE,
+    example: "granary uncordon local",
+  }),
+  verb({
+    name: "drain",
+    group: "Operate",
+    summary: "Cordon nodes and wait until nothing runs on them",
+    args: NODES,
+    flags: [...NODE_CHOICE, TIMEOUT],
+    example: "granary drain local --timeout 5m",
   }),
   verb({
     name: "queue ls",

@@ -13,6 +13,8 @@ const STOP_GRACE_MS = 250;
 const LOAD_LIMIT_MS = 10_000;
 const LOADED_SLOTS = 4_096;
 const MAX_QUEUE = 4_096;
+/** A task that no thread gets: Piscina makes a thread for whatever finds none free, while it may have more. */
+const GROW = "grow";
 
 export interface RunOptions {
   readonly signal: AbortSignal;
@@ -25,11 +27,14 @@ export interface RunOptions {
 export class WorkerPool {
   readonly #piscina: Piscina;
   readonly #loaded = new Int32Array(new SharedArrayBuffer(LOADED_SLOTS * Int32Array.BYTES_PER_ELEMENT));
-  readonly threads: number;
+  #threads: number;
+  #running = 0;
+  /** Threads that were asked to end and have not. */
+  #retiring = 0;
 
   /** @param options.entry what the threads run instead of worker-main: for tests of threads that go wrong */
   constructor(options: { threads: number; workerData: WorkerData; entry?: URL }) {
-    this.threads = options.threads;
+    this.#threads = options.threads;
     const workerData: PoolData = {
       ...options.workerData,
       loaded: this.#loaded.buffer as SharedArrayBuffer,
@@ -39,6 +44,12 @@ export class WorkerPool {
       minThreads: options.threads,
       maxThreads: options.threads,
       concurrentTasksPerWorker: 1,
+      // Threads end when `resize` asks them to, between two tasks of theirs; Piscina would terminate those that are idle.
+      idleTimeout: Number.POSITIVE_INFINITY,
+      // Without it a task that finds no thread goes to the end of the queue each time it is tried.
+      stricterFIFO: true,
+      loadBalancer: ({ name }, workers) =>
+        (name === GROW ? undefined : workers.find((worker) => worker.currentUsage === 0)) ?? null,
       // Jobs are bounded by the node's slots, listings by LIMITS.listingsHeldBytes; this is for what slips past both.
       maxQueue: MAX_QUEUE,
       workerData,
@@ -49,6 +60,32 @@ export class WorkerPool {
     });
     // Piscina reports a dead worker here too; the failed task is where it is handled.
     this.#piscina.on("error", () => undefined);
+  }
+
+  /** How many threads the pool is to have; those there are, {@link liveThreads}, get there between tasks. */
+  get threads(): number {
+    return this.#threads;
+  }
+
+  get liveThreads(): number {
+    return this.#piscina.threads.length;
+  }
+
+  get busyThreads(): number {
+    return Math.min(this.#running, this.liveThreads);
+  }
+
+  /**
+   * Grows at once; shrinks as threads get free: each that is to go takes one last task, in which it closes its segment and its view of
+   * the index and ends itself. What runs and what is queued is not touched.
+   */
+  resize(threads: number): void {
+    this.#threads = threads;
+    // Piscina reads its options each time it makes or replaces a thread; it has no method to change them (5.3.2).
+    this.#piscina.options.minThreads = threads;
+    this.#piscina.options.maxThreads = threads;
+    for (let live = this.liveThreads; live < threads; live++) this.#grow();
+    while (this.liveThreads - this.#retiring > threads) this.#retire();
   }
 
   /**
@@ -66,6 +103,7 @@ export class WorkerPool {
       endThread: () => abort.abort(),
       mayEnd: () => this.#areLoaded(),
     });
+    this.#running += 1;
     try {
       const outcome: Outcome<WorkerTasks[K]["output"]> = await this.#piscina.run(input, {
         name,
@@ -79,6 +117,7 @@ export class WorkerPool {
       throw watch.reason() ?? workerDied(cause);
     } finally {
       watch.stop();
+      this.#running -= 1;
     }
   }
 
@@ -86,6 +125,22 @@ export class WorkerPool {
     const deadline = performance.now() + LOAD_LIMIT_MS;
     while (!this.#areLoaded() && performance.now() < deadline) await sleep(WATCH_INTERVAL_MS / 10);
     await this.#piscina.destroy();
+  }
+
+  #grow(): void {
+    const abort = new AbortController();
+    this.#piscina.run(undefined, { name: GROW, signal: abort.signal }).catch(() => undefined);
+    abort.abort();
+  }
+
+  /** A thread that ended one too many, because the pool grew again meanwhile or another had died, is replaced by Piscina. */
+  #retire(): void {
+    this.#retiring += 1;
+    const ended = (): void => {
+      this.#retiring -= 1;
+    };
+    // The task has no answer: its thread has exited.
+    this.#piscina.run(undefined, { name: "retire" }).then(ended, ended);
   }
 
   /** Whether every thread may be ended: one that still loads would take the process with it (PoolData). */

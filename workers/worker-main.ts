@@ -29,6 +29,12 @@ export function assemble(task: AssembleTask): Outcome<ExtractResult> {
   return asOutcome(task, () => assembleUpload(task, store));
 }
 
+/** The thread's last task: nothing of it is left open, and it ends. */
+export async function retire(): Promise<never> {
+  await store.close();
+  return process.exit(0);
+}
+
 /** Expected failures leave the thread as data; anything else is a bug and rejects the task. */
 function asOutcome<T>(task: { cell: SharedArrayBuffer }, run: () => T): Outcome<T> {
   // The first sign of life: from here on the task's clocks run.

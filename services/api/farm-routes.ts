@@ -1,11 +1,13 @@
-import { FSCK_NAMES_MAX, type FsckJson } from "../../proto/http.ts";
+import { GranaryError } from "../../proto/errors.ts";
+import { FSCK_NAMES_MAX, type FsckJson, NodeBody, type NodeJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
+import { parseName } from "../../proto/names.ts";
 import type { FsckResult } from "../../store/fsck.ts";
 import { requireScope } from "../shared/authenticate.ts";
 import type { HttpServer } from "../shared/http-server.ts";
 import { listBacklogs } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
-import { numberQuery, principalOf } from "./request.ts";
+import { numberQuery, parseBody, principalOf, submitFor } from "./request.ts";
 
 /** What operators look at, and the probes. */
 export function farmRoutes(server: HttpServer, context: ApiContext): void {
@@ -29,6 +31,25 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/v1/nodes", async (request, reply) => {
     requireScope(principalOf(context, request), "farm:read");
     return reply.send({ items: context.nodes(), next_cursor: null });
+  });
+
+  server.put("/v1/nodes/:node", async (request, reply) => {
+    const principal = principalOf(context, request);
+    requireScope(principal, "farm:admin");
+    const node = parseName((request.params as { node: string }).node, "node");
+    const { threads, cordoned } = parseBody(NodeBody, request.body);
+    findNode(context, node);
+    await submitFor(context, request, {
+      principal,
+      org: principal.org,
+      body: {
+        type: "node.set",
+        node,
+        ...(threads !== undefined && { threads }),
+        ...(cordoned !== undefined && { cordoned }),
+      },
+    });
+    return reply.send(findNode(context, node));
   });
 
   server.get("/v1/queue", async (request, reply) => {
@@ -58,6 +79,14 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
       disk_bytes: stats.diskBytes,
     });
   });
+}
+
+function findNode(context: ApiContext, name: string): NodeJson {
+  const nodes = context.nodes();
+  const node = nodes.find((known) => known.node === name);
+  if (node !== undefined) return node;
+  const names = nodes.map((known) => known.node).join(", ");
+  throw new GranaryError("NOT_FOUND", `there is no node ${name}; there are: ${names}`, { node: name });
 }
 
 function fsckJson(result: FsckResult): FsckJson {

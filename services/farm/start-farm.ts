@@ -8,7 +8,7 @@ import type { FarmSettings, Role } from "../../proto/settings.ts";
 import { openStore, type Store } from "../../store/store.ts";
 import { WorkerPool } from "../../workers/pool.ts";
 import { apiRoutes } from "../api/routes.ts";
-import { startNode } from "../node/start-node.ts";
+import { nodeThreads, startNode } from "../node/start-node.ts";
 import { registryRoutes } from "../registry/routes.ts";
 import { type Bus, connectBus } from "../shared/bus.ts";
 import { lockDataDir } from "../shared/data-lock.ts";
@@ -136,7 +136,7 @@ async function startContent(options: {
     log: (level, message, data) => log[level](data, message),
   });
   shutdown.add("store", () => store.close());
-  const pool = new WorkerPool({ threads: settings.threads, workerData: store.workerData() });
+  const pool = new WorkerPool({ threads: nodeThreads({ read, settings }), workerData: store.workerData() });
   shutdown.add("worker threads", () => pool.close());
   const jobs = await connectRole(parts, "node");
   if (parts.server !== undefined) await releaseJobs(parts);

@@ -9,7 +9,7 @@ import type { JobQueue } from "../shared/bus-jobs.ts";
 import type { Log } from "../shared/log.ts";
 import type { Replica } from "../shared/replica.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
-import { findPublish, listBacklogs } from "../shared/state-queries.ts";
+import { findNode, findPublish, listBacklogs } from "../shared/state-queries.ts";
 import { PublishHandler } from "./handle-publish.ts";
 import { JobLoop } from "./job-loop.ts";
 import { reconcileInbox } from "./reconcile-inbox.ts";
@@ -44,8 +44,9 @@ export interface Node {
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { settings, pool, replica, log } = options;
   const handler = new PublishHandler({ ...options, node: settings.node, limits: settings.limits });
+  const isCordoned = (): boolean => options.read((view) => findNode(view, settings.node))?.cordoned === true;
   const loop = new JobLoop({
-    slots: () => pool.threads * SLOTS_PER_THREAD,
+    slots: () => (isCordoned() ? 0 : pool.threads * SLOTS_PER_THREAD),
     backlog: () => options.read(listBacklogs).map((row) => row.org),
     pull: (lane, org) => options.jobs.pull(lane, org),
     handle: (delivery) => handler.handle(delivery),
@@ -58,6 +59,11 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     );
   }, RECONCILE_INTERVAL_MS);
   const stopListening = replica.onApplied((applied) => {
+    const threads = nodeThreads(options);
+    if (threads !== pool.threads) {
+      log.info({ from: pool.threads, to: threads }, "the number of worker threads changes");
+      pool.resize(threads);
+    }
     for (const id of applied.publishes) {
       if (handler.isRunning(id) && isTerminal(options, id)) handler.stop(id);
     }
@@ -65,7 +71,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   });
   loop.start();
   return {
-    describe: () => describe(options, loop.running),
+    describe: () => describe(options, { jobs: loop.running, isCordoned: isCordoned() }),
     close: async () => {
       clearInterval(reconcile);
       stopListening();
@@ -76,20 +82,28 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   };
 }
 
+/** Worker threads of this node: what `scale` has set wins over what it was started with. */
+export function nodeThreads(options: Pick<NodeOptions, "read" | "settings">): number {
+  const { node, threads } = options.settings;
+  return options.read((view) => findNode(view, node))?.threads ?? threads;
+}
+
 function isTerminal(options: NodeOptions, id: string): boolean {
   const record = options.read((view) => findPublish(view, id));
   return record === undefined || TERMINAL_STATES.has(record.state);
 }
 
-function describe(options: NodeOptions, running: number): NodeJson {
+function describe(options: NodeOptions, now: { jobs: number; isCordoned: boolean }): NodeJson {
   const { settings, pool } = options;
   const disk = statfsSync(settings.data);
   return {
     node: settings.node,
-    state: "ready",
+    state: !now.isCordoned ? "ready" : now.jobs > 0 ? "draining" : "cordoned",
     labels: settings.labels,
     threads: pool.threads,
-    threads_busy: Math.min(running, pool.threads),
+    ...(pool.threads !== settings.threads && { threads_default: settings.threads }),
+    threads_busy: pool.busyThreads,
+    jobs: now.jobs,
     build_slots: 0,
     gpus: [],
     disk: {

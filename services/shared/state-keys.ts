@@ -8,6 +8,7 @@ import type {
   ActivationRecord,
   AuditRecord,
   Channel,
+  NodeRecord,
   OrgRecord,
   PreviewRecord,
   ProjectRecord,
@@ -124,6 +125,7 @@ export const KEYS = {
   commandAt: (seq: number): StateKey<{ id: string; time_ms: number }> => key("command-at", seqText(seq)),
   token: (org: Name, tokenId: string): StateKey<TokenRecord> => key("token", org, tokenId),
   tokenByHash: (hash: string): StateKey<{ org: Name; id: string }> => key("token-hash", hash),
+  node: (node: Name): StateKey<NodeRecord> => key("node", node),
 } as const;
 
 /** Ranges over whole families of rows. */

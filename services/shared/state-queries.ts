@@ -6,6 +6,7 @@ import { type Name, parseVersion, type Reference } from "../../proto/names.ts";
 import type {
   ActivationRecord,
   AuditRecord,
+  NodeRecord,
   OrgRecord,
   PreviewRecord,
   ProjectRecord,
@@ -181,6 +182,11 @@ export function listEvents(
       : [RANGES.projectEvents({ org, project }), KEYS.projectEvent({ org, project }, options.after)];
   const rows = [...view.range(range, { after, limit })];
   return rows.flatMap((row) => view.get(row.value as StateKey<EventRecord>) ?? []);
+}
+
+/** What operators set of a node; undefined: nothing. */
+export function findNode(view: StateView, node: Name): NodeRecord | undefined {
+  return view.get(KEYS.node(node));
 }
 
 /** Orgs with publishes that have not ended, and how many. */

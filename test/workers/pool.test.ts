@@ -5,7 +5,9 @@ import { ARCHIVE_LIMITS } from "../../proto/limits.ts";
 import { type ExtractTask, TASK_CELL } from "../../proto/worker-tasks.ts";
 import { openStore } from "../../store/store.ts";
 import { WorkerPool } from "../../workers/pool.ts";
+import { random } from "../helpers/random.ts";
 import { tempFolder } from "../helpers/temp-folder.ts";
+import { waitUntil } from "../helpers/wait-until.ts";
 
 /** Threads that go wrong: the task ends with a code, nothing else suffers, and the pool has as many threads as before. */
 const THREADS = 2;
@@ -20,7 +22,16 @@ interface Limits {
   readonly deadlineMs?: number;
 }
 
-async function run(behaviour: string, limits: Limits = {}, cell = newCell()): Promise<unknown> {
+function run(behaviour: string, limits: Limits = {}, cell = newCell()): Promise<unknown> {
+  return runOn(pool, behaviour, limits, cell);
+}
+
+async function runOn(
+  some: WorkerPool,
+  behaviour: string,
+  limits: Limits = {},
+  cell = newCell(),
+): Promise<unknown> {
   const task: ExtractTask = {
     archivePath: behaviour,
     uploadBytes: 0,
@@ -32,7 +43,7 @@ async function run(behaviour: string, limits: Limits = {}, cell = newCell()): Pr
     imageBuilds: false,
     cell,
   };
-  const outcome: Outcome<unknown> = await pool.run("extract", task, {
+  const outcome: Outcome<unknown> = await some.run("extract", task, {
     signal: limits.signal ?? new AbortController().signal,
     stallMs: limits.stallMs ?? 20_000,
     deadlineMs: limits.deadlineMs ?? 20_000,
@@ -168,6 +179,71 @@ test("fifty tasks of which every fifth goes wrong: the others all end well", asy
   );
   assert.equal(results.filter((result) => typeof result === "string").length, 40);
   await isWhole();
+});
+
+describe("a pool that is resized", () => {
+  const NUMBER = 4;
+  const ids = async (some: WorkerPool, tasks: number): Promise<Set<unknown>> =>
+    new Set(await Promise.all(Array.from({ length: tasks }, () => runOn(some, "slow-id"))));
+
+  test("grows at once, shrinks between tasks, and takes back a shrinking that is overtaken", async () => {
+    const sized = new WorkerPool({ threads: 1, workerData: DATA, entry: ENTRY });
+    assert.equal((await ids(sized, 3)).size, 1);
+    sized.resize(NUMBER);
+    assert.equal(sized.threads, NUMBER);
+    assert.equal(sized.liveThreads, NUMBER, "threads are made without work for them");
+    const before = await ids(sized, NUMBER * 2);
+    assert.equal(before.size, NUMBER);
+
+    const running = Array.from({ length: NUMBER * 3 }, () => runOn(sized, "slow-id"));
+    sized.resize(2);
+    const used = await Promise.all(running);
+    assert.equal(used.length, NUMBER * 3);
+    assert.ok(
+      used.every((id) => before.has(id)),
+      "what ran and what was queued ended on threads that were there",
+    );
+    await waitUntil("two threads are left", 20_000, () => sized.liveThreads === 2);
+    const after = await ids(sized, NUMBER);
+    assert.equal(after.size, 2);
+    assert.ok(
+      [...after].every((id) => before.has(id)),
+      "the threads that stay are not made anew",
+    );
+
+    sized.resize(1);
+    sized.resize(3);
+    sized.resize(2);
+    assert.equal((await ids(sized, NUMBER * 2)).size >= 2, true);
+    await waitUntil("the last word holds", 20_000, () => sized.liveThreads === 2);
+    await sized.close();
+  });
+
+  test("loses and doubles no task while it is resized all the time and threads die", async () => {
+    const seed = Number(process.env["SEED"] ?? Date.now() % 100_000);
+    const next = random(seed);
+    const sized = new WorkerPool({ threads: 2, workerData: DATA, entry: ENTRY });
+    const tasks = Array.from({ length: 300 }, (_, i) =>
+      i % 50 === 49
+        ? failsWith("ARCHIVE_WORKER_DIED", runOn(sized, "exit"))
+        : runOn(sized, i % 3 === 0 ? `short-${i}` : `good-${i}`),
+    );
+    let ended = false;
+    const all = Promise.all(tasks).finally(() => {
+      ended = true;
+    });
+    while (!ended) {
+      sized.resize(1 + Math.floor(next() * 6));
+      await new Promise((resolve) => setTimeout(resolve, 5 + next() * 60));
+    }
+    const values = (await all).filter((value) => typeof value === "string");
+    assert.equal(values.length, 294, `seed ${seed}`);
+    assert.equal(new Set(values).size, values.length, `seed ${seed}`);
+    sized.resize(3);
+    await waitUntil(`three threads in the end, seed ${seed}`, 20_000, () => sized.liveThreads === 3);
+    assert.equal(sized.busyThreads, 0);
+    await sized.close();
+  });
 });
 
 test("a pool that is closed while its threads load harms neither them nor the process", async () => {

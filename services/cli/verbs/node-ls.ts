@@ -1,19 +1,20 @@
 import { EXIT } from "../../../proto/errors.ts";
 import type { NodeJson } from "../../../proto/http.ts";
+import { LIMITS } from "../../../proto/limits.ts";
 import { formatBytes, formatTime } from "../output/format.ts";
 import { printPage } from "../output/print-page.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Lists the nodes. */
 export const nodeLs: VerbHandler<"node ls"> = async ({ output, api }) => {
-  const page = await api().list<NodeJson>("/v1/nodes", {}, 10_000);
+  const page = await api().list<NodeJson>("/v1/nodes", {}, LIMITS.nodes);
   printPage(output, page, {
     header: ["NODE", "STATE", "THREADS", "GPUS", "DISK FREE", "LABELS", "SEEN", "VERSION"],
     empty: "no nodes",
     row: (node) => [
       node.node,
       node.state,
-      `${node.threads_busy}/${node.threads} busy`,
+      `${node.threads_busy}/${node.threads} busy${node.threads_default === undefined ? "" : ` (default ${node.threads_default})`}`,
       node.gpus.length === 0 ? undefined : node.gpus.map((gpu) => gpu.model).join(", "),
       formatBytes(node.disk.free_bytes),
       Object.entries(node.labels)

@@ -19,6 +19,7 @@ import { promotePreview } from "./promote-preview.ts";
 import { removePreview } from "./remove-preview.ts";
 import { revokeToken } from "./revoke-token.ts";
 import { rollBack } from "./roll-back.ts";
+import { setNode } from "./set-node.ts";
 import { setProject } from "./set-project.ts";
 import { startPublish } from "./start-publish.ts";
 import { Refusal, Step } from "./step.ts";
@@ -120,6 +121,8 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
       return expirePreview(step, body);
     case "preview.promote":
       return promotePreview(step, body);
+    case "node.set":
+      return setNode(step, body);
     default:
       throw unknownCommand(
         `type ${JSON.stringify((body satisfies never as { type?: unknown }).type)}`,
@@ -142,6 +145,7 @@ function resourceOf(command: Command, value?: CommandValue): string {
   const { body } = command;
   if (value?.type === "pointer") return value.to;
   if (value?.type === "accepted") return value.publish_id;
+  if (body.type === "node.set") return `node/${body.node}`;
   if ("name" in body) return previewChannel(body.name);
   if ("publish_id" in body) return body.publish_id;
   if ("version" in body) return body.version;

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command } from "../../../proto/commands.ts";
 import { LIMITS } from "../../../proto/limits.ts";
+import type { Name } from "../../../proto/names.ts";
 import { applyCommand } from "../../../services/pointer/apply/apply-command.ts";
 import { KEYS } from "../../../services/shared/state-keys.ts";
-import { findTokenByHash, listAudit, listHistory } from "../../../services/shared/state-queries.ts";
+import { findNode, findTokenByHash, listAudit, listHistory } from "../../../services/shared/state-queries.ts";
 import { AT, acceptOf, commandOf, Machine, ORG } from "./machine.ts";
 
 const refusal = (result: ReturnType<Machine["apply"]>) => (result.ok ? "ok" : result.error.code);
@@ -271,4 +272,21 @@ test("tokens are found by the hash alone, once, and stay marked when revoked", (
   assert.deepEqual(machine.ok({ type: "token.revoke", token_id: "tok_a" }), { type: "done", changed: false });
   assert.equal(refusal(machine.apply({ type: "token.revoke", token_id: "tok_x" })), "NOT_FOUND");
   assert.notEqual(findTokenByHash(machine.state, token.hash)?.revoked_at, undefined);
+});
+
+test("settings of a node are kept one by one, taken back with null, and audited under the actor's org", () => {
+  const machine = new Machine();
+  const node = "n1" as Name;
+  const changed = { type: "done", changed: true };
+  assert.equal(findNode(machine.state, node), undefined);
+  assert.deepEqual(machine.ok({ type: "node.set", node, threads: 3 }), changed);
+  assert.deepEqual(machine.ok({ type: "node.set", node, threads: 3 }), { type: "done", changed: false });
+  assert.deepEqual(machine.ok({ type: "node.set", node, cordoned: true }), changed);
+  assert.equal(findNode(machine.state, node)?.threads, 3);
+  assert.equal(findNode(machine.state, node)?.cordoned, true);
+  assert.deepEqual(machine.ok({ type: "node.set", node, threads: null, cordoned: false }), changed);
+  assert.equal(findNode(machine.state, node)?.threads, undefined);
+  assert.equal(findNode(machine.state, node)?.cordoned, undefined);
+  const rows = listAudit(machine.state, ORG).items;
+  assert.deepEqual([...new Set(rows.map((row) => `${row.action} ${row.resource}`))], ["node.set node/n1"]);
 });

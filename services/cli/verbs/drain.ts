@@ -1,0 +1,34 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { EXIT, GranaryError } from "../../../proto/errors.ts";
+import type { NodeJson } from "../../../proto/http.ts";
+import { LIMITS } from "../../../proto/limits.ts";
+import { changeNodes } from "../change-nodes.ts";
+import type { VerbHandler } from "../verb-context.ts";
+
+const POLL_MS = 500;
+
+/** Cordons nodes and waits until nothing runs on them. */
+export const drain: VerbHandler<"drain"> = async (context) => {
+  const { flags, output, api, interrupted } = context;
+  const deadline = Date.now() + (flags.durationMs("timeout") ?? 0);
+  const names = (await changeNodes(context, { cordoned: true })).map((node) => node.node);
+  for (;;) {
+    const { items } = await api().list<NodeJson>("/v1/nodes", {}, LIMITS.nodes);
+    const nodes = items.filter((node) => names.includes(node.node));
+    const jobs = nodes.reduce((sum, node) => sum + node.jobs, 0);
+    if (jobs === 0) {
+      output.emit(nodes, () => {
+        for (const name of names)
+          output.line(`${name} is drained; let it work again: granary uncordon ${name}`);
+      });
+      return EXIT.ok;
+    }
+    if (Date.now() > deadline)
+      throw new GranaryError(
+        "TIMED_OUT",
+        `${jobs} jobs still run on ${names.join(", ")}; no new ones are taken`,
+        { jobs },
+      );
+    await sleep(POLL_MS, undefined, { signal: interrupted });
+  }
+};
