@@ -47,7 +47,8 @@ export type CommandBody =
   | PreviewRemoveCommand
   | PreviewExpireCommand
   | PreviewPromoteCommand
-  | NodeSetCommand;
+  | NodeSetCommand
+  | RetireCommand;
 
 /** Binds an upload, already durable, to one publish id and gives it its order. Creates org and project when `create` is set. */
 export interface AcceptCommand {
@@ -193,6 +194,15 @@ export interface NodeSetCommand {
   readonly threads?: number | null;
   /** Takes no new jobs. */
   readonly cordoned?: boolean;
+}
+
+/** The release is over: it cannot go live again, and its content is no longer kept. */
+export interface RetireCommand {
+  readonly type: "retire";
+  readonly version: string;
+  readonly reason?: string;
+  /** Sent because of the project's retention: without effect when that keeps the release by now. */
+  readonly automatic?: true;
 }
 
 /** What a command came to. Kept by command id, so that a repeated question gets the same answer. */

@@ -380,6 +380,13 @@ export const ERROR_CODES = {
     "The release has been retired.",
     "Choose a release that is still kept; `granary releases O/P` lists them.",
   ),
+  RELEASE_IN_USE: spec(
+    409,
+    EXIT.conflict,
+    false,
+    "The release is in use and cannot be retired.",
+    "End what uses it first; `kept_by` names it.",
+  ),
   STATE_CONFLICT: spec(
     409,
     EXIT.conflict,

@@ -21,6 +21,8 @@ export const EVENT_TYPES = {
   "release.activated":
     "The pointer moved to this release: data is {generation, from, to, image_digest, cause, actor}.",
   "release.superseded": "Another release took this one's place.",
+  "release.retired":
+    "The release is no longer kept: its image cannot be pulled, and it cannot go live again.",
   "preview.created": "A publish made the preview; its image can be pulled until expires_at.",
   "preview.updated": "The preview shows another publish or ends at another time: data.cause.",
   "preview.expired": "The preview's time was over; its image is no longer served.",

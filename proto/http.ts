@@ -7,6 +7,7 @@ import type {
   Actor,
   HoldRecord,
   PreviewRecord,
+  ProjectSettings,
   PublishRecord,
   ReleaseRecord,
   Scope,
@@ -35,7 +36,14 @@ export interface Problem {
 export interface ReleaseJson
   extends Omit<
     ReleaseRecord,
-    "order" | "manifest" | "config" | "tree_size" | "created_by" | "activated_by" | "rolled_back_generation"
+    | "order"
+    | "manifest"
+    | "config"
+    | "tree_size"
+    | "created_by"
+    | "activated_by"
+    | "retired_by"
+    | "rolled_back_generation"
   > {
   readonly activated: boolean;
   readonly existing?: boolean;
@@ -43,6 +51,7 @@ export interface ReleaseJson
   readonly url: string;
   readonly created_by: string;
   readonly activated_by?: string;
+  readonly retired_by?: string;
 }
 
 export interface PreviewJson
@@ -141,6 +150,7 @@ export interface ProjectJson {
   readonly generation: number;
   readonly last_version: string | null;
   readonly held: HoldRecord | null;
+  readonly settings: ProjectSettings;
   readonly created_at: string;
 }
 
@@ -264,6 +274,7 @@ export const RollbackBody = z.strictObject({
   expected_generation: generation.optional(),
   reason: reason.optional(),
 });
+export const RetireBody = z.strictObject({ reason: reason.optional() });
 export const HoldBody = z.strictObject({
   reason: reason.optional(),
   for: z.string().regex(DURATION).optional(),
@@ -306,6 +317,13 @@ export const SettingsBody = z.strictObject({
   public_pull: z.boolean().optional(),
   overtake: z.boolean().optional(),
   default_ttl: ttl.optional(),
+  /** Replaced as a whole; `{}` keeps every release. */
+  retention: z
+    .strictObject({
+      keep_last: z.int().min(1).max(LIMITS.keepLastReleases).optional(),
+      keep_for: ttl.optional(),
+    })
+    .optional(),
 });
 
 /** @returns milliseconds of a duration such as `72h`; undefined when it is none */

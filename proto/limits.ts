@@ -84,6 +84,8 @@ export const LIMITS = {
   idempotencyKeyBytes: 255,
   /** Longest time to live of a preview; what has to stay longer is pinned. */
   previewTtlMs: 3_650 * 24 * 3_600_000,
+  /** Most that `retention` may count: its rule walks that many releases for each one that it retires. */
+  keepLastReleases: 1_000,
   reasonBytes: 1_000,
   commitBytes: 64,
   sourceBytes: 2_000,

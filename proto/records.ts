@@ -136,6 +136,8 @@ export interface ReleaseRecord extends ArtifactRecord {
   readonly generation?: number;
   /** Generation at which it was last rolled back from. */
   readonly rolled_back_generation?: number;
+  readonly retired_at?: string;
+  readonly retired_by?: Actor;
   readonly stats: PublishStats;
 }
 
@@ -193,6 +195,8 @@ export interface ProjectRecord {
   readonly event_n: number;
   /** Log position of the newest event: where a subscriber that read `current` starts. */
   readonly event_seq: number;
+  /** Set by the first retirement: from then on references to what the repository serves are counted. */
+  readonly counts_references?: true;
   readonly settings: ProjectSettings;
 }
 
@@ -204,6 +208,16 @@ export interface ProjectSettings {
   readonly overtake?: boolean;
   /** Time to live of previews, such as `72h`. */
   readonly default_ttl?: string;
+  /** Which releases stay. Absent: every one, until somebody retires it. */
+  readonly retention?: Retention;
+}
+
+/** A release is retired by itself when neither member keeps it; without members every release stays. */
+export interface Retention {
+  /** This many of the newest. */
+  readonly keep_last?: number;
+  /** Those that were made or live within this time, such as `30d`. */
+  readonly keep_for?: string;
 }
 
 export interface ActivationRecord {

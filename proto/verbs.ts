@@ -275,16 +275,35 @@ export const VERBS = [
     example: "granary unhold acme/bot",
   }),
   verb({
+    name: "retire",
+    aliases: ["release retire"],
+    group: "Go live",
+    summary:
+      "End a release: its image can no longer be pulled, its content no longer kept; there is no way back",
+    details: [
+      "What is live cannot be retired. `project set O/P retention=10,30d` lets old releases go by themselves.",
+      "The space is free after the store's next garbage collection.",
+    ],
+    args: [arg("REF", "Release: O/P@v3.")],
+    flags: [REASON],
+    example: "granary retire acme/bot@v3 --reason 'leaked key'",
+  }),
+  verb({
     name: "project set",
     aliases: ["projects set"],
     group: "Go live",
     summary:
-      "Change a project's settings: require_commit, portable_names, public_pull, overtake, default_ttl",
+      "Change a project's settings: require_commit, portable_names, public_pull, overtake, default_ttl, retention",
     details: [
       "overtake: a queued publish ends when a newer one of its channel arrives; previews do so unless it is false.",
       "default_ttl: how long previews live after a publish, such as 24h.",
+      "retention: how many of the newest releases stay, and for how long releases stay after they were made or live: 10,30d",
+      "keeps what either says, what is live and where a rollback would go; `all` keeps every release, as does no setting.",
     ],
-    args: [PROJECT, arg("KEY=VALUE", "Setting and true or false (default_ttl: a duration).", { many: true })],
+    args: [
+      PROJECT,
+      arg("KEY=VALUE", "Setting and true or false, a duration, or what retention takes.", { many: true }),
+    ],
     example: "granary project set acme/bot require_commit=true",
   }),
   verb({

@@ -5,7 +5,7 @@ import { LIMITS } from "../../proto/limits.ts";
 import type { PreviewRecord, ReleaseRecord } from "../../proto/records.ts";
 import type { HttpServer } from "../shared/http-server.ts";
 import type { ApiContext } from "./context.ts";
-import { findReleaseAt } from "./read-routes.ts";
+import { findReleaseAt, requireKept } from "./read-routes.ts";
 import { fileJson } from "./render.ts";
 import { numberQuery, query, scoped } from "./request.ts";
 
@@ -17,8 +17,8 @@ export function diffRoute(server: HttpServer, context: ApiContext): void {
     const [fromRef, toRef] = [query(request, "from"), query(request, "to") ?? "current"];
     if (fromRef === undefined)
       throw new GranaryError("USAGE", "from is missing: ?from=v1&to=v2", { pointer: "?from" });
-    const from = findReleaseAt(context, where, fromRef);
-    const to = findReleaseAt(context, where, toRef);
+    const from = requireKept(findReleaseAt(context, where, fromRef));
+    const to = requireKept(findReleaseAt(context, where, toRef));
     const changes =
       from.tree === to.tree
         ? []

@@ -59,7 +59,7 @@ export function readRoutes(server: HttpServer, context: ApiContext): void {
   );
 
   server.get(`${PROJECT}/releases/:ref/files`, async (request, reply) => {
-    const release = releaseOf(context, request);
+    const release = requireKept(releaseOf(context, request));
     const limit = numberQuery(request, "limit", { min: 1, max: FILES_PAGE_MAX, fallback: 1_000 });
     const entries = await context.store.readTree(release.tree);
     return reply.send(filesPage(entries, { after: query(request, "cursor"), limit }));
@@ -101,6 +101,16 @@ export function findReleaseAt(
     throw new GranaryError("NOTHING_ACTIVE", `${org}/${project} has no active release`);
   const what = target.kind === "preview" ? ref : `release ${ref}`;
   throw new GranaryError("NOT_FOUND", `${org}/${project} has no ${what.slice(0, 80)}`);
+}
+
+/** Content of a retired release may be gone, now or in the middle of an answer. @throws GranaryError RELEASE_RETIRED */
+export function requireKept<T extends ReleaseRecord | PreviewRecord>(record: T): T {
+  if (record.state !== "retired") return record;
+  throw new GranaryError(
+    "RELEASE_RETIRED",
+    `${record.org}/${record.project}@${record.version} was retired at ${record.retired_at}: its content is no longer kept`,
+    { version: record.version },
+  );
 }
 
 function artifactJson(record: ReleaseRecord | PreviewRecord, context: ApiContext): ReleaseJson | PreviewJson {

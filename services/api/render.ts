@@ -49,6 +49,7 @@ export function releaseJson(
     ...rest,
     created_by: actorText(record.created_by),
     ...(record.activated_by === undefined ? {} : { activated_by: actorText(record.activated_by) }),
+    ...(record.retired_by === undefined ? {} : { retired_by: actorText(record.retired_by) }),
     activated: record.state === "active",
     ...(extra.existing === true ? { existing: true } : {}),
     image_ref: imageRef(links.publicName(), record.org, record.project, record.image_digest),
@@ -135,6 +136,7 @@ export function projectJson(record: ProjectRecord, nowMs: number): ProjectJson {
     generation: record.generation,
     last_version: record.last_version === 0 ? null : `v${record.last_version}`,
     held: heldNow(record, nowMs),
+    settings: record.settings,
     created_at: record.created_at,
   };
 }

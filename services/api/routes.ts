@@ -8,6 +8,7 @@ import { pointerRoutes } from "./pointer-routes.ts";
 import { previewRoutes } from "./preview-routes.ts";
 import { publishRoutes } from "./publish-routes.ts";
 import { readRoutes } from "./read-routes.ts";
+import { retireRoute } from "./retire-route.ts";
 import { uploadRoutes } from "./upload-routes.ts";
 
 /** Everything under `/v1`, and the probes. */
@@ -15,6 +16,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   publishRoutes(server, context);
   uploadRoutes(server, context);
   pointerRoutes(server, context);
+  retireRoute(server, context);
   previewRoutes(server, context);
   readRoutes(server, context);
   diffRoute(server, context);

@@ -24,6 +24,7 @@ export const VERB_HANDLERS: { readonly [N in VerbName]: () => Promise<VerbHandle
   hold: async () => (await import("./verbs/hold.ts")).hold,
   unhold: async () => (await import("./verbs/unhold.ts")).unhold,
   "project set": async () => (await import("./verbs/project-set.ts")).projectSet,
+  retire: async () => (await import("./verbs/retire.ts")).retire,
   "preview ls": async () => (await import("./verbs/preview-ls.ts")).previewLs,
   "preview promote": async () => (await import("./verbs/preview-promote.ts")).previewPromote,
   "preview pin": async () => (await import("./verbs/preview-pin.ts")).previewPin,

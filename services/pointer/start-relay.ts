@@ -5,6 +5,7 @@ import type { LocalCursors } from "./local-cursors.ts";
 import { eventRelay, type RelaySource } from "./relay-events.ts";
 import { jobRelay } from "./relay-jobs.ts";
 import { republishLostJobs, SAFETY_NET_MS } from "./republish-lost-jobs.ts";
+import { retentionSweep } from "./retire-releases.ts";
 import { Wake } from "./wake.ts";
 
 export interface Relay {
@@ -14,7 +15,7 @@ export interface Relay {
 }
 
 /**
- * Runs both relays, the safety net and the sweep of due previews until closed. Effects of a commit leave this way, after it: an
+ * Runs both relays, the safety net and the sweep of due previews and releases until closed. Effects of a commit leave this way, after it: an
  * outbox.
  */
 export function startRelay(options: {
@@ -60,14 +61,17 @@ export function startRelay(options: {
   };
 
   const sweep = async (): Promise<void> => {
+    const append = (command: Command) => bus.appendCommand(command);
+    const retire = retentionSweep({ source, append });
     for (;;) {
       await new Wake().wait(EXPIRY_SWEEP_MS, abort.signal);
       if (abort.signal.aborted) return;
       try {
-        const append = (command: Command) => bus.appendCommand(command);
-        if (bus.connected) await expirePreviews({ source, append, nowMs: options.now() });
+        if (!bus.connected) continue;
+        await expirePreviews({ source, append, nowMs: options.now() });
+        await retire(options.now());
       } catch (error) {
-        options.warn({ err: String(error) }, "due previews could not be ended; it tries again");
+        options.warn({ err: String(error) }, "what is due could not be ended; it tries again");
       }
     }
   };

@@ -55,10 +55,12 @@ export interface RepositoryDigestRow {
   readonly size: number;
   /** The first release that referenced it. */
   readonly version: string;
+  /** Kept releases that reference it; counted from the project's first retirement on. */
+  readonly refs?: number;
 }
 
 /** Why a repository serves a digest while a preview lives. */
-export type PreviewDigestRow = Omit<RepositoryDigestRow, "version">;
+export type PreviewDigestRow = Omit<RepositoryDigestRow, "version" | "refs">;
 
 /** When a preview ends. */
 export interface PreviewExpiryRow {
@@ -111,6 +113,9 @@ export const KEYS = {
     key("preview-expiry", seqText(expiresMs), at.org, at.project, name),
   previewDigest: (at: In, digest: Digest, name: Name): StateKey<PreviewDigestRow> =>
     key("preview-digest", at.org, at.project, digestHex(digest), name),
+  /** Projects that let go of releases: name of the org and the project. */
+  retention: (at: In): StateKey<{ readonly org: Name; readonly project: Name }> =>
+    key("retention", at.org, at.project),
   history: (at: In, generation: number): StateKey<ActivationRecord> =>
     key("history", at.org, at.project, generationText(generation)),
   audit: (org: Name, at: { seq: number; k: number }): StateKey<AuditRecord> =>
@@ -148,6 +153,7 @@ export const RANGES = {
   previewExpiry: (): KeyRange<PreviewExpiryRow> => below("preview-expiry"),
   previewDigests: (at: In, digest: Digest): KeyRange<PreviewDigestRow> =>
     below("preview-digest", at.org, at.project, digestHex(digest)),
+  retentions: (): KeyRange<{ readonly org: Name; readonly project: Name }> => below("retention"),
   history: (at: In): KeyRange<ActivationRecord> => below("history", at.org, at.project),
   audit: (org: Name): KeyRange<AuditRecord> => below("audit", org),
   events: (): KeyRange<EventRecord> => below("event"),

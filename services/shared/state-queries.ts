@@ -116,6 +116,11 @@ function findReleaseOfCommit(view: StateView, at: ProjectAt, prefix: string): Re
   if (matches[0] !== matches[1]) {
     throw new GranaryError("USAGE", `${prefix} is the beginning of several commits`, { matches });
   }
+  // The newest that is kept; where none is, the newest says that it has been retired.
+  for (const { value } of view.range(range, { reverse: true, limit: LIMITS.pageItems })) {
+    const release = findRelease(view, at, value);
+    if (release !== undefined && release.state !== "retired") return release;
+  }
   return findRelease(view, at, last.value);
 }
 

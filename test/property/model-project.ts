@@ -17,6 +17,7 @@ interface ModelRelease {
   readonly image: string;
   readonly commit: string | null;
   readonly order: number;
+  retired?: true;
 }
 
 export interface ModelPreview {
@@ -44,6 +45,14 @@ export class ModelProject {
   get current(): number | undefined {
     return this.activations.at(-1)?.version;
   }
+}
+
+/** Number of the newest release of a commit with an image; 0 when it has none, or has been retired. */
+export function sameRelease(project: ModelProject, image: string, commit: string | null): number {
+  const at = project.releases.findLastIndex(
+    (release) => release.image === image && release.commit === commit,
+  );
+  return project.releases[at]?.retired ? 0 : at + 1;
 }
 
 export function goLive(project: ModelProject, version: number): void {

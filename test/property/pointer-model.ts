@@ -1,5 +1,5 @@
 import type { AcceptCommand, CommandBody } from "../../proto/commands.ts";
-import { expire, goLive, isStale, ModelProject, type ModelPublish } from "./model-project.ts";
+import { expire, goLive, isStale, ModelProject, type ModelPublish, sameRelease } from "./model-project.ts";
 import { isShown, ofPreview, overtakeQueued, setPreview, slide } from "./preview-model.ts";
 
 /**
@@ -22,6 +22,7 @@ export class Model {
         if (isStale(found, body.expected_generation)) return "GENERATION_STALE";
         const version = Number(body.version.slice(1));
         if (version > found.releases.length) return "NOT_FOUND";
+        if (found.releases[version - 1]?.retired) return "RELEASE_RETIRED";
         if (found.current === version) return "unchanged";
         expire(found, at.timeMs);
         goLive(found, version);
@@ -42,6 +43,8 @@ export class Model {
         found.overtake = body.settings.overtake ?? found.overtake;
         return "set";
       }
+      case "retire":
+        return retire(found, Number(body.version.slice(1)));
       default:
         throw new Error(`the model has no ${body.type}`);
     }
@@ -124,6 +127,7 @@ function answerOf(project: ModelProject, body: AcceptCommand, timeMs: number): s
   if (body.force_new) return undefined;
   const newest = project.publishes.filter((publish) => contentOf(publish.body) === content).at(-1);
   if (newest === undefined || !answers(newest) || !isShown(project, newest)) return undefined;
+  if (project.releases[(newest.version ?? 0) - 1]?.retired) return undefined;
   slide(project, body, timeMs);
   if (key !== undefined) project.keys.set(key, { id: newest.id, content, expiresMs: timeMs + WEEK_MS });
   return answer(newest);
@@ -132,16 +136,23 @@ function answerOf(project: ModelProject, body: AcceptCommand, timeMs: number): s
 function finish(project: ModelProject, publish: ModelPublish, image: string): void {
   publish.state = "ready";
   const { commit } = publish.body;
-  const same = project.releases.findLastIndex(
-    (release) => release.image === image && release.commit === commit,
-  );
-  if (same >= 0 && !publish.body.force_new) {
-    publish.version = same + 1;
+  const same = sameRelease(project, image, commit);
+  if (same > 0 && !publish.body.force_new) {
+    publish.version = same;
     return;
   }
   publish.version = project.releases.push({ image, commit, order: publish.order });
   const older = publish.order <= project.autoOrder;
   if (publish.body.activate && project.hold === undefined && !older) goLive(project, publish.version);
+}
+
+function retire(project: ModelProject, version: number): string {
+  const release = project.releases[version - 1];
+  if (release === undefined) return "NOT_FOUND";
+  if (project.current === version) return "RELEASE_IN_USE";
+  if (release.retired) return "unchanged";
+  release.retired = true;
+  return "changed";
 }
 
 function hold(project: ModelProject, body: Extract<CommandBody, { type: "hold" }>, timeMs: number): string {
@@ -159,12 +170,14 @@ function rollback(project: ModelProject, body: Extract<CommandBody, { type: "rol
   let target: number | undefined;
   if (body.to === undefined) {
     target = project.activations.findLast(
-      (past) => past.version !== project.current && !past.rolledBack,
+      (past) =>
+        past.version !== project.current && !past.rolledBack && !project.releases[past.version - 1]?.retired,
     )?.version;
     if (target === undefined) return "NO_ROLLBACK_TARGET";
   } else {
     target = Number(body.to.slice(1));
     if (target > project.releases.length) return "NOT_FOUND";
+    if (project.releases[target - 1]?.retired) return "RELEASE_RETIRED";
   }
   const from = project.current;
   if (target === from) return "unchanged";

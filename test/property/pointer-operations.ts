@@ -28,6 +28,7 @@ export type Operation =
   | { op: "pointer"; what: "activate" | "rollback"; version: number; expected: number }
   | { op: "hold"; ms: number }
   | { op: "unhold" }
+  | { op: "retire"; version: number }
   | { op: "set"; requireCommit: boolean; overtake: boolean | undefined }
   | {
       op: "preview";
@@ -76,6 +77,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({ op: fc.constant("hold" as const), ms: fc.constantFrom(0, 5, DAY_MS) }),
   },
   { weight: 1, arbitrary: fc.constant({ op: "unhold" as const }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant("retire" as const), version: small(4) }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -141,6 +143,8 @@ export function bodyOf(
           ...(operation.overtake !== undefined && { overtake: operation.overtake }),
         },
       };
+    case "retire":
+      return { type: "retire", version: `v${operation.version + 1}` };
     case "preview":
       return previewBody(operation, model.projects.get(project));
     case "unhold":

@@ -14,6 +14,7 @@ import { findProject, findPublish, listEvents, listHistory } from "../../service
 import { tempFolder } from "../helpers/temp-folder.ts";
 import { START_MS } from "../services/pointer/machine.ts";
 import { comparePreviews } from "./compare-previews.ts";
+import type { ModelProject } from "./model-project.ts";
 import { Model } from "./pointer-model.ts";
 import { bodyOf, history, type Operation } from "./pointer-operations.ts";
 
@@ -171,6 +172,7 @@ function compare(state: MemoryState, model: Model): void {
       if (["queued", "ingesting"].includes(publish.state)) unfinished += 1;
     }
     comparePreviews(state, at, expected);
+    compareServed(state, at, expected);
     const live = [...state.range(RANGES.releases(at))].filter((row) => row.value.state === "active");
     assert.deepEqual(
       live.map((row) => row.value.version),
@@ -186,6 +188,21 @@ function compare(state: MemoryState, model: Model): void {
   }
   assert.equal(state.get(KEYS.backlog(ORG)) ?? 0, unfinished);
   assert.equal([...state.range(RANGES.work("prod"))].length, unfinished);
+}
+
+/** Served because of releases: what those reference that are not retired, and nothing else. */
+function compareServed(state: MemoryState, at: { org: Name; project: Name }, expected: ModelProject): void {
+  const kept = new Set(expected.releases.flatMap(({ image, retired }) => (retired ? [] : [image])));
+  const prefix = `digest/${at.org}/${at.project}/`;
+  const rows = [...state.rows()].filter(([key]) => key.startsWith(prefix));
+  assert.equal(rows.length, kept.size * 3);
+  const served = new Set(rows.map(([key]) => `sha256:${key.slice(prefix.length)}`));
+  for (const image of kept) assert.ok(served.has(image), image);
+  const retired = [...state.range(RANGES.releases(at))].map((row) => row.value.state === "retired");
+  assert.deepEqual(
+    retired,
+    expected.releases.map((release) => release.retired === true),
+  );
 }
 
 function checkEvents(state: MemoryState): void {

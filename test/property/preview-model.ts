@@ -6,6 +6,7 @@ import {
   type ModelPreview,
   type ModelProject,
   type ModelPublish,
+  sameRelease,
 } from "./model-project.ts";
 
 /** The part of the model that is about previews, and publishes that give way to newer ones. */
@@ -119,10 +120,8 @@ function promote(
 ): string {
   expire(project, now.timeMs);
   const { commit } = preview.publish.body;
-  const same = project.releases.findLastIndex(
-    (release) => release.image === preview.image && release.commit === commit,
-  );
-  if (same >= 0) return `existing v${same + 1}`;
+  const same = sameRelease(project, preview.image, commit);
+  if (same > 0) return `existing v${same}`;
   const version = project.releases.push({ image: preview.image, commit, order: now.seq });
   if (now.body.activate && project.hold === undefined) goLive(project, version);
   return `new v${version}`;

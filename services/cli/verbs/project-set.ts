@@ -1,5 +1,6 @@
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import { type ProjectJson, parseDurationMs, SettingsBody } from "../../../proto/http.ts";
+import type { Retention } from "../../../proto/records.ts";
 import { findProject } from "../references.ts";
 import { suggest } from "../suggest.ts";
 import type { VerbHandler } from "../verb-context.ts";
@@ -15,7 +16,7 @@ export const projectSet: VerbHandler<"project set"> = async ({ args, output, api
   return EXIT.ok;
 };
 
-function parseAssignment(text: string): [string, boolean | string] {
+function parseAssignment(text: string): [string, boolean | string | Retention] {
   const known = Object.keys(SettingsBody.shape);
   const [key = "", value] = text.split("=", 2);
   if (!known.includes(key)) {
@@ -25,6 +26,7 @@ function parseAssignment(text: string): [string, boolean | string] {
       `no such setting: ${JSON.stringify(key)}${near === undefined ? `; there are ${known.join(", ")}` : `; did you mean ${near}?`}`,
     );
   }
+  if (key === "retention") return [key, parseRetention(value ?? "")];
   if (key === "default_ttl") {
     if (value === undefined || parseDurationMs(value) === undefined)
       throw new GranaryError("USAGE", `${key} wants a duration: ${key}=72h`);
@@ -33,4 +35,25 @@ function parseAssignment(text: string): [string, boolean | string] {
   if (value !== "true" && value !== "false")
     throw new GranaryError("USAGE", `${key} wants true or false: ${key}=true`);
   return [key, value === "true"];
+}
+
+/** `all`, or a number of releases, a duration, or both: `10,30d`. */
+function parseRetention(text: string): Retention {
+  if (text === "all") return {};
+  const parts = text.split(",");
+  const counts = parts.filter((part) => /^[1-9][0-9]{0,5}$/.test(part)).map(Number);
+  const times = parts.filter((part) => parseDurationMs(part) !== undefined);
+  const [keepLast] = counts;
+  const [keepFor] = times;
+  const isClear = counts.length <= 1 && times.length <= 1 && counts.length + times.length === parts.length;
+  if (!isClear) {
+    throw new GranaryError(
+      "USAGE",
+      `retention wants all, or how many releases and for how long: retention=10,30d; not ${JSON.stringify(text)}`,
+    );
+  }
+  return {
+    ...(keepLast === undefined ? {} : { keep_last: keepLast }),
+    ...(keepFor === undefined ? {} : { keep_for: keepFor }),
+  };
 }

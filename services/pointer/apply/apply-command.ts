@@ -17,6 +17,7 @@ import { holdProject } from "./hold-project.ts";
 import { pinPreview } from "./pin-preview.ts";
 import { promotePreview } from "./promote-preview.ts";
 import { removePreview } from "./remove-preview.ts";
+import { retireRelease } from "./retire-release.ts";
 import { revokeToken } from "./revoke-token.ts";
 import { rollBack } from "./roll-back.ts";
 import { setNode } from "./set-node.ts";
@@ -73,7 +74,7 @@ function run(tx: StateTx, command: Command, at: LogPosition): CommandResult {
   }
   const ignored =
     (value.type === "ended" && !value.applied) ||
-    (command.body.type === "preview.expire" && value.type === "done" && !value.changed);
+    (isSweep(command.body) && value.type === "done" && !value.changed);
   step.auditCommand({
     ...audited,
     resource: resourceOf(command, value),
@@ -123,12 +124,19 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
       return promotePreview(step, body);
     case "node.set":
       return setNode(step, body);
+    case "retire":
+      return retireRelease(step, body);
     default:
       throw unknownCommand(
         `type ${JSON.stringify((body satisfies never as { type?: unknown }).type)}`,
         step.seq,
       );
   }
+}
+
+/** Sent by a sweeper for what it saw: something else may have been decided meanwhile. */
+function isSweep(body: CommandBody): boolean {
+  return body.type === "preview.expire" || (body.type === "retire" && body.automatic === true);
 }
 
 function unknownCommand(what: string, seq: number): GranaryError {

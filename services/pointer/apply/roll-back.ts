@@ -1,7 +1,6 @@
 import type { CommandValue, RollbackCommand } from "../../../proto/commands.ts";
-import { parseVersion } from "../../../proto/names.ts";
 import type { ProjectRecord, ReleaseRecord } from "../../../proto/records.ts";
-import { KEYS, RANGES } from "../../shared/state-keys.ts";
+import { rollbackTarget } from "../../shared/rollback-target.ts";
 import { checkGeneration } from "./check-generation.ts";
 import { findRelease } from "./find-release.ts";
 import { movePointer } from "./move-pointer.ts";
@@ -33,21 +32,11 @@ export function rollBack(step: Step, body: RollbackCommand): CommandValue {
 }
 
 function findTarget(step: Step, project: ProjectRecord): ReleaseRecord {
-  for (const { value: activation } of step.range(RANGES.history(project), {
-    reverse: true,
-    limit: ACTIVATIONS_SEARCHED,
-  })) {
-    if (activation.to === project.current) continue;
-    const release = step.get(KEYS.release(project, parseVersion(activation.to) ?? 0));
-    if (release === undefined || release.state === "retired") continue;
-    if ((release.rolled_back_generation ?? 0) > activation.generation) continue;
-    return release;
-  }
-  return step.refuse(
-    "NO_ROLLBACK_TARGET",
-    `${project.org}/${project.project} has no earlier activation to go back to`,
+  return (
+    rollbackTarget(step, project) ??
+    step.refuse(
+      "NO_ROLLBACK_TARGET",
+      `${project.org}/${project.project} has no earlier activation to go back to`,
+    )
   );
 }
-
-/** Bounds the work of one command; who needs to go back further names a version. */
-const ACTIVATIONS_SEARCHED = 1_000;

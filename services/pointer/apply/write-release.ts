@@ -8,7 +8,8 @@ import type {
   PublishStats,
   ReleaseRecord,
 } from "../../../proto/records.ts";
-import { KEYS, type RepositoryDigestRow } from "../../shared/state-keys.ts";
+import { KEYS } from "../../shared/state-keys.ts";
+import { addReferences } from "./repository-digests.ts";
 import type { Step } from "./step.ts";
 
 /** Releases are production's, whatever channel their artifact came by. */
@@ -54,7 +55,7 @@ export function writeRelease(step: Step, artifact: ArtifactRecord, origin: Relea
   step.put(KEYS.release(release, number), release);
   step.put(KEYS.image(release, { channel: CHANNEL, commit, image: release.image_digest }), release.version);
   if (commit !== null) step.put(KEYS.releaseOfCommit(release, commit, number), number);
-  writeDigests(step, release);
+  addReferences(step, release);
   return release;
 }
 
@@ -67,18 +68,6 @@ export function findSameImage(
   const version = step.get(KEYS.image(of, { channel: CHANNEL, commit, image }));
   const release = version === undefined ? undefined : step.get(KEYS.release(of, parseVersion(version) ?? 0));
   return release?.state === "retired" ? undefined : release;
-}
-
-/** What the project's repository serves from now on (ruling 8). */
-function writeDigests(step: Step, release: ReleaseRecord): void {
-  const { version, manifest, config, layers } = release;
-  const write = (kind: RepositoryDigestRow["kind"], { digest, mediaType, size }: typeof manifest) => {
-    const key = KEYS.repositoryDigest(release, digest);
-    if (step.get(key) === undefined) step.put(key, { kind, media_type: mediaType, size, version });
-  };
-  write("manifest", manifest);
-  write("config", config);
-  for (const layer of layers) write("layer", layer);
 }
 
 export function emitReady(step: Step, release: ReleaseRecord): void {

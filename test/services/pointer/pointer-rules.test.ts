@@ -238,7 +238,7 @@ test("a gap in the log, an unknown command type and an unknown version halt", ()
   const unknown = {
     ...commandOf({ type: "unhold" }),
     id: "cmd_u",
-    body: { type: "retire" },
+    body: { type: "from-the-future" },
   } as unknown as Command;
   assert.throws(() => applyCommand(new Machine().state, unknown, { seq: 1, timeMs: 1 }), {
     code: "STORE_FORMAT",

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { ProjectJson, ReleaseJson } from "../../proto/http.ts";
+import { appArchive } from "../helpers/app-archive.ts";
+import { runCli } from "../helpers/cli.ts";
+import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
+import { makeToken, problemOf, projectUrl, publishReady, send } from "../helpers/farm-requests.ts";
+
+const folder = tempDir("retention");
+let farm: TestFarm;
+
+before(async () => {
+  farm = await startTestFarm({ data: join(folder, "data"), args: ["--threads", "1"] });
+});
+after(async () => {
+  assert.equal(await farm.stop(), 0);
+  removeDir(folder);
+});
+
+/** Publishes v1..vN, each live in its turn. */
+async function releases(project: string, count: number): Promise<ReleaseJson[]> {
+  const made: ReleaseJson[] = [];
+  for (let i = 1; i <= count; i++)
+    made.push(await publishReady(farm, project, appArchive({ "version.txt": `${project} ${i}` })));
+  return made;
+}
+
+function retire(project: string, version: string, options: { token?: string; json?: object } = {}) {
+  return send<ReleaseJson>(farm, `${projectUrl(project)}/releases/${version}:retire`, {
+    json: options.json ?? {},
+    token: options.token,
+  });
+}
+
+async function pulls(project: string, reference: string): Promise<number> {
+  return (await send(farm, `/v2/default/${project}/manifests/${reference}`)).status;
+}
+
+async function states(project: string): Promise<string[]> {
+  const { items } = await farm.json<{ items: ReleaseJson[] }>(`${projectUrl(project)}/releases`);
+  return items.map(({ version, state }) => `${version} ${state}`);
+}
+
+describe("retirement", () => {
+  test("a retired release stays listed; its image, files and diffs are gone, and it cannot go live", async () => {
+    const [first] = await releases("ended", 2);
+    assert.ok(first !== undefined);
+    const answer = await retire("ended", "v1", { json: { reason: "leaked key" } });
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(answer.body.state, "retired");
+    assert.match(answer.body.retired_by ?? "", /^token:/);
+    assert.deepEqual(await states("ended"), ["v2 active", "v1 retired"]);
+    const shown = await farm.json<ReleaseJson>(`${projectUrl("ended")}/releases/v1`);
+    assert.equal(shown.image_digest, first.image_digest);
+    assert.equal(await pulls("ended", "v1"), 404);
+    assert.equal(await pulls("ended", first.image_digest), 404);
+    assert.equal(await pulls("ended", "v2"), 200);
+    const url = projectUrl("ended");
+    problemOf(await send(farm, `${url}/releases/v1/files`), 409, "RELEASE_RETIRED");
+    problemOf(await send(farm, `${url}/diff?from=v1&to=v2`), 409, "RELEASE_RETIRED");
+    problemOf(await send(farm, `${url}/activations`, { json: { version: "v1" } }), 409, "RELEASE_RETIRED");
+    problemOf(await send(farm, `${url}/rollbacks`, { json: { to: "v1" } }), 409, "RELEASE_RETIRED");
+  });
+
+  test("what is live is not retired, nor by a token that may only publish, nor from another org", async () => {
+    await releases("kept", 2);
+    const { params } = problemOf(await retire("kept", "v2"), 409, "RELEASE_IN_USE");
+    assert.equal(params["kept_by"], "it is live");
+    problemOf(await retire("kept", "v9"), 404, "NOT_FOUND");
+    const writer = await makeToken(farm, "default", ["write", "rollback"]);
+    problemOf(await retire("kept", "v1", { token: writer.token }), 403, "FORBIDDEN");
+    const foreign = await makeToken(farm, "other", ["admin"]);
+    const there = problemOf(await retire("kept", "v1", { token: foreign.token }), 404, "NOT_FOUND");
+    const missing = problemOf(await retire("missing", "v1", { token: foreign.token }), 404, "NOT_FOUND");
+    assert.equal(there.detail.replace("kept", "missing"), missing.detail);
+    assert.deepEqual(await states("kept"), ["v2 active", "v1 superseded"]);
+  });
+
+  test("retention is set on the command line, and old releases go by themselves", async () => {
+    await releases("swept", 4);
+    const env = { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token };
+    const wrong = await runCli(["project", "set", "default/swept", "retention=5,6"], { env });
+    assert.equal(wrong.code, 4, wrong.stderr);
+    const set = await runCli(["project", "set", "default/swept", "retention=2,1s", "--json"], { env });
+    assert.equal(set.code, 0, set.stderr);
+    assert.deepEqual((JSON.parse(set.stdout) as ProjectJson).settings.retention, {
+      keep_last: 2,
+      keep_for: "1s",
+    });
+    await eventually(
+      async () => ((await states("swept")).at(-2) === "v2 retired" ? true : undefined),
+      30_000,
+      "v1 and v2 are retired",
+    );
+    assert.deepEqual(await states("swept"), ["v4 active", "v3 superseded", "v2 retired", "v1 retired"]);
+    const again = await runCli(["retire", "default/swept@v3", "--reason", "done"], { env });
+    assert.equal(again.code, 0, again.stderr);
+    assert.equal(again.stdout, "default/swept@v3 is retired\n");
+    const live = await runCli(["retire", "default/swept@v4"], { env });
+    assert.equal(live.code, 7, live.stderr);
+  });
+});
