@@ -479,7 +479,14 @@ export const ERROR_CODES = {
     EXIT.store,
     false,
     "The command log and the local state do not fit together.",
-    "The NATS data was replaced or lost its end: restore it, or start on an empty data folder.",
+    "The NATS data was replaced or lost its end: restore it, or go on from the state with `granary pointer reseed`.",
+  ),
+  STATE_DIVERGED: spec(
+    500,
+    EXIT.store,
+    false,
+    "This replica's state differs from what another replica has after the same commands.",
+    "Stop the farm here and move its state folder away: the next start makes it anew from a snapshot and the log. Keep the old one for a bug report.",
   ),
   CAPABILITY_MISSING: spec(
     501,

@@ -163,6 +163,16 @@ export interface FileJson {
   readonly target?: string;
 }
 
+/** `GET /v1/pointer`: this process's copy of the state. */
+export interface PointerJson {
+  readonly up: boolean;
+  readonly reason?: string;
+  readonly applied_seq: number;
+  readonly state_version: number;
+  /** The newest position at which all replicas that came so far had this state; null before the first. */
+  readonly compared: { readonly seq: number; readonly digest: string } | null;
+}
+
 /** `POST /v1/store:fsck`; lists are cut at {@link FSCK_NAMES_MAX}, counts are whole. */
 export interface FsckJson {
   readonly checked: number;

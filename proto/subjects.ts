@@ -6,6 +6,7 @@ export const STREAMS = {
   commands: "GRANARY_COMMANDS",
   events: "GRANARY_EVENTS",
   publishJobs: "GRANARY_JOBS_PUBLISH",
+  digests: "GRANARY_DIGESTS",
 } as const;
 
 export const LANES = ["prod"] as const;
@@ -15,6 +16,7 @@ export const SUBJECTS = {
   allCommands: "granary.commands.>",
   allEvents: "granary.events.>",
   allPublishJobs: "granary.jobs.publish.>",
+  allDigests: "granary.digests.>",
 } as const;
 
 export function commandSubject(org: Name, project: Name | undefined): string {
@@ -23,6 +25,11 @@ export function commandSubject(org: Name, project: Name | undefined): string {
 
 export function eventSubject(event: { org: Name; project: Name; type: EventType }): string {
   return `granary.events.${event.org}.${event.project}.${event.type}`;
+}
+
+/** One subject per state that replicas compare: of one log, one version of the state machine, one position. */
+export function digestSubject(at: { epoch: string; stateVersion: number; seq: number }): string {
+  return `granary.digests.${at.epoch}.${at.stateVersion}.${at.seq}`;
 }
 
 /** One subject per lane and org: quotas and fairness are per subject. */

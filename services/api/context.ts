@@ -11,7 +11,7 @@ import type { StateView } from "../shared/state-db-tx.ts";
 export interface ApiContext {
   readonly store: Store;
   readonly pool: Pick<WorkerPool, "run">;
-  readonly replica: Pick<Replica, "onApplied">;
+  readonly replica: Pick<Replica, "onApplied" | "appliedSeq" | "compared" | "health">;
   readonly limits: ArchiveLimits;
   readonly log: Log;
   readonly version: string;

@@ -8,6 +8,7 @@ import { pointerRoutes } from "./pointer-routes.ts";
 import { previewRoutes } from "./preview-routes.ts";
 import { publishRoutes } from "./publish-routes.ts";
 import { readRoutes } from "./read-routes.ts";
+import { replicaRoutes } from "./replica-routes.ts";
 import { retireRoute } from "./retire-route.ts";
 import { uploadRoutes } from "./upload-routes.ts";
 
@@ -23,4 +24,5 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   eventRoutes(server, context);
   accessRoutes(server, context);
   farmRoutes(server, context);
+  replicaRoutes(server, context);
 }

@@ -5,6 +5,7 @@ import type { ReplicaMessage, ReplicaThreadData } from "../shared/replica-messag
 import { openStateWriter, type StateWriter } from "../shared/state-db.ts";
 import { KEYS } from "../shared/state-keys.ts";
 import { applyBatch } from "./apply-batch.ts";
+import { cutAtMultiples, digestChecks } from "./digest-checks.ts";
 import { LocalCursors } from "./local-cursors.ts";
 import { type Relay, startRelay } from "./start-relay.ts";
 
@@ -16,12 +17,14 @@ interface ReplicaContext {
 
 /**
  * Applies the command log to the state until aborted.
- * @throws GranaryError STATE_BEHIND when log and state do not belong together, STORE_FORMAT on an unknown command, and whatever
- * made a commit fail; the state is then as it was before the group
+ * @throws GranaryError STATE_BEHIND when log and state do not belong together, STATE_DIVERGED when another replica's state is not
+ * this one's, STORE_FORMAT on an unknown command, and whatever made a commit fail; the state is then as it was before the group
  */
 export async function runReplica(data: ReplicaThreadData, context: ReplicaContext): Promise<void> {
   const writer = openStateWriter(data.dir);
   try {
+    const diverged = writer.readLocal(DIVERGED);
+    if (diverged !== undefined) throw new GranaryError("STATE_DIVERGED", diverged, { dir: data.dir });
     context.post({ type: "opened", seq: appliedSeq(writer) });
     const bus = await connectBus({
       servers: data.servers,
@@ -68,13 +71,28 @@ async function follow(
   const halted = new Promise<never>((_, reject) => {
     halt = reject;
   });
+  const every = data.digestEvery;
+  const digests = digestChecks({
+    writer,
+    bus,
+    epoch: log.epoch,
+    every,
+    onDigest: (at) => post({ type: "digest", ...at }),
+    onFail: (error) => {
+      writer.transact((_, local) => local.put(DIVERGED, error.message));
+      halt(error);
+    },
+  });
   const following = bus.consumeCommands({
     fromSeq: appliedSeq(writer),
     epoch: log.epoch,
     onBatch: (batch) => {
-      const applied = applyBatch(writer, batch, cursors.take());
-      post({ type: "applied", applied });
-      checkReady(applied.seq);
+      for (const group of cutAtMultiples(batch, every)) {
+        const applied = applyBatch(writer, group, cursors.take());
+        post({ type: "applied", applied });
+        digests.applied(applied.seq);
+        checkReady(applied.seq);
+      }
       relay?.wake();
     },
     onAlive: throttled(() => post({ type: "alive" }), context.now),
@@ -85,6 +103,7 @@ async function follow(
     await Promise.race([halted, aborted(signal)]);
   } finally {
     await following.close();
+    await digests.close();
     await relay?.close();
   }
 }
@@ -135,6 +154,8 @@ function adoptEpoch(writer: StateWriter, log: LogInfo): void {
 }
 
 const EPOCH = "epoch";
+/** Why this copy must not be used any more; it stays so across restarts. */
+const DIVERGED = "diverged";
 
 function appliedSeq(writer: StateWriter): number {
   return writer.read((view) => view.get(KEYS.meta()))?.seq ?? 0;

@@ -19,6 +19,14 @@ export interface StreamOptions {
   readonly replicas?: number;
   /** How long the server may take to answer at boot. */
   readonly timeoutMs?: number;
+  /** What a log that is made here begins with; one that is there stays as it is. */
+  readonly log?: LogSeed;
+}
+
+/** The identity of a log and its first sequence: that of a new log is made up, one that continues a state goes on from it. */
+export interface LogSeed {
+  readonly epoch: string;
+  readonly firstSeq: number;
 }
 
 /**
@@ -28,7 +36,7 @@ export interface StreamOptions {
  */
 export async function ensureStreams(manager: JetStreamManager, options: StreamOptions = {}): Promise<void> {
   const deadline = Date.now() + (options.timeoutMs ?? 30_000);
-  for (const wanted of streamConfigs(options.replicas ?? 1)) {
+  for (const wanted of streamConfigs(options)) {
     const info = await retried(() => ensureStream(manager, wanted), {
       what: `stream ${wanted.name}`,
       deadline,
@@ -39,7 +47,7 @@ export async function ensureStreams(manager: JetStreamManager, options: StreamOp
 
 type WantedConfig = Partial<StreamConfig> & { readonly name: string };
 
-function streamConfigs(replicas: number): readonly WantedConfig[] {
+function streamConfigs({ replicas = 1, log }: StreamOptions): readonly WantedConfig[] {
   const all = { storage: StorageType.File, num_replicas: replicas, duplicate_window: nanos(DEDUP_WINDOW_MS) };
   return [
     {
@@ -50,7 +58,20 @@ function streamConfigs(replicas: number): readonly WantedConfig[] {
       discard: DiscardPolicy.New,
       deny_delete: true,
       // The identity of this log: a state that was made from another one must not continue here.
-      metadata: { [EPOCH]: randomUUID() },
+      metadata: { [EPOCH]: log?.epoch ?? randomUUID() },
+      ...(log !== undefined && { first_seq: log.firstSeq }),
+    },
+    {
+      ...all,
+      name: STREAMS.digests,
+      subjects: [SUBJECTS.allDigests],
+      retention: RetentionPolicy.Limits,
+      // The first word for a position stands.
+      discard: DiscardPolicy.New,
+      discard_new_per_subject: true,
+      max_msgs_per_subject: 1,
+      max_age: nanos(DIGESTS_MAX_AGE_MS),
+      deny_delete: true,
     },
     {
       ...all,
@@ -79,6 +100,8 @@ function streamConfigs(replicas: number): readonly WantedConfig[] {
 const DEDUP_WINDOW_MS = 120_000;
 export const EVENTS_MAX_AGE_MS = 30 * 24 * 3_600_000;
 const EVENTS_MAX = 10_000_000;
+/** A replica that replays an older log has nothing to compare with. */
+const DIGESTS_MAX_AGE_MS = 30 * 24 * 3_600_000;
 const EPOCH = "epoch";
 
 /** Settings without which the farm would lose or reorder something: they must be as asked for. */

@@ -4,6 +4,7 @@ import { GranaryError } from "../../proto/errors.ts";
 import { STREAMS } from "../../proto/subjects.ts";
 import { type Appended, appendCommand } from "./bus-append.ts";
 import { type BusOptions, connectNats } from "./bus-connection.ts";
+import { claimDigest, type DigestClaim } from "./bus-digests.ts";
 import { type EventStream, eventStream } from "./bus-events.ts";
 import { type Following, type FollowOptions, followStream, type StreamMessage } from "./bus-follow.ts";
 import { type JobQueue, jobQueue } from "./bus-jobs.ts";
@@ -47,6 +48,12 @@ export interface Bus {
   ): Following;
   /** Messages of the event stream behind a stream sequence, as CloudEvents JSON. */
   consumeEvents(options: Omit<FollowOptions, "stream" | "epoch">): Following;
+  /** Says a state's digest; answers the one that was said first. @throws when the bus does not answer */
+  claimDigest(claim: DigestClaim): Promise<string>;
+  /** Removes commands below `seq`, for good. Needs the role `admin`. */
+  trimLog(seq: number): Promise<void>;
+  /** Removes the whole log. Needs the role `admin`. */
+  deleteLog(): Promise<void>;
   readonly publishJobs: JobQueue;
   readonly events: EventStream;
   close(): Promise<void>;
@@ -78,6 +85,13 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
         { ...follow, stream: STREAMS.commands, onBatch: (batch) => onBatch(batch.map(logEntry)) },
       ),
     consumeEvents: (follow) => followStream({ connection, manager }, { ...follow, stream: STREAMS.events }),
+    claimDigest: (claim) => claimDigest({ js, manager }, claim),
+    async trimLog(seq) {
+      await manager.streams.purge(STREAMS.commands, { seq });
+    },
+    async deleteLog() {
+      await manager.streams.delete(STREAMS.commands);
+    },
     publishJobs: jobQueue({ nats, js, manager }),
     events: eventStream({ js, manager }),
     close: () => connection.close(),

@@ -13,7 +13,7 @@ export interface NatsPermissions {
   readonly subscribe: readonly string[];
 }
 
-const LOGS = [STREAMS.commands, STREAMS.events];
+const LOGS = [STREAMS.commands, STREAMS.events, STREAMS.digests];
 const JOBS = [STREAMS.publishJobs];
 
 /**
@@ -43,12 +43,13 @@ const PUBLISH_BY_ALL = [
 ];
 
 const PUBLISH_BY_ROLE: Readonly<Record<Exclude<NatsRole, "admin">, readonly string[]>> = {
-  api: [SUBJECTS.allCommands],
+  api: [SUBJECTS.allCommands, SUBJECTS.allDigests],
   node: [SUBJECTS.allCommands, ...JOBS.flatMap(takeJobs)],
   pointer: [
     SUBJECTS.allCommands,
     SUBJECTS.allPublishJobs,
     SUBJECTS.allEvents,
+    SUBJECTS.allDigests,
     ...[...LOGS, ...JOBS].flatMap((stream) => [
       `$JS.API.STREAM.CREATE.${stream}`,
       `$JS.API.STREAM.UPDATE.${stream}`,

@@ -9,6 +9,15 @@ export interface ReplicaThreadData {
   readonly inboxPrefix: string;
   readonly name: string;
   readonly relay: boolean;
+  /** Replicas compare their states at multiples of this position. */
+  readonly digestEvery: number;
+}
+
+/** A state in one line: all rows after the command at `seq`. */
+export interface StateMark {
+  readonly seq: number;
+  /** sha256 over the sorted rows, hex. */
+  readonly digest: string;
 }
 
 /** A group of commands that became durable together. */
@@ -27,6 +36,8 @@ export type ReplicaMessage =
   | { readonly type: "opened"; readonly seq: number }
   | { readonly type: "ready" }
   | { readonly type: "applied"; readonly applied: Applied }
+  /** The state at this position is what every replica has that came this far. */
+  | ({ readonly type: "digest" } & StateMark)
   /** The log's head was confirmed a moment ago. */
   | { readonly type: "alive" }
   /** The connection to the log is lost. */

@@ -1,7 +1,13 @@
 import { Worker } from "node:worker_threads";
 import { GranaryError } from "../../proto/errors.ts";
 import type { BusOptions } from "./bus.ts";
-import type { Applied, ReplicaMessage, ReplicaOrder, ReplicaThreadData } from "./replica-messages.ts";
+import type {
+  Applied,
+  ReplicaMessage,
+  ReplicaOrder,
+  ReplicaThreadData,
+  StateMark,
+} from "./replica-messages.ts";
 import { SeqWaiters } from "./replica-waiters.ts";
 import { openStateReader } from "./state-db.ts";
 import { probeState } from "./state-db-probe.ts";
@@ -22,6 +28,8 @@ export interface ReplicaOptions {
   /** Whether jobs and events leave through this replica: that of the pointer role. It also makes the streams. */
   readonly relay: boolean;
   readonly log: ReplicaLog;
+  /** Commands between two comparisons of states. Default 10,000; the same for all replicas of a farm. */
+  readonly digestEvery?: number;
 }
 
 export type ReplicaHealth = { readonly up: true } | { readonly up: false; readonly reason: string };
@@ -30,6 +38,8 @@ export type ReplicaHealth = { readonly up: true } | { readonly up: false; readon
 export interface Replica {
   /** Position of the newest command that is applied and durable here. */
   readonly appliedSeq: number;
+  /** The last position at which this state was compared with what other replicas said; undefined before the first. */
+  readonly compared: StateMark | undefined;
   /** Resolves when everything that the log had at the start is applied. @throws GranaryError STATE_BEHIND, STORE_FORMAT ... */
   readonly ready: Promise<void>;
   /** Up: caught up once, and the log's head was confirmed within the last 2 s (ruling 12). */
@@ -55,6 +65,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const ready = new Settled();
   const opened = new Settled();
   let appliedSeq = 0;
+  let compared: StateMark | undefined;
   let caughtUp = false;
   let aliveAt = 0;
   let closed = false;
@@ -82,6 +93,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         waiters.reached(appliedSeq);
         for (const listener of listeners) listener(message.applied);
         return;
+      case "digest":
+        compared = { seq: message.seq, digest: message.digest };
+        return;
       case "alive":
         aliveAt = Date.now();
         return;
@@ -103,7 +117,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     aliveAt = 0;
     if (closed) return;
     failure ??= new GranaryError("INTERNAL", "the replica's thread died");
-    if (!isTransient(failure)) {
+    if (FINAL.includes(failure.code)) {
       options.log.warn({ err: failure }, "the replica halted; its state is served no further");
       opened.reject(failure);
       ready.reject(failure);
@@ -142,6 +156,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     get appliedSeq() {
       return appliedSeq;
     },
+    get compared() {
+      return compared;
+    },
     ready: ready.promise,
     health() {
       if (closed) return { up: false, reason: "the replica is closed" };
@@ -165,6 +182,8 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   };
 }
 
+/** Reading every row of a state of a million takes seconds of a core: not more often than every half minute at full load. */
+const DIGEST_EVERY = 10_000;
 const MIN_BACKOFF_MS = 200;
 const MAX_BACKOFF_MS = 5_000;
 const HEAD_CONFIRMED_MS = 2_000;
@@ -172,11 +191,14 @@ const HEAD_CONFIRMED_MS = 2_000;
 const CLOSE_MS = 10_000;
 
 /** Another log, an unknown command, a damaged state: starting again would end the same way. */
-function isTransient(error: GranaryError): boolean {
-  return !["STATE_BEHIND", "STORE_FORMAT", "STORE_CORRUPT", "UNAUTHENTICATED", "NATS_UNFIT"].includes(
-    error.code,
-  );
-}
+const FINAL: readonly string[] = [
+  "STATE_BEHIND",
+  "STATE_DIVERGED",
+  "STORE_FORMAT",
+  "STORE_CORRUPT",
+  "UNAUTHENTICATED",
+  "NATS_UNFIT",
+];
 
 function startThread(
   options: ReplicaOptions,
@@ -189,6 +211,7 @@ function startThread(
     inboxPrefix: options.bus.credentials.inboxPrefix,
     name: options.bus.name,
     relay: options.relay,
+    digestEvery: options.digestEvery ?? DIGEST_EVERY,
   };
   const worker = new Worker(new URL("../pointer/replica-main.js", import.meta.url), { workerData });
   worker.on("message", on.onMessage);

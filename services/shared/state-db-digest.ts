@@ -5,7 +5,20 @@ import { createHash } from "node:crypto";
  * value is what the state machine wrote; replicas run the same code, so no second encoder takes part.
  */
 export function stateDigest(rows: Iterable<readonly [key: string, json: string]>): string {
-  const hash = createHash("sha256");
-  for (const [key, json] of rows) hash.update(`${key}\0${json}\n`);
-  return hash.digest("hex");
+  const hasher = new StateHasher();
+  for (const row of rows) hasher.add(row);
+  return hasher.digest();
+}
+
+/** {@link stateDigest}, row by row. */
+export class StateHasher {
+  readonly #hash = createHash("sha256");
+
+  add([key, json]: readonly [key: string, json: string]): void {
+    this.#hash.update(`${key}\0${json}\n`);
+  }
+
+  digest(): string {
+    return this.#hash.digest("hex");
+  }
 }

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
 import { crc32 } from "node:zlib";
-import { type Database, open, type RootDatabase } from "lmdb";
+import { type Database, open, type RootDatabase, type Transaction } from "lmdb";
 import { GranaryError } from "../../proto/errors.ts";
 import type { KeyRange, RangeOptions, StateKey, StateRow, StateTx, StateView } from "./state-db-tx.ts";
 import { KEYS, STATE_VERSION } from "./state-keys.ts";
@@ -18,19 +18,32 @@ export interface StateWriter {
   read<T>(body: (view: StateView) => T): T;
   readLocal(key: string): string | undefined;
   rows(): Iterable<readonly [key: string, json: string]>;
+  /** The rows as they are now, to be walked while later transactions go on; LMDB keeps their pages until `release`. */
+  pin(): PinnedRows;
+  /** Writes a compacted copy of one moment, both maps, to a new file. Not synced. */
+  copy(file: string): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface PinnedRows {
+  rows(): Iterable<readonly [key: string, json: string]>;
+  release(): void;
 }
 
 export interface LocalTx {
   put(key: string, value: string): void;
+  remove(key: string): void;
 }
 
 /** Reads the state that another thread or process writes. */
 export interface StateReader {
   /** Runs `body` on the newest committed state; everything it reads is of one moment. It must be synchronous. */
   read<T>(body: (view: StateView) => T): T;
+  readLocal(key: string): string | undefined;
   /** Every row as it is stored, in key order. */
   rows(): Iterable<readonly [key: string, json: string]>;
+  /** As {@link StateWriter.copy}. */
+  copy(file: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -46,7 +59,12 @@ export function openStateWriter(dir: string): StateWriter {
       db.state.removeSync(key);
     },
   };
-  const local: LocalTx = { put: (key, value) => db.local.putSync(key, value) };
+  const local: LocalTx = {
+    put: (key, value) => db.local.putSync(key, value),
+    remove: (key) => {
+      db.local.removeSync(key);
+    },
+  };
   const writer: StateWriter = {
     transact: (body) => db.root.transactionSync(() => body(tx, local)),
     read: (body) => {
@@ -58,6 +76,12 @@ export function openStateWriter(dir: string): StateWriter {
       return db.local.get(key);
     },
     rows: () => rowsOf(db.state),
+    pin: () => {
+      db.root.resetReadTxn();
+      const transaction = db.root.useReadTransaction();
+      return { rows: () => rowsOf(db.state, { transaction }), release: () => transaction.done() };
+    },
+    copy: (file) => db.root.backup(file, true),
     close: () => db.root.close(),
   };
   const meta = writer.read((state) => state.get(KEYS.meta()));
@@ -81,10 +105,15 @@ export function openStateReader(dir: string): StateReader {
       db.root.resetReadTxn();
       return body(view);
     },
+    readLocal: (key) => {
+      db.root.resetReadTxn();
+      return db.local.get(key);
+    },
     rows: () => {
       db.root.resetReadTxn();
       return rowsOf(db.state);
     },
+    copy: (file) => db.root.backup(file, true),
     close: () => db.root.close(),
   };
 }
@@ -149,8 +178,11 @@ function* rangeOf<T>(
   for (const { key, value } of entries) yield { key, value: JSON.parse(opened(key, value)) as T };
 }
 
-function* rowsOf(db: Database<string, string>): Generator<readonly [key: string, json: string]> {
-  for (const { key, value } of db.getRange({})) yield [key, opened(key, value)];
+function* rowsOf(
+  db: Database<string, string>,
+  at: { transaction?: Transaction } = {},
+): Generator<readonly [key: string, json: string]> {
+  for (const { key, value } of db.getRange(at)) yield [key, opened(key, value)];
 }
 
 /** LMDB does not notice bit flips: each value begins with the crc32 of its key and text, 8 hex digits. */

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import os from "node:os";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
-import type { WhoamiJson } from "../../../proto/http.ts";
+import type { PointerJson, WhoamiJson } from "../../../proto/http.ts";
 import { findNatsBinary } from "../../shared/nats-binary.ts";
 import { cliVersion } from "../cli-version.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";
@@ -90,7 +90,18 @@ async function farmFindings(context: VerbContext): Promise<Finding[]> {
     },
     "missing",
   );
-  return [reach, ready, token];
+  const pointer = await finding(
+    "pointer",
+    async () => pointerText(await context.api().get("/v1/pointer")),
+    "note",
+  );
+  return [reach, ready, token, pointer];
+}
+
+function pointerText({ up, reason, applied_seq, state_version, compared }: PointerJson): string {
+  const same =
+    compared === null ? "not compared yet" : `compared at ${compared.seq}: ${compared.digest.slice(0, 12)}`;
+  return `${up ? "" : `${reason}; `}${applied_seq} commands applied, state version ${state_version}, ${same}`;
 }
 
 async function finding(

@@ -22,7 +22,7 @@ export interface PointerFarm {
   readonly dataDir: string;
   readonly server: NatsServer;
   connect(role: NatsRole): Promise<Bus>;
-  replica(options?: { name?: string; relay?: boolean }): Promise<Replica>;
+  replica(options?: { name?: string; relay?: boolean; digestEvery?: number }): Promise<Replica>;
   stateDir(name?: string): string;
 }
 
@@ -49,12 +49,13 @@ export async function startPointerFarm(t: TestContext): Promise<PointerFarm> {
       closers.push(() => bus.close());
       return bus;
     },
-    async replica({ name, relay = true } = {}) {
+    async replica({ name, relay = true, ...more } = {}) {
       const replica = await startReplica({
         dir: stateDir(name),
         bus: options("pointer"),
         relay,
         log: SILENT,
+        ...more,
       });
       closers.push(() => replica.close());
       return replica;
