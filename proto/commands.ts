@@ -9,6 +9,7 @@ import type {
   ProjectSettings,
   PublishStats,
   Scope,
+  SessionRecord,
   UploadRecord,
 } from "./records.ts";
 
@@ -48,7 +49,10 @@ export type CommandBody =
   | PreviewExpireCommand
   | PreviewPromoteCommand
   | NodeSetCommand
-  | RetireCommand;
+  | RetireCommand
+  | SessionStartCommand
+  | SessionEndCommand
+  | SessionExpireCommand;
 
 /** Binds an upload, already durable, to one publish id and gives it its order. Creates org and project when `create` is set. */
 export interface AcceptCommand {
@@ -205,7 +209,35 @@ export interface RetireCommand {
   readonly automatic?: true;
 }
 
-/** What a command came to. Kept by command id, so that a repeated question gets the same answer. */
+/** Pins an application session to the release that is live. One that lives keeps its release: the first start wins. */
+export interface SessionStartCommand {
+  readonly type: "session.start";
+  readonly session_id: string;
+  readonly ttl_ms: number;
+  /** A session that lives already is to live that long from now as well; it never ends earlier because of it. */
+  readonly extend: boolean;
+  /** Sessions of the project that may live at once: in the command, so that a changed limit does not change old logs. */
+  readonly limit: number;
+}
+
+export interface SessionEndCommand {
+  readonly type: "session.end";
+  readonly session_id: string;
+  /** Also if another token started it. */
+  readonly of_any: boolean;
+}
+
+/** The time of these sessions is over. Has no effect on one that ends at another time meanwhile, or not yet. */
+export interface SessionExpireCommand {
+  readonly type: "session.expire";
+  readonly sessions: readonly {
+    readonly session_id: string;
+    /** The end that the sender saw. */
+    readonly expires_at: string;
+  }[];
+}
+
+/** What a command came to. Kept by command id, so that a repeated question gets the same answer; see `trim-expired.ts` for how long. */
 export type CommandResult =
   | { readonly ok: true; readonly seq: number; readonly value: CommandValue }
   | {
@@ -235,5 +267,6 @@ export type CommandValue =
       readonly existing: boolean;
       readonly activated: boolean;
     }
+  | { readonly type: "session"; readonly started: boolean; readonly session: SessionRecord }
   | { readonly type: "ended"; readonly publish_id: string; readonly applied: boolean }
   | { readonly type: "done"; readonly changed: boolean };

@@ -11,6 +11,7 @@ import type {
   PublishRecord,
   ReleaseRecord,
   Scope,
+  SessionRecord,
 } from "./records.ts";
 import { SCOPES } from "./records.ts";
 import type { BlobRange } from "./upload-session.ts";
@@ -67,6 +68,14 @@ export interface PreviewJson
   readonly ttl_s: number;
   /** null while it is pinned. */
   readonly expires_at: string | null;
+}
+
+/** A session and what it runs. */
+export interface SessionJson extends Omit<SessionRecord, "session_id" | "created_by"> {
+  readonly id: string;
+  readonly created_by: string;
+  readonly image_ref: string;
+  readonly url: string;
 }
 
 /** `GET .../current`; also the body of activations and rollbacks, which add what changed. */
@@ -300,6 +309,7 @@ export const PromoteBody = z.strictObject({
   expected_generation: generation.optional(),
   reason: reason.optional(),
 });
+export const SessionBody = z.strictObject({ ttl: ttl.optional() });
 export const ExtendBody = z.strictObject({ ttl: ttl.optional() });
 export const CommitUploadBody = z.strictObject({
   preview: z.string().optional(),

@@ -86,6 +86,14 @@ export const LIMITS = {
   previewTtlMs: 3_650 * 24 * 3_600_000,
   /** Most that `retention` may count: its rule walks that many releases for each one that it retires. */
   keepLastReleases: 1_000,
+  /** How long a session keeps its release when nothing else is said: most are over by then, and each costs rows. */
+  sessionTtlDefaultMs: 3_600_000,
+  /** Longest time to live of a session; it can be extended again and again. */
+  sessionTtlMs: 30 * 24 * 3_600_000,
+  /** Sessions of one project that live at once: about 100 MB of state. Whoever starts 300/s ends them, or lets them live for 5 min. */
+  sessionsPerProject: 100_000,
+  /** How long the result of a session's command is kept: longer than a request is repeated. At 300/s a week would be 180 million. */
+  sessionResultMs: 5 * 60_000,
   reasonBytes: 1_000,
   commitBytes: 64,
   sourceBytes: 2_000,

@@ -170,6 +170,22 @@ export interface PreviewRecord extends ArtifactRecord {
   readonly stats: PublishStats;
 }
 
+/** An application session, pinned to the release that was live when it started. The row is gone when the session has ended. */
+export interface SessionRecord {
+  readonly session_id: string;
+  readonly org: Name;
+  readonly project: Name;
+  readonly version: string;
+  readonly image_digest: Digest;
+  readonly tree: Digest;
+  /** Of the activation that was live. */
+  readonly generation: number;
+  readonly created_at: string;
+  readonly created_by: Actor;
+  /** RFC 3339. */
+  readonly expires_at: string;
+}
+
 export interface HoldRecord {
   readonly reason: string;
   readonly since: string;

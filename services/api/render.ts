@@ -11,6 +11,7 @@ import {
   type PublishErrorJson,
   type PublishJson,
   type ReleaseJson,
+  type SessionJson,
   type TokenJson,
 } from "../../proto/http.ts";
 import { imageRef } from "../../proto/image.ts";
@@ -22,6 +23,7 @@ import type {
   ProjectRecord,
   PublishRecord,
   ReleaseRecord,
+  SessionRecord,
   TokenRecord,
 } from "../../proto/records.ts";
 import type { TreeEntry } from "../../proto/tree.ts";
@@ -88,6 +90,18 @@ export function previewJson(record: PreviewRecord, links: Links): PreviewJson {
     expires_at: record.expires_at ?? null,
     image_ref: imageRef(links.publicName(), org, project, record.image_digest),
     url: `${links.url()}/v1/orgs/${org}/projects/${project}/previews/${name}`,
+  };
+}
+
+export function sessionJson(record: SessionRecord, links: Links): SessionJson {
+  const { session_id: id, ...rest } = record;
+  const { org, project } = record;
+  return {
+    id,
+    ...rest,
+    created_by: actorText(record.created_by),
+    image_ref: imageRef(links.publicName(), org, project, record.image_digest),
+    url: `${links.url()}/v1/orgs/${org}/projects/${project}/sessions/${id}`,
   };
 }
 

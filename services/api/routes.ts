@@ -10,6 +10,7 @@ import { publishRoutes } from "./publish-routes.ts";
 import { readRoutes } from "./read-routes.ts";
 import { replicaRoutes } from "./replica-routes.ts";
 import { retireRoute } from "./retire-route.ts";
+import { sessionRoutes } from "./session-routes.ts";
 import { uploadRoutes } from "./upload-routes.ts";
 
 /** Everything under `/v1`, and the probes. */
@@ -19,6 +20,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   pointerRoutes(server, context);
   retireRoute(server, context);
   previewRoutes(server, context);
+  sessionRoutes(server, context);
   readRoutes(server, context);
   diffRoute(server, context);
   eventRoutes(server, context);

@@ -7,7 +7,7 @@ import type { RelaySource } from "./relay-events.ts";
 /** How often due previews are looked for: their end is exact to within 5 s. */
 export const EXPIRY_SWEEP_MS = 1_000;
 /** A command that the log refused as early (its clock is behind this one) is sent anew after this long. */
-const REPEAT_MS = 2_000;
+export const REPEAT_MS = 2_000;
 /** Bounds one sweep; the next follows at once. */
 const PREVIEWS_PER_SWEEP = 256;
 

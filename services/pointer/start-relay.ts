@@ -1,6 +1,7 @@
 import type { Command } from "../../proto/commands.ts";
 import type { Bus } from "../shared/bus.ts";
 import { EXPIRY_SWEEP_MS, expirePreviews } from "./expire-previews.ts";
+import { expireSessions } from "./expire-sessions.ts";
 import type { LocalCursors } from "./local-cursors.ts";
 import { eventRelay, type RelaySource } from "./relay-events.ts";
 import { jobRelay } from "./relay-jobs.ts";
@@ -15,7 +16,7 @@ export interface Relay {
 }
 
 /**
- * Runs both relays, the safety net and the sweep of due previews and releases until closed. Effects of a commit leave this way, after it: an
+ * Runs both relays, the safety net and the sweep of due previews, sessions and releases until closed. Effects of a commit leave this way, after it: an
  * outbox.
  */
 export function startRelay(options: {
@@ -69,6 +70,7 @@ export function startRelay(options: {
       try {
         if (!bus.connected) continue;
         await expirePreviews({ source, append, nowMs: options.now() });
+        await expireSessions({ source, append, nowMs: options.now() });
         await retire(options.now());
       } catch (error) {
         options.warn({ err: String(error) }, "what is due could not be ended; it tries again");

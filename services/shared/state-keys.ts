@@ -14,6 +14,7 @@ import type {
   ProjectRecord,
   PublishRecord,
   ReleaseRecord,
+  SessionRecord,
   TokenRecord,
 } from "../../proto/records.ts";
 import type { Lane } from "../../proto/subjects.ts";
@@ -70,6 +71,14 @@ export interface PreviewExpiryRow {
   readonly expires_at: string;
 }
 
+/** When a session ends. */
+export interface SessionExpiryRow {
+  readonly org: Name;
+  readonly project: Name;
+  readonly session_id: string;
+  readonly expires_at: string;
+}
+
 export interface CommandRow {
   readonly result: CommandResult;
   readonly time_ms: number;
@@ -116,6 +125,15 @@ export const KEYS = {
   /** Projects that let go of releases: name of the org and the project. */
   retention: (at: In): StateKey<{ readonly org: Name; readonly project: Name }> =>
     key("retention", at.org, at.project),
+  session: (at: In, sessionId: string): StateKey<SessionRecord> =>
+    key("session", at.org, at.project, sessionId),
+  sessionExpiry: (expiresMs: number, at: In, sessionId: string): StateKey<SessionExpiryRow> =>
+    key("session-expiry", seqText(expiresMs), at.org, at.project, sessionId),
+  /** Living sessions of the project; absent: none. */
+  sessionCount: (at: In): StateKey<number> => key("session-count", at.org, at.project),
+  /** Living sessions that are pinned to the release; absent: none. */
+  sessionPins: (at: In, version: number): StateKey<number> =>
+    key("session-pins", at.org, at.project, versionText(version)),
   history: (at: In, generation: number): StateKey<ActivationRecord> =>
     key("history", at.org, at.project, generationText(generation)),
   audit: (org: Name, at: { seq: number; k: number }): StateKey<AuditRecord> =>
@@ -128,6 +146,9 @@ export const KEYS = {
     key("project-event", at.org, at.project, placeText(place)),
   command: (commandId: string): StateKey<CommandRow> => key("command", commandId),
   commandAt: (seq: number): StateKey<{ id: string; time_ms: number }> => key("command-at", seqText(seq)),
+  /** Of commands whose results are kept for a short while only. */
+  briefCommandAt: (seq: number): StateKey<{ id: string; time_ms: number }> =>
+    key("brief-command-at", seqText(seq)),
   token: (org: Name, tokenId: string): StateKey<TokenRecord> => key("token", org, tokenId),
   tokenByHash: (hash: string): StateKey<{ org: Name; id: string }> => key("token-hash", hash),
   node: (node: Name): StateKey<NodeRecord> => key("node", node),
@@ -154,12 +175,15 @@ export const RANGES = {
   previewDigests: (at: In, digest: Digest): KeyRange<PreviewDigestRow> =>
     below("preview-digest", at.org, at.project, digestHex(digest)),
   retentions: (): KeyRange<{ readonly org: Name; readonly project: Name }> => below("retention"),
+  sessions: (at: In): KeyRange<SessionRecord> => below("session", at.org, at.project),
+  sessionExpiry: (): KeyRange<SessionExpiryRow> => below("session-expiry"),
   history: (at: In): KeyRange<ActivationRecord> => below("history", at.org, at.project),
   audit: (org: Name): KeyRange<AuditRecord> => below("audit", org),
   events: (): KeyRange<EventRecord> => below("event"),
   orgEvents: (org: Name): KeyRange<string> => below("org-event", org),
   projectEvents: (at: In): KeyRange<string> => below("project-event", at.org, at.project),
   commandsInOrder: (): KeyRange<{ id: string; time_ms: number }> => below("command-at"),
+  briefCommandsInOrder: (): KeyRange<{ id: string; time_ms: number }> => below("brief-command-at"),
   tokens: (org: Name): KeyRange<TokenRecord> => below("token", org),
 } as const;
 

@@ -12,10 +12,17 @@ import type {
   ProjectRecord,
   PublishRecord,
   ReleaseRecord,
+  SessionRecord,
   TokenRecord,
 } from "../../proto/records.ts";
 import type { KeyRange, StateKey, StateView } from "./state-db-tx.ts";
-import { KEYS, type PreviewDigestRow, type PreviewExpiryRow, RANGES } from "./state-keys.ts";
+import {
+  KEYS,
+  type PreviewDigestRow,
+  type PreviewExpiryRow,
+  RANGES,
+  type SessionExpiryRow,
+} from "./state-keys.ts";
 
 /**
  * The read model: what may be asked of the state. All of it works on one moment (`replica.read((view) => ...)`), so that
@@ -75,6 +82,26 @@ export function listPreviews(view: StateView, at: ProjectAt, options?: PageOptio
 export function listDuePreviews(view: StateView, nowMs: number, limit: number): PreviewExpiryRow[] {
   const due: PreviewExpiryRow[] = [];
   for (const { value } of view.range(RANGES.previewExpiry(), { limit })) {
+    if (Date.parse(value.expires_at) > nowMs) break;
+    due.push(value);
+  }
+  return due;
+}
+
+/** A session that lives. */
+export function findSession(view: StateView, at: ProjectAt, sessionId: string): SessionRecord | undefined {
+  return view.get(KEYS.session(at, sessionId));
+}
+
+/** By id. */
+export function listSessions(view: StateView, at: ProjectAt, options?: PageOptions): Page<SessionRecord> {
+  return page(view, RANGES.sessions(at), options);
+}
+
+/** Living sessions whose end has come, those that ended first first. */
+export function listDueSessions(view: StateView, nowMs: number, limit: number): SessionExpiryRow[] {
+  const due: SessionExpiryRow[] = [];
+  for (const { value } of view.range(RANGES.sessionExpiry(), { limit })) {
     if (Date.parse(value.expires_at) > nowMs) break;
     due.push(value);
   }

@@ -29,6 +29,12 @@ export interface ModelPreview {
   endsMs: number;
 }
 
+interface ModelSession {
+  readonly version: number;
+  readonly generation: number;
+  endsMs: number;
+}
+
 export class ModelProject {
   readonly publishes: ModelPublish[] = [];
   /** `v1` is the first. */
@@ -40,6 +46,7 @@ export class ModelProject {
   requireCommit = false;
   overtake: boolean | undefined;
   readonly previews = new Map<string, ModelPreview>();
+  readonly sessions = new Map<string, ModelSession>();
   readonly keys = new Map<string, { id: string; content: string; expiresMs: number }>();
 
   get current(): number | undefined {

@@ -1,6 +1,7 @@
 import type { AcceptCommand, CommandBody } from "../../proto/commands.ts";
 import { expire, goLive, isStale, ModelProject, type ModelPublish, sameRelease } from "./model-project.ts";
 import { isShown, ofPreview, overtakeQueued, setPreview, slide } from "./preview-model.ts";
+import { ofSession } from "./session-model.ts";
 
 /**
  * What the pointer must do, written a second time as plainly as possible: arrays and loops, no keys, no events. It answers
@@ -45,6 +46,10 @@ export class Model {
       }
       case "retire":
         return retire(found, Number(body.version.slice(1)));
+      case "session.start":
+      case "session.end":
+      case "session.expire":
+        return ofSession(found, body, at.timeMs);
       default:
         throw new Error(`the model has no ${body.type}`);
     }
@@ -150,6 +155,7 @@ function retire(project: ModelProject, version: number): string {
   const release = project.releases[version - 1];
   if (release === undefined) return "NOT_FOUND";
   if (project.current === version) return "RELEASE_IN_USE";
+  if ([...project.sessions.values()].some((session) => session.version === version)) return "RELEASE_IN_USE";
   if (release.retired) return "unchanged";
   release.retired = true;
   return "changed";

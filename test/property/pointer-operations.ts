@@ -36,6 +36,7 @@ export type Operation =
       name: number;
       number: number;
     }
+  | { op: "session"; what: "start" | "extend" | "end" | "expire"; id: number; ms: number }
   | { op: "repeat"; nth: number };
 
 const small = (max: number) => fc.integer({ min: 0, max });
@@ -95,6 +96,15 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       number: small(8),
     }),
   },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      op: fc.constant("session" as const),
+      what: fc.constantFrom("start", "start", "extend", "end", "expire", "expire"),
+      id: small(2),
+      ms: small(8),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ op: fc.constant("repeat" as const), nth: fc.nat(1_000) }) },
 );
 export const history = fc.array(
@@ -147,6 +157,8 @@ export function bodyOf(
       return { type: "retire", version: `v${operation.version + 1}` };
     case "preview":
       return previewBody(operation, model.projects.get(project));
+    case "session":
+      return sessionBody(operation, model.projects.get(project));
     case "unhold":
     case "repeat":
       return { type: "unhold" };
@@ -198,5 +210,28 @@ function previewBody(
     }
     default:
       return { type: `preview.${what}`, name };
+  }
+}
+
+function sessionBody(
+  operation: Extract<Operation, { op: "session" }>,
+  project: ModelProject | undefined,
+): CommandBody {
+  const { what, ms } = operation;
+  const session_id = `s${operation.id}`;
+  switch (what) {
+    case "end":
+      return { type: "session.end", session_id, of_any: false };
+    case "expire": {
+      // Mostly what a sweeper sees; sometimes an end that has changed meanwhile.
+      const seen = [...(project?.sessions ?? [["s0", { endsMs: START_MS }] as const])];
+      const sessions = seen.map(([id, { endsMs }]) => ({
+        session_id: id,
+        expires_at: new Date(endsMs - (ms === 0 ? 1 : 0)).toISOString(),
+      }));
+      return { type: "session.expire", sessions };
+    }
+    default:
+      return { type: "session.start", session_id, ttl_ms: ms + 1, extend: what === "extend", limit: 2 };
   }
 }

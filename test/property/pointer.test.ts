@@ -17,6 +17,7 @@ import { comparePreviews } from "./compare-previews.ts";
 import type { ModelProject } from "./model-project.ts";
 import { Model } from "./pointer-model.ts";
 import { bodyOf, history, type Operation } from "./pointer-operations.ts";
+import { compareSessions } from "./session-model.ts";
 
 const ORG = "acme" as Name;
 const PROJECTS = ["p1", "p2"] as Name[];
@@ -140,6 +141,8 @@ function outcomeOf(result: CommandResult, body: CommandBody): string {
   const { value } = result;
   if (body.type === "project.set") return "set";
   if (value.type === "ended") return value.applied ? "applied" : "ignored";
+  if (value.type === "session")
+    return `${value.started ? "started" : "goes on"} with ${value.session.version}`;
   if (value.type === "promoted") return `${value.existing ? "existing" : "new"} ${value.version}`;
   if (value.type !== "accepted") return value.changed ? "changed" : "unchanged";
   return value.outcome === "new" ? "new" : `${value.outcome} ${value.publish_id}`;
@@ -148,7 +151,9 @@ function outcomeOf(result: CommandResult, body: CommandBody): string {
 /** The state without what refused and repeated commands leave too. */
 function substance(state: MemoryState): string {
   return stateDigest(
-    [...state.rows()].filter(([key]) => !/^(?:meta$|audit\/|command\/|command-at\/|idempotency)/.test(key)),
+    [...state.rows()].filter(
+      ([key]) => !/^(?:meta$|audit\/|command\/|command-at\/|brief-command-at\/|idempotency)/.test(key),
+    ),
   );
 }
 
@@ -173,6 +178,7 @@ function compare(state: MemoryState, model: Model): void {
     }
     comparePreviews(state, at, expected);
     compareServed(state, at, expected);
+    compareSessions(state, at, expected);
     const live = [...state.range(RANGES.releases(at))].filter((row) => row.value.state === "active");
     assert.deepEqual(
       live.map((row) => row.value.version),

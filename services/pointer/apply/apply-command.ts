@@ -9,7 +9,9 @@ import { activateRelease } from "./activate-release.ts";
 import { cancelPublish } from "./cancel-publish.ts";
 import { createOrg } from "./create-org.ts";
 import { createToken } from "./create-token.ts";
+import { endSession } from "./end-session.ts";
 import { expirePreview } from "./expire-preview.ts";
+import { expireSessions } from "./expire-sessions.ts";
 import { extendPreview } from "./extend-preview.ts";
 import { failPublish } from "./fail-publish.ts";
 import { finishPublish } from "./finish-publish.ts";
@@ -23,6 +25,7 @@ import { rollBack } from "./roll-back.ts";
 import { setNode } from "./set-node.ts";
 import { setProject } from "./set-project.ts";
 import { startPublish } from "./start-publish.ts";
+import { startSession } from "./start-session.ts";
 import { Refusal, Step } from "./step.ts";
 import { trimExpired } from "./trim-expired.ts";
 import { unholdProject } from "./unhold-project.ts";
@@ -56,7 +59,8 @@ export function applyCommand(tx: StateTx, command: Command, at: LogPosition): Co
 
   const result = run(tx, command, { ...at, timeMs });
   tx.put(KEYS.command(command.id), { result, time_ms: timeMs });
-  tx.put(KEYS.commandAt(at.seq), { id: command.id, time_ms: timeMs });
+  const place = isOfSession(command.body) ? KEYS.briefCommandAt(at.seq) : KEYS.commandAt(at.seq);
+  tx.put(place, { id: command.id, time_ms: timeMs });
   trimExpired(tx, timeMs);
   return result;
 }
@@ -69,9 +73,11 @@ function run(tx: StateTx, command: Command, at: LogPosition): CommandResult {
     value = dispatch(step, command.body);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    step.auditCommand({ ...audited, resource: resourceOf(command), code: error.wire.code });
+    if (!isOfSession(command.body))
+      step.auditCommand({ ...audited, resource: resourceOf(command), code: error.wire.code });
     return { ok: false, seq: at.seq, error: error.wire };
   }
+  if (isOfSession(command.body)) return { ok: true, seq: at.seq, value };
   const ignored =
     (value.type === "ended" && !value.applied) ||
     (isSweep(command.body) && value.type === "done" && !value.changed);
@@ -82,6 +88,11 @@ function run(tx: StateTx, command: Command, at: LogPosition): CommandResult {
   });
   step.close();
   return { ok: true, seq: at.seq, value };
+}
+
+/** Sessions are data of the applications, hundreds a second: neither events nor audit rows, and results for minutes only. */
+function isOfSession(body: CommandBody): boolean {
+  return body.type === "session.start" || body.type === "session.end" || body.type === "session.expire";
 }
 
 function dispatch(step: Step, body: CommandBody): CommandValue {
@@ -126,6 +137,12 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
       return setNode(step, body);
     case "retire":
       return retireRelease(step, body);
+    case "session.start":
+      return startSession(step, body);
+    case "session.end":
+      return endSession(step, body);
+    case "session.expire":
+      return expireSessions(step, body);
     default:
       throw unknownCommand(
         `type ${JSON.stringify((body satisfies never as { type?: unknown }).type)}`,

@@ -1,5 +1,5 @@
 import { LIMITS } from "../../../proto/limits.ts";
-import type { StateKey, StateTx } from "../../shared/state-db-tx.ts";
+import type { KeyRange, StateKey, StateTx } from "../../shared/state-db-tx.ts";
 import { type IdempotencyRow, KEYS, RANGES } from "../../shared/state-keys.ts";
 
 /**
@@ -16,8 +16,17 @@ export function trimExpired(tx: StateTx, timeMs: number): void {
     // A key that was bound again since has a later row of its own.
     if (binding !== undefined && binding.expires_ms <= timeMs) tx.remove(bindingKey);
   }
-  for (const row of [...tx.range(RANGES.commandsInOrder(), { limit: ROWS_PER_COMMAND })]) {
-    if (row.value.time_ms + COMMAND_RESULT_MS > timeMs) break;
+  trimResults(tx, RANGES.commandsInOrder(), timeMs - COMMAND_RESULT_MS);
+  trimResults(tx, RANGES.briefCommandsInOrder(), timeMs - LIMITS.sessionResultMs);
+}
+
+function trimResults(
+  tx: StateTx,
+  range: KeyRange<{ id: string; time_ms: number }>,
+  keptFromMs: number,
+): void {
+  for (const row of [...tx.range(range, { limit: ROWS_PER_COMMAND })]) {
+    if (row.value.time_ms > keptFromMs) break;
     tx.remove(row.key as StateKey<{ id: string; time_ms: number }>);
     tx.remove(KEYS.command(row.value.id));
   }
