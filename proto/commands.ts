@@ -12,6 +12,7 @@ import type {
   SessionRecord,
   UploadRecord,
 } from "./records.ts";
+import type { TrustProvider } from "./trust.ts";
 
 /**
  * Commands: everything that must survive goes through the log as one of these, in one order, and is applied by a
@@ -43,6 +44,9 @@ export type CommandBody =
   | OrgCreateCommand
   | TokenCreateCommand
   | TokenRevokeCommand
+  | TrustCreateCommand
+  | TrustRemoveCommand
+  | OidcExchangeCommand
   | PreviewPinCommand
   | PreviewExtendCommand
   | PreviewRemoveCommand
@@ -151,6 +155,40 @@ export interface TokenCreateCommand {
 export interface TokenRevokeCommand {
   readonly type: "token.revoke";
   readonly token_id: string;
+}
+
+export interface TrustCreateCommand {
+  readonly type: "trust.create";
+  readonly trust_id: string;
+  readonly provider: TrustProvider;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly claims: Readonly<Record<string, readonly string[]>>;
+  readonly scopes: readonly Scope[];
+  readonly trust_project?: Name;
+}
+
+/** Tokens that were issued for the trust die with it. */
+export interface TrustRemoveCommand {
+  readonly type: "trust.remove";
+  readonly trust_id: string;
+}
+
+/** A verified id token becomes a token with the scopes of the trust, as it is when this is applied. Once per `jti`. */
+export interface OidcExchangeCommand {
+  readonly type: "oidc.exchange";
+  readonly trust_id: string;
+  /** sha256 of issuer and `jti`, hex. */
+  readonly jti: string;
+  /** Until then the id token could be accepted: its `jti` is remembered as long. */
+  readonly jti_expires_ms: number;
+  readonly token_id: string;
+  /** sha256 of the token text, hex. */
+  readonly hash: string;
+  readonly expires_at: string;
+  readonly token_project?: Name;
+  /** The id token's subject, for the audit trail. */
+  readonly reason: string;
 }
 
 /** The preview has no end until it is extended or removed. */

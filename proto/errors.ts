@@ -337,6 +337,13 @@ export const ERROR_CODES = {
     "No valid token was sent.",
     "Pass --token, set GRANARY_TOKEN, or run `granary login`.",
   ),
+  ID_TOKEN_REFUSED: spec(
+    401,
+    EXIT.unauthorized,
+    false,
+    "The CI's id token is not accepted.",
+    "Compare the claims of the token with `granary trust ls`; the farm's log has the reason under this request id.",
+  ),
   FORBIDDEN: spec(
     403,
     EXIT.unauthorized,

@@ -117,6 +117,25 @@ export const LIMITS = {
   listingsHeldBytes: 128 * MIB,
   /** How long an upload session of a directory publish waits for its commit. */
   uploadSessionMs: 24 * 3_600_000,
+  /** Trusts of one org: a CI system has a handful, and an exchange looks at all of them. */
+  trustsPerOrg: 200,
+  /** Claims of a trust, values of a claim, characters of a value. */
+  trustClaims: 16,
+  trustClaimValues: 32,
+  trustValueLength: 500,
+  /** An id token of a CI job: GitHub's have 2 KB. It is read before anybody has authenticated. */
+  idTokenBytes: 16 * KIB,
+  /** Oldest id token that is accepted: GitLab makes them when a job begins, and jobs take a while. */
+  idTokenAgeMs: 3_600_000,
+  /** Difference between an issuer's clock and ours. */
+  idTokenSkewMs: 30_000,
+  /** A token that was issued for an id token: longer than a publish takes, shorter than a leaked log is read. */
+  exchangedTokenMs: 10 * 60_000,
+  /** Exchanges that one api verifies at once. */
+  idTokensVerified: 32,
+  /** Discovery document and key set of an issuer. */
+  issuerAnswerBytes: 256 * KIB,
+  issuerAnswerMs: 5_000,
   /** Sessions of one org that wait for their commit. */
   uploadSessionsPerOrg: 1_000,
 } as const;

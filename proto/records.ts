@@ -2,14 +2,15 @@ import type { BuildKind } from "./build-kind.ts";
 import type { Descriptor, Digest } from "./digest.ts";
 import type { WireError } from "./errors.ts";
 import type { Name } from "./names.ts";
+import type { TrustProvider } from "./trust.ts";
 
 /**
  * Records of the pointer state, in the field names of the public JSON. Times are RFC 3339 UTC with milliseconds and come from
  * the command log, never from a clock.
  */
 export interface Actor {
-  readonly kind: "token" | "system";
-  /** Token id, or the name of the part of the system that acted. */
+  readonly kind: "token" | "system" | "trust";
+  /** Token id, trust id, or the name of the part of the system that acted. */
   readonly id: string;
 }
 
@@ -293,6 +294,26 @@ export interface TokenRecord {
   readonly created_by: Actor;
   readonly expires_at?: string;
   readonly revoked_at?: string;
+  /** The trust that it was issued for: it dies with it. */
+  readonly trust?: string;
+}
+
+/** Whose CI jobs get a short-lived token for their id token (OpenID Connect). */
+export interface TrustRecord {
+  readonly id: string;
+  readonly org: Name;
+  /** Tokens are bound to this project. */
+  readonly project?: Name;
+  readonly provider: TrustProvider;
+  /** The `iss` claim, exactly; keys are found below it. */
+  readonly issuer: string;
+  /** The `aud` claim, exactly. */
+  readonly audience: string;
+  /** Claims that the id token must have, with the values that are accepted. */
+  readonly claims: Readonly<Record<string, readonly string[]>>;
+  readonly scopes: readonly Scope[];
+  readonly created_at: string;
+  readonly created_by: Actor;
 }
 
 export interface OrgRecord {

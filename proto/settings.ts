@@ -2,6 +2,7 @@ import { z } from "zod";
 import { GranaryError } from "./errors.ts";
 import { ARCHIVE_LIMITS, type ArchiveLimits, LIMITS } from "./limits.ts";
 import { isName, type Name } from "./names.ts";
+import { isIssuer, PROVIDER_ISSUERS } from "./trust.ts";
 
 /** The farm's settings: configuration file (TOML, strict), overridden by flags. One table for reading, printing and docs. */
 export const ROLES = ["api", "node", "pointer", "registry"] as const;
@@ -39,6 +40,11 @@ export const SettingsFile = z.strictObject({
     .describe("monitoring URL of the external NATS, to check its durability"),
   log_level: z.enum(["trace", "debug", "info", "warn", "error"]).optional().describe("log level"),
   limits: Limits.optional().describe("limits of one archive"),
+  oidc_issuers: z
+    .array(z.string().min(1).max(500))
+    .max(100)
+    .optional()
+    .describe("issuers that admins of an org may trust; GitHub's and gitlab.com's when absent"),
 });
 
 export type SettingsInput = z.infer<typeof SettingsFile>;
@@ -55,6 +61,7 @@ export interface FarmSettings {
   readonly natsMonitor: string | undefined;
   readonly logLevel: string;
   readonly limits: ArchiveLimits;
+  readonly oidcIssuers: readonly string[];
 }
 
 const DEFAULT_PORT = 7421;
@@ -88,6 +95,7 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
     nats: input.nats,
     natsMonitor: input.nats_monitor,
     logLevel: input.log_level ?? "info",
+    oidcIssuers: (input.oidc_issuers ?? Object.values(PROVIDER_ISSUERS)).map(checkedIssuer),
     limits: {
       ...ARCHIVE_LIMITS,
       uploadBytes: limits.upload_bytes ?? ARCHIVE_LIMITS.uploadBytes,
@@ -98,4 +106,13 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
       extractMs: limits.extract_ms ?? ARCHIVE_LIMITS.extractMs,
     },
   };
+}
+
+/** @throws GranaryError CONFIG_INVALID */
+function checkedIssuer(issuer: string): string {
+  if (isIssuer(issuer, { loopback: true })) return issuer;
+  throw new GranaryError(
+    "CONFIG_INVALID",
+    `oidc_issuers: ${JSON.stringify(issuer)} is no issuer: an https URL without query, or http on loopback`,
+  );
 }

@@ -13,6 +13,8 @@ export interface ApiContext {
   readonly pool: Pick<WorkerPool, "run">;
   readonly replica: Pick<Replica, "onApplied" | "appliedSeq" | "compared" | "health">;
   readonly limits: ArchiveLimits;
+  /** Issuers of id tokens that admins of an org may trust. */
+  readonly oidcIssuers: readonly string[];
   readonly log: Log;
   readonly version: string;
   /** Reads one moment of the state: answers that belong together are taken in one call. */

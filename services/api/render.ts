@@ -14,6 +14,7 @@ import {
   type SessionJson,
   type TokenJson,
 } from "../../proto/http.ts";
+import type { TrustJson } from "../../proto/http-trust.ts";
 import { imageRef } from "../../proto/image.ts";
 import { parseVersion } from "../../proto/names.ts";
 import type {
@@ -25,6 +26,7 @@ import type {
   ReleaseRecord,
   SessionRecord,
   TokenRecord,
+  TrustRecord,
 } from "../../proto/records.ts";
 import type { TreeEntry } from "../../proto/tree.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
@@ -185,4 +187,8 @@ export function fileJson(entry: TreeEntry): FileJson {
     digest: entry.digest,
     executable: entry.executable,
   };
+}
+
+export function trustJson(record: TrustRecord): TrustJson {
+  return { ...record, created_by: actorText(record.created_by) };
 }

@@ -4,7 +4,7 @@ import { GranaryError } from "../../proto/errors.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName } from "../../proto/names.ts";
 import type { Scope } from "../../proto/records.ts";
-import { authenticate, authorize, type Principal } from "../shared/authenticate.ts";
+import { authenticate, authorize, type Principal, requireScope } from "../shared/authenticate.ts";
 import type { HttpRequest } from "../shared/http-server.ts";
 import { findTokenByHash } from "../shared/state-queries.ts";
 import { newId } from "../shared/submit-command.ts";
@@ -32,6 +32,18 @@ export function scoped(context: ApiContext, request: HttpRequest, scope: Scope):
   const project = parseName(params.project, "project");
   authorize(principal, scope, { org, project });
   return { principal, org, project };
+}
+
+/**
+ * The org of the path, for who administers its access: not with a token that is bound to a project.
+ * @throws GranaryError UNAUTHENTICATED, NAME_INVALID, NOT_FOUND, FORBIDDEN
+ */
+export function orgAdmin(context: ApiContext, request: HttpRequest): { principal: Principal; org: Name } {
+  const principal = principalOf(context, request);
+  const org = parseName((request.params as { org: string }).org, "org");
+  authorize(principal, "token:admin", { org });
+  if (principal.project !== undefined) requireScope(principal, "farm:admin");
+  return { principal, org };
 }
 
 /** {@link scoped} for what either of two scopes allows. */

@@ -11,6 +11,7 @@ import { readRoutes } from "./read-routes.ts";
 import { replicaRoutes } from "./replica-routes.ts";
 import { retireRoute } from "./retire-route.ts";
 import { sessionRoutes } from "./session-routes.ts";
+import { trustRoutes } from "./trust-routes.ts";
 import { uploadRoutes } from "./upload-routes.ts";
 
 /** Everything under `/v1`, and the probes. */
@@ -25,6 +26,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   diffRoute(server, context);
   eventRoutes(server, context);
   accessRoutes(server, context);
+  trustRoutes(server, context);
   farmRoutes(server, context);
   replicaRoutes(server, context);
 }

@@ -167,6 +167,7 @@ async function startContent(options: {
     submit,
     log,
     limits: settings.limits,
+    oidcIssuers: settings.oidcIssuers,
     version: PROGRAM_VERSION,
     now: () => Date.now(),
     url: () => `http://${address}`,

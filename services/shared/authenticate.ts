@@ -36,7 +36,7 @@ export function authenticate(
     tokenId: record.id,
     org: record.org,
     project: record.project,
-    scopes: expand(record.scopes),
+    scopes: expandScopes(record.scopes),
     expiresAt: record.expires_at,
     actor: { kind: "token", id: record.id },
   };
@@ -52,7 +52,8 @@ function tokenOf(authorization: string | undefined): string | undefined {
   return colon < 0 ? undefined : decoded.slice(colon + 1);
 }
 
-function expand(scopes: readonly Scope[]): ReadonlySet<Scope> {
+/** What scopes open, the ones that they imply included. */
+export function expandScopes(scopes: readonly Scope[]): ReadonlySet<Scope> {
   const all = new Set<Scope>(scopes);
   if (all.has("write")) for (const scope of WRITE) all.add(scope);
   if (all.has("admin") || all.has("farm:admin")) for (const scope of ADMIN) all.add(scope);

@@ -16,6 +16,7 @@ import type {
   ReleaseRecord,
   SessionRecord,
   TokenRecord,
+  TrustRecord,
 } from "../../proto/records.ts";
 import type { Lane } from "../../proto/subjects.ts";
 import type { KeyRange, StateKey } from "./state-db-tx.ts";
@@ -152,6 +153,12 @@ export const KEYS = {
   token: (org: Name, tokenId: string): StateKey<TokenRecord> => key("token", org, tokenId),
   tokenByHash: (hash: string): StateKey<{ org: Name; id: string }> => key("token-hash", hash),
   node: (node: Name): StateKey<NodeRecord> => key("node", node),
+  trust: (org: Name, trustId: string): StateKey<TrustRecord> => key("trust", org, trustId),
+  /** An id token that was exchanged. */
+  usedIdToken: (jti: string): StateKey<{ org: Name; token_id: string }> => key("jti", jti),
+  /** Keys of rows that are removed when their time is over. */
+  rowExpiry: (expiresMs: number, at: { seq: number; k: number }): StateKey<readonly string[]> =>
+    key("row-expiry", seqText(expiresMs), placeText(at)),
 } as const;
 
 /** Ranges over whole families of rows. */
@@ -185,6 +192,8 @@ export const RANGES = {
   commandsInOrder: (): KeyRange<{ id: string; time_ms: number }> => below("command-at"),
   briefCommandsInOrder: (): KeyRange<{ id: string; time_ms: number }> => below("brief-command-at"),
   tokens: (org: Name): KeyRange<TokenRecord> => below("token", org),
+  trusts: (org: Name): KeyRange<TrustRecord> => below("trust", org),
+  rowExpiry: (): KeyRange<readonly string[]> => below("row-expiry"),
 } as const;
 
 /**

@@ -14,6 +14,7 @@ import type {
   ReleaseRecord,
   SessionRecord,
   TokenRecord,
+  TrustRecord,
 } from "../../proto/records.ts";
 import type { KeyRange, StateKey, StateView } from "./state-db-tx.ts";
 import {
@@ -155,10 +156,29 @@ export function findToken(view: StateView, org: Name, tokenId: string): TokenRec
   return view.get(KEYS.token(org, tokenId));
 }
 
-/** Revoked and expired ones too: what a token may do is the caller's question. */
+/**
+ * Revoked and expired ones too: what a token may do is the caller's question. One that was issued for a trust is gone when
+ * the trust is.
+ */
 export function findTokenByHash(view: StateView, hash: string): TokenRecord | undefined {
   const at = view.get(KEYS.tokenByHash(hash));
-  return at === undefined ? undefined : view.get(KEYS.token(at.org, at.id));
+  const token = at === undefined ? undefined : view.get(KEYS.token(at.org, at.id));
+  const orphaned = token?.trust !== undefined && findTrust(view, token.org, token.trust) === undefined;
+  return orphaned ? undefined : token;
+}
+
+export function findTrust(view: StateView, org: Name, trustId: string): TrustRecord | undefined {
+  return view.get(KEYS.trust(org, trustId));
+}
+
+/** Oldest first. */
+export function listTrusts(view: StateView, org: Name, options?: PageOptions): Page<TrustRecord> {
+  return page(view, RANGES.trusts(org), options);
+}
+
+/** Whether an id token was exchanged, by the hash of its issuer and `jti`. */
+export function isIdTokenUsed(view: StateView, jti: string): boolean {
+  return view.get(KEYS.usedIdToken(jti)) !== undefined;
 }
 
 /** Why the repository serves a digest, a release or a living preview; undefined: it does not (ruling 8). */

@@ -30,6 +30,12 @@ const SOLE_IMPORTERS: readonly { library: RegExp; name: string; files: RegExp; w
     where: "services/shared/bus*.ts, services/shared/nats-keys.ts and test/",
   },
   {
+    library: /^jose$/,
+    name: "jose",
+    files: /^(services\/api\/verify-id-token\.ts$|test\/)/,
+    where: "services/api/verify-id-token.ts and test/ (as an issuer)",
+  },
+  {
     library: /^fastify$/,
     name: "fastify",
     files: /^services\/(shared\/http-server\.ts$|[^/]+\/routes)/,

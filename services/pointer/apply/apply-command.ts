@@ -9,7 +9,9 @@ import { activateRelease } from "./activate-release.ts";
 import { cancelPublish } from "./cancel-publish.ts";
 import { createOrg } from "./create-org.ts";
 import { createToken } from "./create-token.ts";
+import { createTrust } from "./create-trust.ts";
 import { endSession } from "./end-session.ts";
+import { exchangeIdToken } from "./exchange-id-token.ts";
 import { expirePreview } from "./expire-preview.ts";
 import { expireSessions } from "./expire-sessions.ts";
 import { extendPreview } from "./extend-preview.ts";
@@ -19,6 +21,7 @@ import { holdProject } from "./hold-project.ts";
 import { pinPreview } from "./pin-preview.ts";
 import { promotePreview } from "./promote-preview.ts";
 import { removePreview } from "./remove-preview.ts";
+import { removeTrust } from "./remove-trust.ts";
 import { retireRelease } from "./retire-release.ts";
 import { revokeToken } from "./revoke-token.ts";
 import { rollBack } from "./roll-back.ts";
@@ -123,6 +126,12 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
       return createToken(step, body);
     case "token.revoke":
       return revokeToken(step, body);
+    case "trust.create":
+      return createTrust(step, body);
+    case "trust.remove":
+      return removeTrust(step, body);
+    case "oidc.exchange":
+      return exchangeIdToken(step, body);
     case "preview.pin":
       return pinPreview(step, body);
     case "preview.extend":
@@ -175,6 +184,7 @@ function resourceOf(command: Command, value?: CommandValue): string {
   if ("publish_id" in body) return body.publish_id;
   if ("version" in body) return body.version;
   if ("token_id" in body) return body.token_id;
+  if ("trust_id" in body) return body.trust_id;
   if (body.type === "rollback" && body.to !== undefined) return body.to;
   return command.project ?? command.org;
 }

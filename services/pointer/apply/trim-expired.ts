@@ -3,8 +3,8 @@ import type { KeyRange, StateKey, StateTx } from "../../shared/state-db-tx.ts";
 import { type IdempotencyRow, KEYS, RANGES } from "../../shared/state-keys.ts";
 
 /**
- * Removes a few idempotency keys and command results that are past their time. A command adds at most one of each, so that a
- * few per command keep up with any rate, and the work of a command stays bounded.
+ * Removes a few idempotency keys, command results and short-lived rows that are past their time. A command adds at most two of
+ * each, so that a few per command keep up with any rate, and the work of a command stays bounded.
  */
 export function trimExpired(tx: StateTx, timeMs: number): void {
   for (const row of [...tx.range(RANGES.idempotencyExpiry(), { limit: ROWS_PER_COMMAND })]) {
@@ -18,6 +18,7 @@ export function trimExpired(tx: StateTx, timeMs: number): void {
   }
   trimResults(tx, RANGES.commandsInOrder(), timeMs - COMMAND_RESULT_MS);
   trimResults(tx, RANGES.briefCommandsInOrder(), timeMs - LIMITS.sessionResultMs);
+  trimRows(tx, timeMs);
 }
 
 function trimResults(
@@ -29,6 +30,15 @@ function trimResults(
     if (row.value.time_ms > keptFromMs) break;
     tx.remove(row.key as StateKey<{ id: string; time_ms: number }>);
     tx.remove(KEYS.command(row.value.id));
+  }
+}
+
+/** Rows that named their own end. */
+function trimRows(tx: StateTx, timeMs: number): void {
+  for (const row of [...tx.range(RANGES.rowExpiry(), { limit: ROWS_PER_COMMAND })]) {
+    if (Number(row.key.split("/")[1]) > timeMs) break;
+    tx.remove(row.key as StateKey<readonly string[]>);
+    for (const expired of row.value) tx.remove(expired as StateKey<unknown>);
   }
 }
 
