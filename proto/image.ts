@@ -1,5 +1,6 @@
 import { encodeCanonicalJson } from "./canonical-json.ts";
 import { type Descriptor, type Digest, digestOf } from "./digest.ts";
+import type { RecipeVersion, TreePart } from "./split-tree.ts";
 
 /**
  * The recipe and the image it determines (ruling 2). `image_digest` is the digest of the OCI manifest and a pure function of
@@ -13,7 +14,6 @@ export const MEDIA_TYPES = {
   layer: "application/vnd.oci.image.layer.v1.tar",
 } as const;
 
-export const RECIPE_VERSION = 1;
 export const DEFAULT_PLATFORM: Platform = { os: "linux", architecture: "amd64" };
 /** The conventional "nonroot" account: nothing in an image that we compose needs root. */
 export const DEFAULT_USER = "65532:65532";
@@ -25,18 +25,17 @@ export interface Platform {
 
 /** Everything that image_digest depends on. Layers follow from the tree by splitTree and layerPieces. */
 export interface Recipe {
-  readonly recipe_version: number;
+  readonly recipe_version: RecipeVersion;
   readonly tree: Digest;
   readonly platform: Platform;
   readonly user: string;
   readonly entry_point?: string;
 }
 
-export interface ImageLayer {
+/** Whose part of the tree a layer holds, and what it came to. */
+export interface ImageLayer extends Pick<TreePart, "folder" | "slice"> {
   readonly digest: Digest;
   readonly size: number;
-  /** The dependency folder that the layer holds; undefined for the application. */
-  readonly folder: string | undefined;
 }
 
 export interface Image {
@@ -90,9 +89,14 @@ export function composeImage(recipe: Recipe, layers: readonly ImageLayer[]): Ima
   return { manifest, manifestBytes, config, configBytes, layers: layerDescriptors };
 }
 
-function layerTitle(layer: ImageLayer): string {
-  if (layer.folder === undefined) return "application";
-  return layer.folder === "" ? "dependency folders" : `dependency folder ${layer.folder}`;
+function layerTitle({ folder, slice }: ImageLayer): string {
+  const part =
+    folder === undefined
+      ? "application"
+      : folder === ""
+        ? "dependency folders"
+        : `dependency folder ${folder}`;
+  return slice === undefined ? part : `${part}, slice ${slice.number} of ${slice.count}`;
 }
 
 /** `image_ref` as clients pull it: `<public name>/<org>/<project>@<image digest>`. */

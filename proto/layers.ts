@@ -1,76 +1,16 @@
 import type { Digest } from "./digest.ts";
-import { quote } from "./entry-path.ts";
-import { GranaryError } from "./errors.ts";
-import { LIMITS } from "./limits.ts";
 import type { TreeEntry } from "./tree.ts";
 
 /**
- * How a tree becomes OCI layers (ruling 4). Layers are uncompressed tars computed from a part of the tree; encoder
- * versions are only ever added, because digests that were handed out depend on them.
+ * How a part of a tree becomes an OCI layer (ruling 4): an uncompressed tar, computed. Encoder versions are only ever added, because
+ * digests that were handed out depend on them. Which parts a tree has: split-tree.ts.
  */
 export const LAYER_ENCODER = 1;
 /** Where the tree lies in the image. Part of encoder 1. */
 const ROOT = "app/";
-const DEPENDENCY_FOLDERS: ReadonlySet<string> = new Set(["node_modules", "site-packages", "vendor"]);
 const BLOCK = 512;
 const CHECKSUM_AT = 148;
 const SIZE_OCTAL_MAX = 0o77777777777;
-
-/** One layer's share of the tree: `folder` is the outermost dependency folder, `undefined` the rest of the application. */
-export interface TreePart {
-  readonly folder: string | undefined;
-  /** Sorted by path bytes; paths are those of the whole tree. */
-  readonly entries: readonly TreeEntry[];
-}
-
-/**
- * Splits a tree into parts: each outermost dependency folder is one, ordered by path, the application comes last. Past
- * {@link LIMITS.dependencyLayers} folders all of them share one part, named "".
- *
- * @throws GranaryError ARCHIVE_NAME_RESERVED on names that OCI layers use for deletions
- */
-export function splitTree(entries: readonly TreeEntry[]): TreePart[] {
-  const application: TreeEntry[] = [];
-  const folders = new Map<string, TreeEntry[]>();
-  for (const entry of entries) {
-    refuseWhiteout(entry.path);
-    const folder = dependencyFolder(entry.path);
-    if (folder === undefined) application.push(entry);
-    else {
-      const list = folders.get(folder);
-      if (list === undefined) folders.set(folder, [entry]);
-      else list.push(entry);
-    }
-  }
-  const parts: TreePart[] = [...folders].map(([folder, list]) => ({ folder, entries: list }));
-  const bounded = parts.length > LIMITS.dependencyLayers ? [mergeParts(entries)] : parts;
-  return application.length > 0 || bounded.length === 0
-    ? [...bounded, { folder: undefined, entries: application }]
-    : bounded;
-}
-
-function mergeParts(entries: readonly TreeEntry[]): TreePart {
-  return { folder: "", entries: entries.filter((entry) => dependencyFolder(entry.path) !== undefined) };
-}
-
-function dependencyFolder(path: string): string | undefined {
-  let start = 0;
-  for (let end = path.indexOf("/"); end >= 0; end = path.indexOf("/", start)) {
-    if (DEPENDENCY_FOLDERS.has(path.slice(start, end))) return path.slice(0, end);
-    start = end + 1;
-  }
-  return undefined;
-}
-
-/** OCI image-spec, layer.md#whiteouts: a `.wh.` name in a layer deletes; such a file could not be pulled back. */
-function refuseWhiteout(path: string): void {
-  if (!path.startsWith(".wh.") && !path.includes("/.wh.")) return;
-  throw new GranaryError(
-    "ARCHIVE_NAME_RESERVED",
-    `${quote(path)}: names beginning with ".wh." mean deletions in OCI layers`,
-    { path },
-  );
-}
 
 /** A stretch of a layer: literal bytes, or the content of a blob. */
 export type LayerPiece =

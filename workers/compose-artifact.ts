@@ -1,18 +1,12 @@
 import { createHash } from "node:crypto";
 import { resolveBuild } from "../proto/build-kind.ts";
 import { type Digest, digestFromHex } from "../proto/digest.ts";
-import {
-  composeImage,
-  DEFAULT_PLATFORM,
-  DEFAULT_USER,
-  type Image,
-  type ImageLayer,
-  RECIPE_VERSION,
-} from "../proto/image.ts";
+import { composeImage, DEFAULT_PLATFORM, DEFAULT_USER, type Image, type ImageLayer } from "../proto/image.ts";
 import { type KartaManifest, parseKartaToml } from "../proto/karta-toml.ts";
-import { LAYER_ENCODER, layerPieces, splitTree, type TreePart } from "../proto/layers.ts";
+import { LAYER_ENCODER, layerPieces } from "../proto/layers.ts";
 import { LIMITS } from "../proto/limits.ts";
 import type { ArtifactRecord } from "../proto/records.ts";
+import { RECIPE_VERSION, splitTree, type TreePart } from "../proto/split-tree.ts";
 import { encodeTree, summarizeTree, type TreeEntry } from "../proto/tree.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
 import type { TaskClock } from "./task-clock.ts";
@@ -82,7 +76,8 @@ function composeLayers(entries: readonly TreeEntry[], context: LayerContext): Im
     const subtree = parts.length === 1 ? context.tree : context.writer.putBlob(encodeTree(part.entries));
     const known = context.writer.layer(subtree, LAYER_ENCODER);
     const layer = known ?? computeLayer(part, subtree, context);
-    return { digest: layer.digest, size: layer.size, folder: part.folder };
+    const { folder, slice } = part;
+    return { digest: layer.digest, size: layer.size, folder, ...(slice === undefined ? {} : { slice }) };
   });
 }
 

@@ -67,7 +67,7 @@ describe("a published release, pulled without any push", () => {
     assert.equal(response.headers.get("content-type"), "application/vnd.oci.image.manifest.v1+json");
     assert.equal(digestOf(bytes), release.image_digest);
     const manifest = JSON.parse(bytes.toString("utf8")) as Manifest;
-    assert.equal(manifest.layers.length, 2, "the dependency folder and the application");
+    assert.equal(manifest.layers.length, 3, "the dependency folder, and the application in two slices");
     for (const { digest, size } of [manifest.config, ...manifest.layers]) {
       const content = await blob(digest);
       assert.equal(content.byteLength, size);

@@ -2,14 +2,22 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { sha256 } from "@noble/hashes/sha2.js";
-import { digestOf } from "../../proto/digest.ts";
-import { composeImage, DEFAULT_PLATFORM, DEFAULT_USER, imageRef, RECIPE_VERSION } from "../../proto/image.ts";
-import { LAYER_ENCODER, layerPieces, layerSize, splitTree } from "../../proto/layers.ts";
+import { type Digest, digestOf } from "../../proto/digest.ts";
+import { composeImage, DEFAULT_PLATFORM, DEFAULT_USER, imageRef } from "../../proto/image.ts";
+import { LAYER_ENCODER, layerPieces, layerSize } from "../../proto/layers.ts";
+import {
+  RECIPE_VERSION,
+  RECIPE_VERSIONS,
+  type RecipeVersion,
+  type Slice,
+  splitTree,
+} from "../../proto/split-tree.ts";
 import { comparePaths, encodeTree, parseTree, type TreeEntry, treeDigest } from "../../proto/tree.ts";
 
 /** Golden vectors: what was handed out once must never change. docs/image-spec.md explains them. */
 interface Vector {
   readonly name: string;
+  readonly recipe_version: RecipeVersion;
   readonly entry_point?: string;
   readonly entries: readonly {
     path: string;
@@ -20,7 +28,7 @@ interface Vector {
     target?: string;
   }[];
   readonly tree: string;
-  readonly layers: readonly { folder: string | null; digest: string; size: number }[];
+  readonly layers: readonly { folder: string | null; slice?: Slice; digest: Digest; size: number }[];
   readonly image_digest: string;
 }
 
@@ -44,32 +52,35 @@ function build(vector: Vector): { tree: string; layers: Vector["layers"]; image_
       };
     })
     .sort((a, b) => comparePaths(a.path, b.path));
-  const layers = splitTree(entries).map((part) => {
+  const layers = splitTree(entries, vector.recipe_version).map((part) => {
     const pieces = [...layerPieces(part.entries)].map((piece) =>
       piece.kind === "bytes" ? piece.bytes : (contents.get(piece.digest) ?? assert.fail()),
     );
     const bytes = Buffer.concat(pieces);
     assert.equal(bytes.byteLength, layerSize(part.entries));
-    return { folder: part.folder ?? null, digest: digestOf(bytes), size: bytes.byteLength };
+    const { folder = null, slice } = part;
+    const digest = digestOf(bytes);
+    return { folder, ...(slice === undefined ? {} : { slice }), digest, size: bytes.byteLength };
   });
   const tree = treeDigest(entries);
   const image = composeImage(
     {
-      recipe_version: RECIPE_VERSION,
+      recipe_version: vector.recipe_version,
       tree,
       platform: DEFAULT_PLATFORM,
       user: DEFAULT_USER,
       ...(vector.entry_point === undefined ? {} : { entry_point: vector.entry_point }),
     },
-    layers.map((layer) => ({ digest: layer.digest, size: layer.size, folder: layer.folder ?? undefined })),
+    layers.map(({ folder, ...layer }) => ({ ...layer, folder: folder ?? undefined })),
   );
   return { tree, layers, image_digest: image.manifest.digest };
 }
 
-test("there are image vectors, for layer encoder 1 and recipe version 1", () => {
-  assert.ok(vectors.length >= 6);
+test("there are image vectors for every recipe, all with layer encoder 1", () => {
   assert.equal(LAYER_ENCODER, 1);
-  assert.equal(RECIPE_VERSION, 1);
+  assert.equal(RECIPE_VERSION, RECIPE_VERSIONS.at(-1));
+  for (const version of RECIPE_VERSIONS)
+    assert.ok(vectors.filter(({ recipe_version }) => recipe_version === version).length >= 5);
 });
 
 for (const vector of vectors) {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type ErrorCode, GranaryError } from "../../../proto/errors.ts";
 import type { CurrentJson, PublishJson } from "../../../proto/http.ts";
-import { RECIPE_VERSION } from "../../../proto/image.ts";
+import { RECIPE_VERSION } from "../../../proto/split-tree.ts";
 import { type ApiClient, readAnswer } from "../http/api-client.ts";
 import { openRequest } from "../http/open-request.ts";
 import { withRetries } from "../http/with-retries.ts";

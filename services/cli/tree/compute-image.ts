@@ -8,11 +8,11 @@ import {
   DEFAULT_USER,
   type Image,
   type ImageLayer,
-  RECIPE_VERSION,
   type Recipe,
 } from "../../../proto/image.ts";
 import { KARTA_FILE, type KartaManifest, parseKartaToml } from "../../../proto/karta-toml.ts";
-import { layerPieces, splitTree, type TreePart } from "../../../proto/layers.ts";
+import { layerPieces } from "../../../proto/layers.ts";
+import { RECIPE_VERSION, type RecipeVersion, splitTree, type TreePart } from "../../../proto/split-tree.ts";
 import { type TreeEntry, treeDigest } from "../../../proto/tree.ts";
 import { hashEntries } from "./hash-entries.ts";
 import { readFileChunks } from "./read-file-chunks.ts";
@@ -34,14 +34,22 @@ export interface ComputedImage {
  * no file is held in memory whole, karta.toml excepted.
  * @throws GranaryError MANIFEST_*, BUILDPACK_UNKNOWN, STATE_CONFLICT, USAGE
  */
-export async function computeImage(walked: WalkedDirectory, signal: AbortSignal): Promise<ComputedImage> {
+export async function computeImage(
+  walked: WalkedDirectory,
+  signal: AbortSignal,
+  recipeVersion: RecipeVersion = RECIPE_VERSION,
+): Promise<ComputedImage> {
   const karta = await readKarta(walked);
   const entries = await hashEntries(walked, { signal });
-  const layers = await layersOf(walked.root, entries, signal);
+  const layers: ImageLayer[] = [];
+  const pathOf = new Map<Digest, string>();
+  for (const entry of entries) if (entry.type === "file") pathOf.set(entry.digest, entry.path);
+  for (const part of splitTree(entries, recipeVersion))
+    layers.push(await layerOf(walked.root, part, pathOf, signal));
   const tree = treeDigest(entries);
   const hasDockerfile = entries.some((entry) => entry.path === "Dockerfile" && entry.type === "file");
   const recipe: Recipe = {
-    recipe_version: RECIPE_VERSION,
+    recipe_version: recipeVersion,
     tree,
     platform: DEFAULT_PLATFORM,
     user: DEFAULT_USER,
@@ -69,18 +77,6 @@ export async function readKarta(walked: WalkedDirectory): Promise<KartaManifest 
   return parseKartaToml(Buffer.concat(chunks));
 }
 
-async function layersOf(
-  root: string,
-  entries: readonly TreeEntry[],
-  signal: AbortSignal,
-): Promise<ImageLayer[]> {
-  const pathOf = new Map<Digest, string>();
-  for (const entry of entries) if (entry.type === "file") pathOf.set(entry.digest, entry.path);
-  const layers: ImageLayer[] = [];
-  for (const part of splitTree(entries)) layers.push(await layerOf(root, part, pathOf, signal));
-  return layers;
-}
-
 async function layerOf(
   root: string,
   part: TreePart,
@@ -105,5 +101,11 @@ async function layerOf(
       hash.update(chunk);
     size += piece.size;
   }
-  return { digest: digestFromHex(hash.digest("hex")), size, folder: part.folder };
+  const { folder, slice } = part;
+  return {
+    digest: digestFromHex(hash.digest("hex")),
+    size,
+    folder,
+    ...(slice === undefined ? {} : { slice }),
+  };
 }

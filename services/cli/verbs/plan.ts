@@ -1,6 +1,6 @@
 import path from "node:path";
 import { type ErrorCode, EXIT, GranaryError } from "../../../proto/errors.ts";
-import { imageRef } from "../../../proto/image.ts";
+import { type ImageLayer, imageRef } from "../../../proto/image.ts";
 import { ARCHIVE_LIMITS } from "../../../proto/limits.ts";
 import type { Name } from "../../../proto/names.ts";
 import type { FlagName } from "../../../proto/verbs.ts";
@@ -98,12 +98,7 @@ export const plan: VerbHandler<"plan"> = async (context) => {
         "limits",
         `${percent(walked.entries.length, ARCHIVE_LIMITS.entries)} of the entries, ${percent(walked.sizeBytes, ARCHIVE_LIMITS.expandedBytes)} of the bytes allowed by default`,
       ],
-      [
-        "layers",
-        computed.layers
-          .map((layer) => `${layer.folder ?? "application"} ${formatBytes(layer.size)}`)
-          .join(", "),
-      ],
+      ["layers", describeLayers(computed.layers)],
       ["tree", computed.tree],
       ["image", predicted ?? `${digest} (the org decides the rest of the reference)`],
     ]);
@@ -118,6 +113,21 @@ interface Asked {
   readonly org: Name | undefined;
   readonly answer: DirectoryPlan | undefined;
   readonly problem: string;
+}
+
+/** Each part of the image with its size; the slices of one together. */
+function describeLayers(layers: readonly ImageLayer[]): string {
+  const parts = new Map<string, { count: number; size: number }>();
+  for (const { folder = "application", size } of layers) {
+    const part = parts.get(folder) ?? { count: 0, size: 0 };
+    parts.set(folder, { count: part.count + 1, size: part.size + size });
+  }
+  return [...parts]
+    .map(
+      ([folder, { count, size }]) =>
+        `${folder} ${formatBytes(size)}${count > 1 ? ` in ${count} layers` : ""}`,
+    )
+    .join(", ");
 }
 
 /** What the farm would want to be sent; a farm that is not there or does not let us in is no failure here. */

@@ -4,6 +4,7 @@ import { parseDigest } from "../../../proto/digest.ts";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { FileJson, PreviewJson, ReleaseJson } from "../../../proto/http.ts";
 import { ARCHIVE_LIMITS } from "../../../proto/limits.ts";
+import { RECIPE_VERSION, RECIPE_VERSIONS } from "../../../proto/split-tree.ts";
 import type { FlagName } from "../../../proto/verbs.ts";
 import type { ApiClient } from "../http/api-client.ts";
 import { plural, printable } from "../output/format.ts";
@@ -12,7 +13,7 @@ import { fetchArtifact, projectPath, refOfArtifact } from "../references.ts";
 import { compareRelease } from "../tree/compare-release.ts";
 import { type ComputedImage, computeImage } from "../tree/compute-image.ts";
 import { diffFiles, type FileDifferences } from "../tree/diff-files.ts";
-import { walkDirectory } from "../tree/walk-directory.ts";
+import { type WalkedDirectory, walkDirectory } from "../tree/walk-directory.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";
 
 /** Recomputes the image of a directory and compares it: with a digest offline, with a release by its reference. */
@@ -26,8 +27,8 @@ export const verify: VerbHandler<"verify"> = async (context) => {
     limits: ARCHIVE_LIMITS,
     gitignore: flags.has("gitignore"),
   });
-  const computed = await computeImage(walked, interrupted);
   const wanted = release?.image_digest ?? expected;
+  const computed = await computeAs(walked, { wanted, recipe: release?.recipe_version }, interrupted);
   const differences = release === undefined ? [] : compareRelease(computed, release);
   const matches =
     differences.length === 0 &&
@@ -62,6 +63,23 @@ export const verify: VerbHandler<"verify"> = async (context) => {
   });
   return EXIT.ok;
 };
+
+/** By the recipe of the release; a digest alone does not say which one made it, so older ones are tried too. */
+async function computeAs(
+  walked: WalkedDirectory,
+  wanted: { wanted: string | undefined; recipe: number | undefined },
+  signal: AbortSignal,
+): Promise<ComputedImage> {
+  const known = RECIPE_VERSIONS.find((version) => version === wanted.recipe);
+  const computed = await computeImage(walked, signal, known ?? RECIPE_VERSION);
+  if (wanted.recipe !== undefined || wanted.wanted === undefined) return computed;
+  for (const older of RECIPE_VERSIONS) {
+    if (computed.image.manifest.digest === wanted.wanted || older === RECIPE_VERSION) break;
+    const other = await computeImage(walked, signal, older);
+    if (other.image.manifest.digest === wanted.wanted) return other;
+  }
+  return computed;
+}
 
 /** `verify PATH REF`, `verify PATH`, or `verify REF` when there is no such path. */
 function readArgs({ args, cwd }: VerbContext<FlagName<"verify">>): {

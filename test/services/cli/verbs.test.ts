@@ -263,6 +263,25 @@ test("plan and verify need no farm, agree with each other, and verify exits 15 o
   assert.match(changed.stderr, /error VERIFY_MISMATCH/);
 });
 
+test("verify still knows an image that an earlier recipe made, by its digest and by its release", async (t) => {
+  const vectors = JSON.parse(readFileSync("test/golden/image-vectors.json", "utf8"));
+  const vector = vectors.find(({ name }: { name: string }) => name === "one empty file");
+  assert.equal(vector.recipe_version, 1);
+  const directory = tempFolder();
+  writeFileSync(path.join(directory, "empty"), "");
+  const byDigest = ["verify", directory, "--image-digest", vector.image_digest, "--json"];
+  const found = await runCli(byDigest);
+  assert.equal(found.code, 0, found.stderr);
+  assert.equal(JSON.parse(found.stdout).recipe.recipe_version, 1);
+  const { tree, image_digest, layers } = vector;
+  const release = fakeRelease({ version: "v3", recipe_version: 1, tree, image_digest, layers });
+  const farm = await start(t, {
+    [`GET ${BOT}/releases/v3`]: ({ response }) => sendJson(response, 200, release),
+  });
+  const matching = await runCli(["verify", directory, "acme/bot@v3"], { env: farm.env });
+  assert.equal(matching.code, 0, matching.stderr);
+});
+
 test("the bundled examples are what their READMEs say", async () => {
   const planOf = async (name: string): Promise<Record<string, unknown>> => {
     const { code, stdout, stderr } = await runCli([
