@@ -182,6 +182,22 @@ export interface PointerJson {
   readonly compared: { readonly seq: number; readonly digest: string } | null;
 }
 
+/** `POST .../releases/{ref}:materialize`: a folder on the node. */
+export interface MaterializedJson {
+  readonly org: string;
+  readonly project: string;
+  readonly version?: string;
+  readonly tree: string;
+  readonly path: string;
+  readonly existing: boolean;
+  readonly files: number;
+  /** Shared with other roots of the project. */
+  readonly linked: number;
+  readonly written: number;
+  readonly written_bytes: number;
+  readonly took_ms: number;
+}
+
 /** `POST /v1/store:fsck`; lists are cut at {@link FSCK_NAMES_MAX}, counts are whole. */
 export interface FsckJson {
   readonly checked: number;

@@ -146,6 +146,18 @@ export const VERBS = [
     example: "granary verify examples/support-bot acme/support-bot@v1",
   }),
   verb({
+    name: "materialize",
+    group: "Publish",
+    summary: "Write the files of a release into a folder",
+    details: [
+      "Every file is checked against its digest; DIR is there whole or not at all. A DIR that has the release already is checked",
+      "again and left alone. Files are read-only (0444, 0555). Without DIR the farm makes the folder on its own disk, where releases",
+      "of one project share unchanged files, and prints where it is (scope farm:admin).",
+    ],
+    args: [REF, arg("DIR", "Folder to make; empty or not there.", OPTIONAL)],
+    example: "granary materialize acme/bot@v3 ./bot",
+  }),
+  verb({
     name: "projects",
     aliases: ["project ls", "projects ls"],
     group: "Look",

@@ -12,6 +12,7 @@ export interface WorkerTasks {
   extract: { input: ExtractTask; output: ExtractResult };
   plan: { input: PlanTask; output: PlanResult };
   assemble: { input: AssembleTask; output: ExtractResult };
+  materialize: { input: MaterializeTask; output: MaterializeResult };
 }
 
 export interface ExtractTask {
@@ -59,6 +60,29 @@ export interface AssembleTask {
   readonly uploadBytes: number;
   readonly imageBuilds: boolean;
   readonly cell: SharedArrayBuffer;
+}
+
+/** Makes a tree a folder of its project's roots. */
+export interface MaterializeTask {
+  readonly tree: Digest;
+  /** Where the project's roots lie, each named for its tree (hex). */
+  readonly projectDir: string;
+  /** On the same file system. */
+  readonly stagingDir: string;
+  /** Which start of the machine this is. */
+  readonly boot: string;
+  readonly cell: SharedArrayBuffer;
+}
+
+export interface MaterializeResult {
+  readonly path: string;
+  /** It was there already. */
+  readonly existing: boolean;
+  readonly files: number;
+  /** Files that are shared with another root, and files that were written. */
+  readonly linked: number;
+  readonly written: number;
+  readonly writtenBytes: number;
 }
 
 export interface ExtractResult {

@@ -3,6 +3,8 @@ import {
   type AssembleTask,
   type ExtractResult,
   type ExtractTask,
+  type MaterializeResult,
+  type MaterializeTask,
   type PlanResult,
   type PlanTask,
   TASK_CELL,
@@ -10,6 +12,7 @@ import {
 import { openThreadStore } from "../store/thread-store.ts";
 import { assembleUpload } from "./assemble-upload.ts";
 import { extractArchive } from "./extract-archive.ts";
+import { materializeTree } from "./materialize-tree.ts";
 import { planUpload } from "./plan-upload.ts";
 import { announceLoaded, threadData } from "./thread-data.ts";
 
@@ -33,6 +36,10 @@ export function assemble(task: AssembleTask): Outcome<ExtractResult> {
 export async function retire(): Promise<never> {
   await store.close();
   return process.exit(0);
+}
+
+export function materialize(task: MaterializeTask): Outcome<MaterializeResult> {
+  return asOutcome(task, () => materializeTree(task, store));
 }
 
 /** Expected failures leave the thread as data; anything else is a bug and rejects the task. */

@@ -5,6 +5,7 @@ import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
 import type { Log } from "../shared/log.ts";
 import type { Replica } from "../shared/replica.ts";
+import type { Roots } from "../shared/roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 
 /** What the routes need of the farm around them. */
@@ -12,6 +13,7 @@ export interface ApiContext {
   readonly store: Store;
   readonly pool: Pick<WorkerPool, "run">;
   readonly replica: Pick<Replica, "onApplied" | "appliedSeq" | "compared" | "health">;
+  readonly roots: Pick<Roots, "materialize">;
   readonly limits: ArchiveLimits;
   /** Issuers of id tokens that admins of an org may trust. */
   readonly oidcIssuers: readonly string[];

@@ -4,6 +4,7 @@ import type { ApiContext } from "./context.ts";
 import { diffRoute } from "./diff-route.ts";
 import { eventRoutes } from "./event-routes.ts";
 import { farmRoutes } from "./farm-routes.ts";
+import { materializeRoute } from "./materialize-route.ts";
 import { pointerRoutes } from "./pointer-routes.ts";
 import { previewRoutes } from "./preview-routes.ts";
 import { publishRoutes } from "./publish-routes.ts";
@@ -24,6 +25,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   sessionRoutes(server, context);
   readRoutes(server, context);
   diffRoute(server, context);
+  materializeRoute(server, context);
   eventRoutes(server, context);
   accessRoutes(server, context);
   trustRoutes(server, context);

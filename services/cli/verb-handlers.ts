@@ -8,6 +8,7 @@ export const VERB_HANDLERS: { readonly [N in VerbName]: () => Promise<VerbHandle
   wait: async () => (await import("./verbs/wait.ts")).wait,
   status: async () => (await import("./verbs/status.ts")).status,
   cancel: async () => (await import("./verbs/cancel.ts")).cancel,
+  materialize: async () => (await import("./verbs/materialize.ts")).materialize,
   verify: async () => (await import("./verbs/verify.ts")).verify,
   projects: async () => (await import("./verbs/projects.ts")).projects,
   publishes: async () => (await import("./verbs/publishes.ts")).publishes,

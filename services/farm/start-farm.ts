@@ -18,6 +18,7 @@ import { natsCredentials } from "../shared/nats-keys.ts";
 import { assertNatsFit } from "../shared/nats-monitor.ts";
 import { type NatsServer, startNatsServer } from "../shared/nats-server.ts";
 import { type Replica, startReplica } from "../shared/replica.ts";
+import { Roots } from "../shared/roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { createSubmit } from "../shared/submit-command.ts";
 import { ensureAdminToken } from "./admin-token.ts";
@@ -138,12 +139,14 @@ async function startContent(options: {
   shutdown.add("store", () => store.close());
   const pool = new WorkerPool({ threads: nodeThreads({ read, settings }), workerData: store.workerData() });
   shutdown.add("worker threads", () => pool.close());
+  const roots = new Roots({ dir: join(parts.dataDir, "roots"), pool });
   const jobs = await connectRole(parts, "node");
   if (parts.server !== undefined) await releaseJobs(parts);
   const node = await startNode({
     settings,
     store,
     pool,
+    roots,
     jobs: jobs.publishJobs,
     replica,
     log,
@@ -162,6 +165,7 @@ async function startContent(options: {
   const context = {
     store,
     pool,
+    roots,
     read,
     replica,
     submit,

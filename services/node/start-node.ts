@@ -8,11 +8,13 @@ import type { WorkerPool } from "../../workers/pool.ts";
 import type { JobQueue } from "../shared/bus-jobs.ts";
 import type { Log } from "../shared/log.ts";
 import type { Replica } from "../shared/replica.ts";
+import type { Roots } from "../shared/roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { findNode, findPublish, listBacklogs } from "../shared/state-queries.ts";
 import { PublishHandler } from "./handle-publish.ts";
 import { JobLoop } from "./job-loop.ts";
 import { reconcileInbox } from "./reconcile-inbox.ts";
+import { reconcileRoots } from "./reconcile-roots.ts";
 
 /**
  * Jobs per thread: most of a small publish is waiting (commands, syncs), and jobs that wait together share a sync. With 32 clients
@@ -27,6 +29,7 @@ export interface NodeOptions {
   readonly settings: FarmSettings;
   readonly store: Store;
   readonly pool: WorkerPool;
+  readonly roots: Roots;
   readonly jobs: JobQueue;
   readonly replica: Replica;
   readonly log: Log;
@@ -53,7 +56,11 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     log,
   });
   await reconcileInbox(options);
+  const sweepRoots = (): Promise<unknown> =>
+    reconcileRoots(options).catch((error: unknown) => log.warn({ err: error }, "roots could not be swept"));
+  void sweepRoots();
   const reconcile = setInterval(() => {
+    void sweepRoots();
     reconcileInbox(options).catch((error: unknown) =>
       log.warn({ err: error }, "the inbox could not be reconciled"),
     );
