@@ -74,6 +74,8 @@ export interface AcceptCommand {
   readonly force_new?: boolean;
   /** Only with a preview's channel. */
   readonly preview_ttl_ms?: number;
+  /** Nothing was uploaded: only a publish that has this content already can answer. */
+  readonly known_only?: boolean;
   readonly create: { readonly org: boolean; readonly project: boolean };
 }
 

@@ -1,10 +1,12 @@
 import { previewChannel } from "../../proto/channel.ts";
+import type { Digest } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import type { PublishJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
-import type { PublishRecord, UploadRecord } from "../../proto/records.ts";
+import type { Channel, PublishRecord, UploadRecord } from "../../proto/records.ts";
 import type { HttpReply, HttpRequest } from "../shared/http-server.ts";
-import { findPublish } from "../shared/state-queries.ts";
+import { findPublish, findTwin } from "../shared/state-queries.ts";
+import { newId } from "../shared/submit-command.ts";
 import type { ApiContext } from "./context.ts";
 import type { PreviewTarget } from "./preview-target.ts";
 import { renderPublish } from "./render.ts";
@@ -37,6 +39,7 @@ export async function acceptPublish(
     key: string | undefined;
     publishId: string;
     upload: UploadRecord;
+    knownOnly?: boolean;
   },
 ): Promise<string> {
   const { where, options, key, publishId, upload } = about;
@@ -48,7 +51,7 @@ export async function acceptPublish(
       type: "accept",
       publish_id: publishId,
       upload,
-      channel: options.preview === undefined ? "production" : previewChannel(options.preview.name),
+      channel: channelOf(options),
       ...(options.preview?.ttlMs === undefined ? {} : { preview_ttl_ms: options.preview.ttlMs }),
       commit: options.commit,
       ...(options.source === undefined ? {} : { source: options.source }),
@@ -57,11 +60,44 @@ export async function acceptPublish(
       ...(options.strip === 0 ? {} : { strip: options.strip }),
       ...(key === undefined ? {} : { idempotency_key: key }),
       ...(options.forceNew ? { force_new: true } : {}),
+      ...(about.knownOnly === true ? { known_only: true } : {}),
       create: { org: where.principal.scopes.has("farm:admin"), project: true },
     },
   });
   if (value.type !== "accepted") throw new GranaryError("INTERNAL", `accept came to ${value.type}`);
   return value.publish_id;
+}
+
+/**
+ * The publish that answers an announced upload without its body: the project has that content already, for the same commit and channel
+ * (ruling 8: nothing else tells). This replica only guesses it; the command decides, and binds the key.
+ */
+export async function acceptKnown(
+  context: ApiContext,
+  request: HttpRequest,
+  about: { where: Scoped; options: PublishOptions; key: string | undefined; announced: Digest },
+): Promise<string | undefined> {
+  const { where, options, announced } = about;
+  if (options.forceNew) return undefined;
+  const channel = channelOf(options);
+  const content = { channel, commit: options.commit, strip: options.strip, upload: { digest: announced } };
+  const twin = context.read((view) => findTwin(view, where, content));
+  if (twin === undefined) return undefined;
+  try {
+    return await acceptPublish(context, request, {
+      ...about,
+      publishId: newId("pub"),
+      upload: twin.upload,
+      knownOnly: true,
+    });
+  } catch (error) {
+    if (error instanceof GranaryError && error.code === "STATE_CONFLICT") return undefined;
+    throw error;
+  }
+}
+
+function channelOf({ preview }: PublishOptions): Channel {
+  return preview === undefined ? "production" : previewChannel(preview.name);
 }
 
 /** A publish that cannot be accepted is refused before its body is received. @throws GranaryError UNAVAILABLE */

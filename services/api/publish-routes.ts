@@ -1,13 +1,15 @@
 import { previewOf } from "../../proto/channel.ts";
+import type { Digest } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { CancelBody } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { PublishRecord } from "../../proto/records.ts";
 import { authorize } from "../shared/authenticate.ts";
-import { type HttpRequest, type HttpServer, sendContinue } from "../shared/http-server.ts";
+import { type HttpRequest, type HttpServer, leaveUnreadBody, sendContinue } from "../shared/http-server.ts";
 import { findPublish } from "../shared/state-queries.ts";
 import { newId } from "../shared/submit-command.ts";
 import {
+  acceptKnown,
   acceptPublish,
   answerPublish,
   checkCommit,
@@ -44,6 +46,13 @@ export function publishRoutes(server: HttpServer, context: ApiContext): void {
     const waitMs = preferredWaitMs(request);
     refuseWhenUnwell(context);
     refuseLongBody(request.raw, context.limits);
+    if (announced !== undefined) {
+      const known = await acceptKnown(context, request, { where, options, key, announced });
+      if (known !== undefined) {
+        leaveUnreadBody(request, reply);
+        return await answerPublish(context, reply, { publishId: known, waitMs });
+      }
+    }
     if (receiving >= LIMITS.concurrentUploads) {
       throw new GranaryError("RATE_LIMITED", `${receiving} uploads are being received`, {
         limit: LIMITS.concurrentUploads,
@@ -98,7 +107,7 @@ function readOptions(request: HttpRequest): PublishOptions {
 async function receiveAndAccept(
   context: ApiContext,
   request: HttpRequest,
-  about: { where: Scoped; options: PublishOptions; key: string | undefined; announced: string | undefined },
+  about: { where: Scoped; options: PublishOptions; key: string | undefined; announced: Digest | undefined },
 ): Promise<string> {
   const { where } = about;
   const publishId = newId("pub");
@@ -110,10 +119,10 @@ async function receiveAndAccept(
       // Until its publish has ended, however long that takes; one that is never accepted is reconciled away.
       leaseMs: Number.POSITIVE_INFINITY,
     });
-    if (about.announced !== undefined && sealed.digest !== `sha256:${about.announced}`) {
+    if (about.announced !== undefined && sealed.digest !== about.announced) {
       throw new GranaryError(
         "DIGEST_INVALID",
-        `the body has ${sealed.digest}, Content-Digest said sha256:${about.announced}`,
+        `the body has ${sealed.digest}, Content-Digest said ${about.announced}`,
       );
     }
   } catch (error) {

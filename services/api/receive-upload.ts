@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { type Digest, digestFromBytes } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { type ArchiveLimits, LIMITS } from "../../proto/limits.ts";
 import type { Upload } from "../../store/upload.ts";
@@ -33,12 +34,12 @@ export function refuseLongBody(body: IncomingMessage, limits: ArchiveLimits): vo
   if (announced > limits.uploadBytes) throw tooLarge(announced, limits);
 }
 
-/** RFC 9530 Content-Digest, `sha-256=:BASE64:`. @returns the announced sha256 as hex @throws GranaryError USAGE */
-export function contentDigest(header: string | string[] | undefined): string | undefined {
+/** RFC 9530 Content-Digest, `sha-256=:BASE64:`. @throws GranaryError USAGE */
+export function contentDigest(header: string | string[] | undefined): Digest | undefined {
   if (header === undefined) return undefined;
   const match = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):/.exec(String(header));
   if (!match?.[1]) throw new GranaryError("USAGE", "Content-Digest must be sha-256=:BASE64: (RFC 9530)");
-  return Buffer.from(match[1], "base64").toString("hex");
+  return digestFromBytes(Buffer.from(match[1], "base64"));
 }
 
 function tooLarge(actual: number, limits: ArchiveLimits): GranaryError {

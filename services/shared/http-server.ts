@@ -168,7 +168,7 @@ const UNREAD_BODY_MS = 5_000;
  * An answer that comes before the body was read: what is still on its way is read and dropped, because closing on unread data
  * resets the connection and takes the answer with it. Who waits for 100 Continue sends nothing more.
  */
-function leaveUnreadBody(request: HttpRequest, reply: HttpReply): void {
+export function leaveUnreadBody(request: HttpRequest, reply: HttpReply): void {
   const { raw } = request;
   if (
     raw.complete ||

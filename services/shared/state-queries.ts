@@ -3,21 +3,23 @@ import { GranaryError } from "../../proto/errors.ts";
 import type { Cursor, EventRecord } from "../../proto/events.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseVersion, type Reference } from "../../proto/names.ts";
-import type {
-  ActivationRecord,
-  AuditRecord,
-  NodeRecord,
-  OrgRecord,
-  PreviewRecord,
-  ProjectRecord,
-  PublishRecord,
-  ReleaseRecord,
-  SessionRecord,
-  TokenRecord,
-  TrustRecord,
+import {
+  type ActivationRecord,
+  type AuditRecord,
+  type NodeRecord,
+  type OrgRecord,
+  type PreviewRecord,
+  type ProjectRecord,
+  type PublishRecord,
+  type ReleaseRecord,
+  type SessionRecord,
+  TERMINAL_STATES,
+  type TokenRecord,
+  type TrustRecord,
 } from "../../proto/records.ts";
 import type { KeyRange, StateKey, StateView } from "./state-db-tx.ts";
 import {
+  contentText,
   KEYS,
   type PreviewDigestRow,
   type PreviewExpiryRow,
@@ -62,6 +64,19 @@ export function isHeld(project: ProjectRecord, timeMs: number): boolean {
 
 export function findPublish(view: StateView, publishId: string): PublishRecord | undefined {
   return view.get(KEYS.publish(publishId));
+}
+
+/** A publish of the same content, for the same commit and channel, that has not failed. */
+export function findTwin(
+  view: StateView,
+  at: ProjectAt,
+  content: Parameters<typeof contentText>[0],
+): PublishRecord | undefined {
+  const id = view.get(KEYS.natural(at, contentText(content)));
+  const twin = id === undefined ? undefined : findPublish(view, id);
+  return twin?.state === "ready" || (twin !== undefined && !TERMINAL_STATES.has(twin.state))
+    ? twin
+    : undefined;
 }
 
 export function findRelease(view: StateView, at: ProjectAt, version: number): ReleaseRecord | undefined {

@@ -18,6 +18,7 @@ import {
   storeStat,
 } from "../helpers/farm-requests.ts";
 import { noise } from "../helpers/hostile-sizes.ts";
+import { type RawAnswer, rawRequest } from "../helpers/raw-http.ts";
 
 const folder = tempDir("publish");
 let farm: TestFarm;
@@ -72,6 +73,39 @@ describe("publishing over HTTP", () => {
     assert.equal(again.body.release?.activated, false);
     assert.deepEqual(await current("same"), pointer, "neither version nor generation moved");
   });
+
+  test("an announced digest that the project has published is answered before the body; other projects do not know it", async () => {
+    const archive = appArchive({ a: "announced" });
+    const commit = "2".repeat(40);
+    const first = await publishReady(farm, "announced", archive, { query: { commit } });
+    await publishReady(farm, "elsewhere", appArchive({ a: "first" }), { query: { commit } });
+    const answered = await announce("announced", archive, commit);
+    assert.equal(answered.status, 200, answered.body);
+    assert.match(answered.head, /^connection: close$/im);
+    const { existing, release } = JSON.parse(answered.body) as PublishJson;
+    assert.deepEqual([existing, release?.version], [true, first.version]);
+    for (const [project, asked] of [
+      ["elsewhere", commit],
+      ["announced", "3".repeat(40)],
+    ] as const)
+      assert.equal((await announce(project, archive, asked)).status, 100, "the body is wanted");
+    assert.equal((await storeStat(farm)).inbox_bytes, 0);
+  });
+
+  /** Sends the head of a publish with its Content-Digest, and nothing of its body. */
+  function announce(project: string, archive: Uint8Array, commit: string): Promise<RawAnswer> {
+    const digest = createHash("sha256").update(archive).digest("base64");
+    const lines = [
+      `POST ${projectUrl(project)}/publishes?commit=${commit} HTTP/1.1`,
+      "host: farm",
+      `authorization: Bearer ${farm.token}`,
+      "content-type: application/gzip",
+      `content-length: ${archive.byteLength}`,
+      `content-digest: sha-256=:${digest}:`,
+      "expect: 100-continue",
+    ];
+    return rawRequest(farm.url, `${lines.join("\r\n")}\r\n\r\n`);
+  }
 
   test("the same files in another archive of the same commit end as the existing release", async () => {
     const query = { commit: "1".repeat(40) };

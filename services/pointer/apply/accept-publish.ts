@@ -41,6 +41,8 @@ export function acceptPublish(step: Step, body: AcceptCommand): CommandValue {
     const outcome = earlier.state === "ready" ? "existing" : "joined";
     return { type: "accepted", publish_id: earlier.publish_id, outcome };
   }
+  if (body.known_only)
+    step.refuse("STATE_CONFLICT", "no publish has this content any more: it has to be sent");
   const backlog = step.get(KEYS.backlog(org)) ?? 0;
   checkAcceptable(step, { body, backlog, project: projectRecord });
 

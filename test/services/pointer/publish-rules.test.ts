@@ -109,6 +109,19 @@ test("the same content in flight is joined, and once released it is answered wit
   assert.equal(machine.project.current, "v2");
 });
 
+test("without an upload only a publish that has the content answers, and nothing is begun", () => {
+  const machine = new Machine();
+  const known = (content: string) => acceptOf(content, { publish_id: "pub_x", known_only: true });
+  assert.equal(refusal(machine.apply(known("same"))), "STATE_CONFLICT");
+  const first = machine.begin("same");
+  assert.deepEqual(machine.ok(known("same")), { type: "accepted", publish_id: first, outcome: "joined" });
+  machine.finish(first, "same");
+  assert.deepEqual(machine.ok(known("same")), { type: "accepted", publish_id: first, outcome: "existing" });
+  const before = machine.substance();
+  assert.equal(refusal(machine.apply(known("other"))), "STATE_CONFLICT");
+  assert.equal(machine.substance(), before);
+});
+
 test("another commit, another strip or force_new make the same archive a publish of its own", () => {
   const machine = new Machine();
   machine.begin("same");
