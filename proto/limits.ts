@@ -60,6 +60,14 @@ export const LIMITS = {
   packedBlobBytes: 8 * MIB,
   /** A segment is closed when it passes this size: small enough to rewrite in GC, large enough to be few. */
   segmentBytes: 256 * MIB,
+  /** Rows that GC changes in one transaction: 10 ms, which is how long a publish may have to wait for it. */
+  gcSliceRows: 1_000,
+  /** GC copies what lives of a segment elsewhere once this share of it is dead: at 0.5 a byte that is won costs at most one that is written. */
+  gcRewriteDeadShare: 0.5,
+  /** ... and at least this much, because each rewritten segment costs a new file and its syncs. */
+  gcRewriteDeadBytes: 64 * KIB,
+  /** How long GC waits for tasks and readers that began before it condemned something; what they hold up is left to the next run. */
+  gcPatienceMs: 5_000,
   /** Range reads verify one crc32 per this many bytes. */
   crcChunkBytes: 1 * MIB,
   /** karta.toml: smol-toml needs 2.4 s for 200k keys, so the size is capped before parsing. */

@@ -49,6 +49,8 @@ export interface PlanResult {
   readonly missingBytes: number;
   readonly stats: SessionStats;
   readonly warnings: readonly string[];
+  /** Brings nothing; says what the answer calls present, and under which epoch. */
+  readonly relied: CommitBatch;
 }
 
 /** Makes the artifact of an upload session: {@link ExtractTask} for a listing and its stream. */
@@ -102,7 +104,9 @@ export const TASK_CELL = {
   threadId: 3,
   taskNumber: 4,
   cancel: 5,
-  length: 6,
+  /** The thread's place among those that GC watches. */
+  slot: 6,
+  length: 7,
 } as const;
 
 /** What the threads of a pool get. */
@@ -121,4 +125,6 @@ export interface WorkerData {
   readonly segmentIds: SharedArrayBuffer;
   /** Counters and faults of the store's file-system calls (store/fs.ts). */
   readonly fsCells: SharedArrayBuffer;
+  /** Which task each thread is at, and which segment it has open (store/task-slots.ts). */
+  readonly taskSlots: SharedArrayBuffer;
 }

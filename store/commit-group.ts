@@ -3,12 +3,19 @@ import { type BigFile, BLOB_ROW_BYTES, type CommitBatch } from "../proto/commit-
 import { type Digest, digestFromBytes } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { asGranaryError } from "./as-granary-error.ts";
-import type { CommitterAnswer, CommitterMessage, CommitterRequest } from "./committer-protocol.ts";
+import { Collector } from "./collect-steps.ts";
+import type {
+  CollectStep,
+  CommitterAnswer,
+  CommitterMessage,
+  CommitterRequest,
+} from "./committer-protocol.ts";
 import { type StoreFs, syncFolder } from "./fs.ts";
 import { IndexChanges } from "./index-changes.ts";
 import type { IndexDb } from "./index-db.ts";
 import { BLOB_STATE } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
+import { KeptContent } from "./kept-content.ts";
 import { SegmentSyncer } from "./segment-syncer.ts";
 import type { StorePaths } from "./store-paths.ts";
 
@@ -34,6 +41,8 @@ export class Committer {
   readonly #index: IndexDb;
   readonly #view: IndexView;
   readonly #syncer: SegmentSyncer;
+  readonly #kept = new KeptContent();
+  readonly #collector: Collector;
   #failed: GranaryError | undefined;
 
   constructor(options: { paths: StorePaths; fs: StoreFs; index: IndexDb }) {
@@ -42,6 +51,14 @@ export class Committer {
     this.#index = options.index;
     this.#view = new IndexView(options.index);
     this.#syncer = new SegmentSyncer(options);
+    this.#collector = new Collector({
+      ...options,
+      view: this.#view,
+      syncer: this.#syncer,
+      kept: this.#kept,
+      finally: (syncs) => this.#finally(syncs),
+      transact: (body) => this.#transact(body),
+    });
   }
 
   /** Why everything is refused; undefined while all is well. */
@@ -51,6 +68,24 @@ export class Committer {
 
   /** Carries out a group; answers each request once its effect is durable, or with the error that kept it from being so. */
   run(messages: readonly CommitterMessage[]): CommitterAnswer[] {
+    const answers = this.#runGroup(messages.filter(({ request }) => request.kind !== "collect"));
+    // GC's steps on their own, behind the group: what it checked and relied on is written by then.
+    for (const { id, request } of messages)
+      if (request.kind === "collect") answers.push(this.#collect(id, request.step));
+    return answers;
+  }
+
+  #collect(id: number, step: CollectStep): CommitterAnswer {
+    if (this.#failed !== undefined) return answer(id, this.#failed);
+    this.#index.refresh();
+    try {
+      return { id, collected: this.#collector.run(step) };
+    } catch (error) {
+      return answer(id, asGranaryError(error));
+    }
+  }
+
+  #runGroup(messages: readonly CommitterMessage[]): CommitterAnswer[] {
     const group = new Group();
     if (this.#failed !== undefined) return messages.map(({ id }) => answer(id, this.#failed));
     this.#index.refresh();
@@ -58,6 +93,7 @@ export class Committer {
       for (const message of messages) this.#prepare(message, group);
       this.#makeDurable(group);
       this.#write(group);
+      for (const { request } of group.ready) this.#keep(request);
     } catch (error) {
       const failure = asGranaryError(error);
       for (const { id } of group.ready) group.errors.set(id, failure);
@@ -68,6 +104,11 @@ export class Committer {
 
   close(): void {
     this.#syncer.close();
+  }
+
+  #keep(request: CommitterRequest): void {
+    if (request.kind === "commit") this.#kept.committed(request.batch, request.heldBy);
+    else if (request.kind === "release") this.#kept.released(request.leaseId);
   }
 
   /** Checks a request on its own; an error here is that request's alone. */
@@ -90,6 +131,8 @@ export class Committer {
     }
     if (bringsContent(batch))
       this.#reserve(group, batch.blobs.byteLength / BLOB_ROW_BYTES + batch.bigFiles.length);
+    if (batch.segments.some(({ id }) => this.#collector.hasDropped(id)))
+      throw new GranaryError("UNAVAILABLE", "the task's segment was collected meanwhile; run it again");
     const nonces = batch.segments.map(({ id, end }) => [id, this.#syncer.check(id, end)] as const);
     for (const file of batch.bigFiles) {
       const { size } = this.#fs.run("staging.open", file.stagingName, () =>
@@ -167,12 +210,20 @@ export class Committer {
 
   #write(group: Group): void {
     if (!group.ready.some(({ request }) => this.#changesIndex(request))) return;
+    this.#transact((changes) => {
+      for (const { request } of group.ready) applyRequest(changes, request, group);
+    });
+  }
+
+  /** One durable transaction; when it cannot be written, nothing can be any more. */
+  #transact<T>(body: (changes: IndexChanges) => T): T {
     try {
-      this.#index.transaction(() => {
+      return this.#index.transaction(() => {
         this.#fs.run("index.commit", "index", () => undefined);
         const changes = new IndexChanges(this.#index);
-        for (const { request } of group.ready) applyRequest(changes, request, group);
+        const result = body(changes);
         changes.flush();
+        return result;
       });
     } catch (error) {
       const failure = asGranaryError(error);
@@ -239,6 +290,8 @@ function applyRequest(changes: IndexChanges, request: CommitterRequest, group: G
     case "damage":
       changes.damage(request.digest);
       return;
+    case "collect":
+      throw new RangeError("GC's steps have transactions of their own");
   }
 }
 

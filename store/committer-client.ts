@@ -2,6 +2,8 @@ import { Worker } from "node:worker_threads";
 import { GranaryError } from "../proto/errors.ts";
 import { asGranaryError } from "./as-granary-error.ts";
 import type {
+  CollectResult,
+  CollectStep,
   CommitterData,
   CommitterMessage,
   CommitterReport,
@@ -11,7 +13,7 @@ import type {
 type Opened = Extract<CommitterReport, { type: "opened" }>;
 
 interface Waiting {
-  readonly resolve: () => void;
+  readonly resolve: (collected: CollectResult | undefined) => void;
   readonly reject: (error: GranaryError) => void;
 }
 
@@ -82,7 +84,18 @@ export class CommitterClient {
   }
 
   /** Resolves once the request's effect is durable. @throws GranaryError */
-  request(request: CommitterRequest): Promise<void> {
+  async request(request: Exclude<CommitterRequest, { kind: "collect" }>): Promise<void> {
+    await this.#ask(request);
+  }
+
+  /** {@link CommitterClient.request} for a step of GC. */
+  async collect(step: CollectStep): Promise<CollectResult> {
+    const collected = await this.#ask({ kind: "collect", step });
+    if (collected === undefined) throw new RangeError(`step ${step.do} was not answered`);
+    return collected;
+  }
+
+  #ask(request: CommitterRequest): Promise<CollectResult | undefined> {
     if (this.#failed !== undefined) return Promise.reject(this.#failed);
     if (this.#closing) return Promise.reject(new GranaryError("UNAVAILABLE", "the store is closing"));
     const message: CommitterMessage = { id: this.#nextId, request };
@@ -112,10 +125,10 @@ export class CommitterClient {
     if (report.type !== "answers") return;
     // Readers on this thread must see what they were told is committed.
     this.#onCommitted();
-    for (const { id, error } of report.answers) {
+    for (const { id, error, collected } of report.answers) {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);
-      if (error === undefined) waiting?.resolve();
+      if (error === undefined) waiting?.resolve(collected);
       else waiting?.reject(GranaryError.fromWire(error));
     }
     if (report.failed !== undefined) this.#fail(GranaryError.fromWire(report.failed));

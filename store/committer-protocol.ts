@@ -5,13 +5,59 @@ import type { WireError } from "../proto/errors.ts";
 /** What the main thread asks of the committer thread. Every request is answered, in groups, once its effect is durable. */
 export type CommitterRequest =
   /** Make a task's content durable and visible. */
-  | { readonly kind: "commit"; readonly batch: CommitBatch }
+  | { readonly kind: "commit"; readonly batch: CommitBatch; readonly heldBy?: string }
   /** Make an upload durable under its lease. */
   | { readonly kind: "seal"; readonly uploadId: string; readonly size: number; readonly untilMs: number }
   | { readonly kind: "acquire"; readonly leaseId: string; readonly untilMs: number }
   | { readonly kind: "release"; readonly leaseId: string }
   /** Content failed verification: no longer serve it. */
-  | { readonly kind: "damage"; readonly digest: Digest };
+  | { readonly kind: "damage"; readonly digest: Digest }
+  | { readonly kind: "collect"; readonly step: CollectStep };
+
+/** The steps of a run of GC, each a bounded transaction. Digests are 32 bytes each. */
+export type CollectStep =
+  /** Watch commits: what they bring or rely on from here to `end` is not condemned. */
+  | { readonly do: "begin" }
+  | { readonly do: "end" }
+  /** What nothing names counts as absent from now on; what is damaged and not named goes at once. */
+  | {
+      readonly do: "condemn";
+      readonly digests: Uint8Array;
+      readonly nowMs: number;
+      readonly dryRun: boolean;
+    }
+  | { readonly do: "revive"; readonly digests: Uint8Array }
+  /** Delete what was condemned up to a time and under an epoch that everybody at work has seen; a page of `limit` rows behind `after`. */
+  | {
+      readonly do: "delete";
+      readonly after?: Uint8Array;
+      readonly limit: number;
+      readonly untilMs: number;
+      readonly untilEpoch: number;
+    }
+  /** Nothing changes but the epoch. */
+  | { readonly do: "turn" }
+  /** Rows of segment `from` point to copies from now on; `copies` is a batch without references. */
+  | { readonly do: "move"; readonly from: number; readonly copies: CommitBatch }
+  /** Segments that no row points to. */
+  | { readonly do: "drop"; readonly segments: readonly number[] };
+
+/** What a step did. Bytes are as on disk: whole records and big files. */
+export interface CollectResult {
+  readonly blobs: number;
+  readonly bytes: number;
+  /** After the step. */
+  readonly epoch: number;
+  /** Condemned content that the step left, because it may not be deleted yet. */
+  readonly waitingBlobs: number;
+  readonly waitingBytes: number;
+  /** Bytes that the disk got back. */
+  readonly freedBytes: number;
+  /** Segments that are gone. */
+  readonly dropped: readonly number[];
+  /** Where the next page begins; undefined behind the last. */
+  readonly next?: Uint8Array;
+}
 
 export interface CommitterMessage {
   readonly id: number;
@@ -21,6 +67,7 @@ export interface CommitterMessage {
 export interface CommitterAnswer {
   readonly id: number;
   readonly error?: WireError;
+  readonly collected?: CollectResult;
 }
 
 /** What the committer says on its own. */

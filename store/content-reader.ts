@@ -56,8 +56,8 @@ export class ContentReader {
   /** A whole packed blob. @throws GranaryError STORE_CORRUPT, STORE_IO */
   async packed(blob: PackedBlob): Promise<Buffer> {
     const { segment, offset, size } = blob.row;
-    const bytes = await this.#parts.segments.read(segment, offset, offset + size + RECORD_OVERHEAD_BYTES);
-    return this.#verifiedPayload(blob, bytes, "sha256");
+    const record = await this.#record(segment, offset, offset + size + RECORD_OVERHEAD_BYTES);
+    return this.#payload(blob, record, "sha256") ?? this.#again(blob);
   }
 
   /**
@@ -70,15 +70,14 @@ export class ContentReader {
     if (first === undefined || last === undefined) return [];
     const start = first.row.offset;
     const end = last.row.offset + last.row.size + RECORD_OVERHEAD_BYTES;
-    const bytes = await this.#parts.segments.read(first.row.segment, start, end);
-    return blobs.map((blob) => {
+    const bytes = await this.#record(first.row.segment, start, end);
+    const payloads: Buffer[] = [];
+    for (const blob of blobs) {
       const at = blob.row.offset - start;
-      return this.#verifiedPayload(
-        blob,
-        bytes.subarray(at, at + blob.row.size + RECORD_OVERHEAD_BYTES),
-        "crc",
-      );
-    });
+      const record = bytes.subarray(at, at + blob.row.size + RECORD_OVERHEAD_BYTES);
+      payloads.push(this.#payload(blob, record, "crc") ?? (await this.#again(blob)));
+    }
+    return payloads;
   }
 
   /** A part of a big blob in pieces of up to 1 MiB; every MiB that is touched is verified by its crc. */
@@ -113,11 +112,26 @@ export class ContentReader {
     }
   }
 
-  #verifiedPayload({ digest, row }: PackedBlob, record: Buffer, by: "sha256" | "crc"): Buffer {
+  /** Nothing when there is no such segment. */
+  async #record(segment: number, start: number, end: number): Promise<Buffer> {
+    return (await this.#parts.segments.read(segment, start, end)) ?? Buffer.alloc(0);
+  }
+
+  /** undefined when the record is not that of the blob. */
+  #payload({ digest, row }: PackedBlob, record: Buffer, by: "sha256" | "crc"): Buffer | undefined {
     const verdict = checkRecord(record, { digest, size: row.size, nonce: this.#nonce(row.segment), by });
-    if (verdict === "corrupt") throw this.#fail(digest, "its record is damaged");
+    if (verdict === "corrupt") return undefined;
     if (verdict === "framing") this.#parts.onFraming(digest);
     return record.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + row.size);
+  }
+
+  /** GC may have moved a blob between the look-up and the read; what still lies where it was found to be broken is broken. */
+  async #again(blob: PackedBlob): Promise<Buffer> {
+    const { digest, row } = blob;
+    const now = this.row(digest);
+    const moved = now.kind === "packed" && (now.segment !== row.segment || now.offset !== row.offset);
+    if (!moved) throw this.#fail(digest, "its record is damaged or missing");
+    return this.packed({ digest, row: now });
   }
 
   /** Never changes, because segment ids are never reused. */
@@ -135,8 +149,9 @@ export class ContentReader {
         fs.promises.open(this.#parts.paths.bigFile(digest), "r"),
       );
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") throw this.#fail(digest, "its file is missing");
-      throw error;
+      if (errnoOf(error) !== "ENOENT") throw error;
+      this.row(digest);
+      throw this.#fail(digest, "its file is missing");
     }
   }
 

@@ -117,9 +117,21 @@ class Checker {
     this.#checked += 1;
     this.#checkedBytes += row.size;
     const verdict = row.kind === "packed" ? this.#checkPacked(digest, row) : this.#checkBig(digest, row.size);
+    if (verdict !== "intact" && this.#changed(digest, row)) return;
     if (verdict === "missing") list(this.#missing, digest);
     else if (verdict === "framing") list(this.#misframed, digest);
     else if (verdict === "corrupt" || row.state === BLOB_STATE.damaged) list(this.#corrupt, digest);
+  }
+
+  /** GC or an upload was at it meanwhile: what is there now is checked in its place, what is gone needs no check. */
+  #changed(digest: Digest, row: BlobRow): boolean {
+    this.#options.index.refresh();
+    const now = this.#view.blob(digest);
+    if (now === undefined) return true;
+    if (row.kind !== "packed" || now.kind !== "packed") return false;
+    if (now.segment === row.segment && now.offset === row.offset) return false;
+    this.#checkBlob(digest, now);
+    return true;
   }
 
   #checkPacked(
@@ -150,12 +162,15 @@ class Checker {
   #checkLayer(digest: Digest): void {
     const layer = this.#view.layer(digest);
     if (layer === undefined) return;
+    const row = this.#view.blob(layer.subtree);
+    // GC deletes such a layer with its listing, and what it lists in no order.
+    if (row?.state === BLOB_STATE.condemned) return;
     this.#checked += 1;
-    const row = this.#view.liveBlob(layer.subtree);
-    const entries = row === undefined ? undefined : this.#listing(layer.subtree, row);
-    const complete = entries?.every(
-      (entry) => entry.type !== "file" || this.#view.liveBlob(entry.digest)?.size === entry.size,
-    );
+    const entries = row?.state === BLOB_STATE.live ? this.#listing(layer.subtree, row) : undefined;
+    const complete = entries?.every((entry) => {
+      const blob = entry.type === "file" ? this.#view.blob(entry.digest) : undefined;
+      return entry.type !== "file" || (blob?.size === entry.size && blob.state !== BLOB_STATE.damaged);
+    });
     if (entries === undefined || complete !== true) list(this.#missing, digest);
     else if (layerSize(entries) !== layer.size) list(this.#corrupt, digest);
   }

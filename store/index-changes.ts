@@ -6,7 +6,7 @@ import {
 } from "../proto/commit-batch.ts";
 import { type Digest, digestFromBytes } from "../proto/digest.ts";
 import type { IndexDb } from "./index-db.ts";
-import { digestKey, leaseKey, META_KEY, memoKey, ROW, segmentKey } from "./index-keys.ts";
+import { digestKey, leaseKey, META_KEY, memoKey, memosOf, ROW, segmentKey } from "./index-keys.ts";
 import * as rows from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { readU32, readU48 } from "./little-endian.ts";
@@ -46,10 +46,86 @@ export class IndexChanges {
   revive(references: Uint8Array): void {
     for (let at = 0; at < references.byteLength; at += 32) {
       const digest = digestFromBytes(references.subarray(at, at + 32));
-      const row = this.#view.blob(digest);
-      if (row?.state === rows.BLOB_STATE.condemned)
-        this.#putBlob(digest, { ...row, state: rows.BLOB_STATE.live });
+      this.reviveBlob(digest);
     }
+  }
+
+  /** The row, when it was condemned and is live again. */
+  reviveBlob(digest: Digest): rows.BlobRow | undefined {
+    const row = this.#view.blob(digest);
+    if (row?.state !== rows.BLOB_STATE.condemned) return undefined;
+    this.#putBlob(digest, { ...row, state: rows.BLOB_STATE.live });
+    this.#index.remove(digestKey(ROW.condemned, digest));
+    return row;
+  }
+
+  /** Tasks that began before now have to be checked when they commit. Answers the new epoch. */
+  moveEpoch(): number {
+    this.#changed = true;
+    this.#meta.epoch += 1;
+    return this.#meta.epoch;
+  }
+
+  /** Live content counts as absent from now on, and can be revived. The caller has moved the epoch. */
+  condemn(digest: Digest, atMs: number): void {
+    const row = this.#view.blob(digest);
+    if (row?.state !== rows.BLOB_STATE.live) return;
+    this.#putBlob(digest, { ...row, state: rows.BLOB_STATE.condemned });
+    const key = digestKey(ROW.condemned, digest);
+    this.#index.put(key, rows.encodeCondemned(key, { atMs, epoch: this.#meta.epoch }));
+  }
+
+  /** Takes a blob out of the index, and the layers whose listing it is: they cannot be read without it. Its bytes stay. */
+  removeBlob(digest: Digest): void {
+    const row = this.#view.blob(digest);
+    if (row === undefined) return;
+    this.#changed = true;
+    this.#forget(digest, row);
+    this.#index.remove(digestKey(ROW.blob, digest));
+    if (row.kind === "big") this.#index.remove(digestKey(ROW.crcs, digest));
+    const memos = this.#index.rows({ ...memosOf(digest), limit: Number.MAX_SAFE_INTEGER });
+    for (const { key, value } of memos) {
+      this.#index.remove(key);
+      this.#removeLayer(rows.decodeMemo(key, value).digest, digest);
+    }
+  }
+
+  /** A time stamp whose blob is not condemned. */
+  forgetCondemned(digest: Digest): void {
+    this.#changed = true;
+    this.#index.remove(digestKey(ROW.condemned, digest));
+  }
+
+  /** The layer of this very subtree. */
+  #removeLayer(digest: Digest, subtree: Digest): void {
+    const layer = this.#view.layer(digest);
+    if (layer?.subtree !== subtree) return;
+    this.#index.remove(digestKey(ROW.layer, digest));
+    this.#meta.layers -= 1;
+    this.#account(layer.segment, -LAYER_RECORD_BYTES);
+  }
+
+  /** Points a blob's row to a copy of its record; false when the row does not point to segment `from` (any more). */
+  moveBlob(digest: Digest, from: number, to: { segment: number; offset: number }): boolean {
+    const row = this.#view.blob(digest);
+    if (row?.kind !== "packed" || row.segment !== from || row.state === rows.BLOB_STATE.damaged) return false;
+    this.#putBlob(digest, { ...row, ...to });
+    this.#account(from, -(row.size + RECORD_OVERHEAD_BYTES));
+    this.#account(to.segment, row.size + RECORD_OVERHEAD_BYTES);
+    return true;
+  }
+
+  /** {@link IndexChanges.moveBlob} for a layer's record. */
+  moveLayer(row: PlacedLayerRow, from: number): boolean {
+    const { digest, segment, offset } = row;
+    const layer = this.#view.layer(digest);
+    if (layer?.segment !== from || layer.subtree !== row.subtree) return false;
+    this.#changed = true;
+    const key = digestKey(ROW.layer, digest);
+    this.#index.put(key, rows.encodeLayerRow(key, { ...layer, segment, offset }));
+    this.#account(from, -LAYER_RECORD_BYTES);
+    this.#account(segment, LAYER_RECORD_BYTES);
+    return true;
   }
 
   /** Rows of a batch whose content is durable. Content that is there already stays where it is: first commit wins. */
@@ -101,7 +177,7 @@ export class IndexChanges {
   addPacked(digest: Digest, place: { segment: number; offset: number; size: number }): void {
     const old = this.#view.blob(digest);
     if (old?.state === rows.BLOB_STATE.live) return;
-    if (old !== undefined) this.#forget(old);
+    if (old !== undefined) this.#forget(digest, old);
     this.#putBlob(digest, { kind: "packed", state: rows.BLOB_STATE.live, ...place });
     this.#countPacked(place.segment, place.size);
   }
@@ -109,7 +185,7 @@ export class IndexChanges {
   addBig(file: Omit<BigFile, "stagingName">): void {
     const old = this.#view.blob(file.digest);
     if (old?.state === rows.BLOB_STATE.live) return;
-    if (old !== undefined) this.#forget(old);
+    if (old !== undefined) this.#forget(file.digest, old);
     this.#putBlob(file.digest, { kind: "big", state: rows.BLOB_STATE.live, size: file.size });
     const key = digestKey(ROW.crcs, file.digest);
     this.#index.put(key, rows.encodeCrcs(key, file.crcs));
@@ -135,6 +211,7 @@ export class IndexChanges {
     const row = this.#view.blob(digest);
     if (row === undefined || row.state === rows.BLOB_STATE.damaged) return false;
     this.#putBlob(digest, { ...row, state: rows.BLOB_STATE.damaged });
+    if (row.state === rows.BLOB_STATE.condemned) this.#index.remove(digestKey(ROW.condemned, digest));
     this.#meta.damagedBlobs += 1;
     this.#meta.epoch += 1;
     return true;
@@ -186,7 +263,8 @@ export class IndexChanges {
   }
 
   /** Takes a row that is about to be replaced out of the accounts. */
-  #forget(row: rows.BlobRow): void {
+  #forget(digest: Digest, row: rows.BlobRow): void {
+    if (row.state === rows.BLOB_STATE.condemned) this.#index.remove(digestKey(ROW.condemned, digest));
     if (row.state === rows.BLOB_STATE.damaged) this.#meta.damagedBlobs -= 1;
     if (row.kind === "big") {
       this.#meta.bigBlobs -= 1;

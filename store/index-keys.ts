@@ -2,18 +2,19 @@ import type { Digest } from "../proto/digest.ts";
 
 /**
  * Keys of the index: one letter for the kind of row, then what names it.
- * b digest: blob · c digest: crcs of a big blob · l digest: layer · m subtree encoder: memo · s id: segment · u id: lease · x: meta
+ * b digest: blob · c digest: crcs of a big blob · d digest: when GC condemned it · l digest: layer · m subtree encoder: memo · s id: segment · u id: lease · x: meta
  */
 export const ROW = {
   blob: 0x62,
   crcs: 0x63,
+  condemned: 0x64,
   layer: 0x6c,
   memo: 0x6d,
   segment: 0x73,
   lease: 0x75,
   meta: 0x78,
 } as const;
-type DigestRow = typeof ROW.blob | typeof ROW.crcs | typeof ROW.layer;
+type DigestRow = typeof ROW.blob | typeof ROW.crcs | typeof ROW.condemned | typeof ROW.layer;
 
 export function digestKey(row: DigestRow, digest: Digest): Buffer {
   const key = Buffer.allocUnsafe(33);
@@ -28,6 +29,11 @@ export function memoKey(subtree: Digest, encoder: number): Buffer {
   key.write(subtree.slice(7), 1, 32, "hex");
   key.writeUInt16BE(encoder, 33);
   return key;
+}
+
+/** The range that holds a subtree's memos, one for each encoder. */
+export function memosOf(subtree: Digest): { from: Buffer; to: Buffer } {
+  return { from: memoKey(subtree, 0), to: keyAfter(memoKey(subtree, 0xffff)) };
 }
 
 export function segmentKey(id: number): Buffer {

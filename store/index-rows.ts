@@ -166,6 +166,28 @@ export function decodeLease(key: Uint8Array, value: Uint8Array): number {
   return new DataView(value.buffer, value.byteOffset, LEASE_VALUE_BYTES).getFloat64(0, true);
 }
 
+/** When GC condemned a blob, and under which epoch: tasks and readers that began before it may still be at work on it. */
+export interface CondemnedRow {
+  readonly atMs: number;
+  readonly epoch: number;
+}
+
+const CONDEMNED_VALUE_BYTES = 18;
+
+export function encodeCondemned(key: Uint8Array, { atMs, epoch }: CondemnedRow): Buffer {
+  const value = Buffer.alloc(CONDEMNED_VALUE_BYTES);
+  value.writeDoubleLE(atMs, 0);
+  writeU48(value, epoch, 8);
+  return seal(key, value);
+}
+
+/** @throws GranaryError STORE_CORRUPT */
+export function decodeCondemned(key: Uint8Array, value: Uint8Array): CondemnedRow {
+  check(key, value, CONDEMNED_VALUE_BYTES);
+  const atMs = new DataView(value.buffer, value.byteOffset, CONDEMNED_VALUE_BYTES).getFloat64(0, true);
+  return { atMs, epoch: readU48(value, 8) };
+}
+
 export function encodeCrcs(key: Uint8Array, crcs: Uint8Array): Buffer {
   const value = Buffer.alloc(crcs.byteLength + 4);
   value.set(crcs, 0);

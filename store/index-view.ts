@@ -43,6 +43,10 @@ export class IndexView {
     return row?.state === rows.BLOB_STATE.live ? row : undefined;
   }
 
+  condemned(digest: Digest): rows.CondemnedRow | undefined {
+    return this.#decode(digestKey(ROW.condemned, digest), rows.decodeCondemned);
+  }
+
   crcs(digest: Digest): Uint8Array | undefined {
     return this.#decode(digestKey(ROW.crcs, digest), rows.decodeCrcs);
   }

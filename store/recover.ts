@@ -7,7 +7,7 @@ import type { StoreFs } from "./fs.ts";
 import { IndexChanges } from "./index-changes.ts";
 import type { IndexDb } from "./index-db.ts";
 import { META_KEY, ROW, rangeOf } from "./index-keys.ts";
-import { encodeMeta } from "./index-rows.ts";
+import { BLOB_STATE, encodeMeta } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { freshMeta, STORE_FORMAT } from "./prepare-folder.ts";
 import { recoverSegments, segmentFiles } from "./recover-segments.ts";
@@ -65,7 +65,8 @@ function recoverBigFiles({ paths, index }: Recovery, findings: Finding[]): void 
   const lost = new Set<Digest>();
   for (const { key } of index.rows({ ...rangeOf(ROW.crcs), limit: Number.MAX_SAFE_INTEGER })) {
     const digest = digestFromBytes(key.subarray(1));
-    if (view.liveBlob(digest)?.kind === "big") lost.add(digest);
+    const row = view.blob(digest);
+    if (row?.kind === "big" && row.state !== BLOB_STATE.damaged) lost.add(digest);
   }
   for (const { path, digest } of bigFiles(paths)) {
     const row = view.blob(digest);

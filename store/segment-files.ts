@@ -1,5 +1,4 @@
 import fs from "node:fs";
-import { GranaryError } from "../proto/errors.ts";
 import { errnoOf, readFully, type StoreFs } from "./fs.ts";
 import { type StorePaths, segmentName } from "./store-paths.ts";
 
@@ -29,10 +28,10 @@ export class SegmentFiles {
   }
 
   /**
-   * The bytes from `start` to `end`, fewer when the segment ends before.
-   * @throws GranaryError STORE_IO; STORE_CORRUPT when there is no such segment
+   * The bytes from `start` to `end`, fewer when the segment ends before; undefined when there is no such segment.
+   * @throws GranaryError STORE_IO
    */
-  async read(id: number, start: number, end: number): Promise<Buffer> {
+  async read(id: number, start: number, end: number): Promise<Buffer | undefined> {
     const segment = this.#pin(id);
     try {
       const fd = await segment.fd;
@@ -40,13 +39,17 @@ export class SegmentFiles {
       const got = await this.#fs.runAsync("segment.read", segmentName(id), () => readFully(fd, bytes, start));
       return bytes.subarray(0, got);
     } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
-      throw new GranaryError("STORE_CORRUPT", `segment ${segmentName(id)} is missing`, {
-        segment: segmentName(id),
-      });
+      if (errnoOf(error) === "ENOENT") return undefined;
+      throw error;
     } finally {
       segment.pins -= 1;
     }
+  }
+
+  /** Closes a segment that is gone, once nobody reads from it. */
+  forget(id: number): void {
+    const segment = this.#open.get(id);
+    if (segment !== undefined && segment.pins === 0) void this.#drop(id, segment);
   }
 
   async close(): Promise<void> {

@@ -40,6 +40,13 @@ export class SegmentSyncer {
     this.#fs.run("segment.sync", segmentName(id), () => fs.fdatasyncSync(fd));
   }
 
+  /** Closes a segment that is about to go. */
+  forget(id: number): void {
+    const segment = this.#open.get(id);
+    if (segment !== undefined) fs.closeSync(segment.fd);
+    this.#open.delete(id);
+  }
+
   close(): void {
     for (const { fd } of this.#open.values()) fs.closeSync(fd);
     this.#open.clear();

@@ -5,6 +5,8 @@ import type { Digest } from "../proto/digest.ts";
 import type { GranaryError } from "../proto/errors.ts";
 import type { TreeEntry } from "../proto/tree.ts";
 import { TASK_CELL, type WorkerData } from "../proto/worker-tasks.ts";
+import { ActiveReads } from "./active-reads.ts";
+import { Collection, type GcOptions, type GcResult } from "./collect-garbage.ts";
 import { CommitterClient } from "./committer-client.ts";
 import { type ByteRange, Content, type OpenedContent } from "./content.ts";
 import { ContentReader } from "./content-reader.ts";
@@ -12,11 +14,13 @@ import { createFsCells, StoreFs } from "./fs.ts";
 import type { FsckOptions, FsckResult } from "./fsck.ts";
 import { checkId, Inbox } from "./inbox.ts";
 import { type IndexReader, openIndexForReading } from "./index-db.ts";
+import { BLOB_STATE } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { SEGMENT_HEADER_BYTES } from "./pack-format.ts";
 import { runFsck } from "./run-fsck.ts";
 import { SegmentFiles } from "./segment-files.ts";
 import { StorePaths, stagingPrefix } from "./store-paths.ts";
+import { createTaskSlots, TaskSlots } from "./task-slots.ts";
 import type { ResumableUpload, Upload } from "./upload.ts";
 
 export type StoreLog = (
@@ -79,7 +83,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   index = openIndexForReading(paths.index);
   const segmentIds = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   new Int32Array(segmentIds)[0] = opened.nextSegmentId;
-  const workerData = { storeDir: paths.root, segmentIds, fsCells };
+  const workerData = { storeDir: paths.root, segmentIds, fsCells, taskSlots: createTaskSlots() };
   const { log } = options;
   return new Store({
     paths,
@@ -114,6 +118,8 @@ export class Store {
   readonly #segments: SegmentFiles;
   readonly #content: Content;
   readonly #inbox: Inbox;
+  readonly #reads = new ActiveReads();
+  readonly #collection: Collection;
   readonly #reported = new Set<Digest>();
   #closing: Promise<void> | undefined;
 
@@ -133,6 +139,16 @@ export class Store {
     });
     this.#content = new Content({ view: this.#view, reader });
     this.#inbox = new Inbox({ paths, fs: this.#fs, view: this.#view, committer, now });
+    this.#collection = new Collection({
+      workerData: parts.workerData,
+      paths,
+      view: this.#view,
+      committer,
+      segments: this.#segments,
+      reads: this.#reads,
+      log: parts.log,
+      now,
+    });
   }
 
   /** Why nothing can be committed any more, after a failed sync: the process has to restart. Reads go on. */
@@ -200,12 +216,14 @@ export class Store {
 
   /**
    * Makes a task's content durable and visible; a second commit of known content succeeds. A batch that was refused is void.
+   * What it brought or relied on stays, though nothing may name it yet, until the lease `heldBy` is released (or its upload removed).
    * @throws GranaryError UNAVAILABLE (retryable) when content that the task relied on is gone: run the task again; STORE_FULL,
    *   STORE_IO
    */
-  async commit(batch: CommitBatch): Promise<void> {
+  async commit(batch: CommitBatch, { heldBy }: { heldBy?: string } = {}): Promise<void> {
     try {
-      await this.#parts.committer.request({ kind: "commit", batch });
+      const held = heldBy === undefined ? {} : { heldBy };
+      await this.#parts.committer.request({ kind: "commit", batch, ...held });
     } catch (error) {
       await this.discard(batch);
       throw error;
@@ -232,6 +250,7 @@ export class Store {
     for (const name of await fs.promises.readdir(paths.staging)) {
       if (name.startsWith(prefix)) await fs.promises.rm(paths.staged(name), { force: true });
     }
+    new TaskSlots(this.#parts.workerData.taskSlots).clear(task[TASK_CELL.slot] ?? 0);
     const id = task[TASK_CELL.segmentId] ?? 0;
     if (id === 0) return;
     const end = Math.max(task[TASK_CELL.segmentStart] ?? 0, this.#view.segment(id)?.end ?? 0);
@@ -248,17 +267,33 @@ export class Store {
 
   /** A whole blob, verified. @throws GranaryError BLOB_UNKNOWN, STORE_CORRUPT (from then on it counts as absent), STORE_IO */
   read(digest: Digest): Promise<Buffer> {
-    return this.#content.read(digest);
+    return this.#reads.during(this.#view.meta().epoch, () => this.#content.read(digest));
   }
 
-  /** A blob or computed layer as a stream; see {@link Content.open}. */
-  openContent(digest: Digest, range?: ByteRange): Promise<OpenedContent> {
-    return this.#content.open(digest, range);
+  /** A blob or computed layer as a stream, to be read or destroyed: GC waits for it; see {@link Content.open}. */
+  async openContent(digest: Digest, range?: ByteRange): Promise<OpenedContent> {
+    const end = this.#reads.begin(this.#view.meta().epoch);
+    try {
+      const opened = await this.#content.open(digest, range);
+      opened.stream.once("close", end);
+      return opened;
+    } catch (error) {
+      end();
+      throw error;
+    }
   }
 
   /** Entries of a stored listing; shared, not to be changed. */
   readTree(digest: Digest): Promise<readonly TreeEntry[]> {
-    return this.#content.readTree(digest);
+    return this.#reads.during(this.#view.meta().epoch, () => this.#content.readTree(digest));
+  }
+
+  /**
+   * Finds what nothing names any more, and deletes what has been so for the undo period, beside publishes and reads; see
+   * {@link Collection.run}.
+   */
+  collectGarbage(options: GcOptions): Promise<GcResult> {
+    return this.#collection.run(options);
   }
 
   stats(): StoreStats {
@@ -292,7 +327,8 @@ export class Store {
       firstOpenSegment: firstSegmentId,
     });
     for (const digest of [...result.corrupt, ...result.missing]) {
-      if (this.#view.liveBlob(digest) !== undefined) this.#markDamaged(digest);
+      const state = this.#view.blob(digest)?.state ?? BLOB_STATE.damaged;
+      if (state !== BLOB_STATE.damaged) this.#markDamaged(digest);
     }
     const { corrupt, missing, orphaned } = result;
     log(corrupt.length + missing.length > 0 ? "error" : "info", "the store was checked", {
@@ -312,6 +348,7 @@ export class Store {
   }
 
   async #close(): Promise<void> {
+    await this.#collection.close();
     await this.#inbox.close();
     await this.#parts.committer.drain();
     await this.#segments.close();

@@ -24,11 +24,13 @@ import { PackWindow } from "./pack-window.ts";
 import type { SegmentAppender } from "./segment-appender.ts";
 import { StagingWriter } from "./staging-writer.ts";
 import { type StorePaths, stagingPrefix } from "./store-paths.ts";
+import type { TaskSlot } from "./task-slots.ts";
 
 interface Parts {
   readonly index: IndexReader;
   readonly reader: BlobReader;
   readonly appender: SegmentAppender;
+  readonly slot: TaskSlot;
   readonly paths: StorePaths;
   readonly fs: StoreFs;
   /** Buffer of {@link LIMITS.crcChunkBytes} for the big file that is being written. */
@@ -90,8 +92,10 @@ export class TaskWriter {
   /** Called by the thread's store. */
   begin(cell: Float64Array): void {
     if (this.#active) throw new RangeError("the thread's last task was neither finished nor abandoned");
-    const { appender } = this.#parts;
+    const { appender, slot } = this.#parts;
     appender.rotateIfFull();
+    if (appender.id !== 0 && slot.giveUp === appender.id) appender.close();
+    slot.setSegment(appender.id);
     this.#active = true;
     this.#window.reset();
     this.#cell = cell;
@@ -105,6 +109,7 @@ export class TaskWriter {
     this.#stagingCount = 0;
     this.#appended = false;
     this.#epoch = this.#view.meta().epoch;
+    slot.began(this.#epoch);
   }
 
   /**
@@ -165,8 +170,9 @@ export class TaskWriter {
   layer(subtree: Digest, encoder: number): { digest: Digest; size: number } | undefined {
     const fresh = this.#layers.find((row) => row.subtree === subtree && row.encoder === encoder);
     if (fresh !== undefined) return { digest: fresh.digest, size: fresh.size };
-    const memo = this.#view.memo(subtree, encoder);
-    return memo !== undefined && this.has(subtree) ? memo : undefined;
+    // With a listing that the task brings itself the row could go before the commit: GC deletes it with the one that it condemned.
+    if (!this.has(subtree) || (this.#known.find(this.#key, 1) ?? NEW_BIG) > REFERENCE) return undefined;
+    return this.#view.memo(subtree, encoder);
   }
 
   /** Records a computed layer; its subtree's listing has to have been put before. */
@@ -262,6 +268,7 @@ export class TaskWriter {
     const { appender } = this.#parts;
     if (appender.id === 0) {
       appender.open();
+      this.#parts.slot.setSegment(appender.id);
       this.#start = SEGMENT_HEADER_BYTES;
       this.#cell[TASK_CELL.segmentStart] = this.#start;
       this.#cell[TASK_CELL.segmentId] = appender.id;
@@ -342,6 +349,7 @@ export class TaskWriter {
     this.#big.length = 0;
     this.#unfinished.clear();
     this.#cell[TASK_CELL.segmentId] = 0;
+    this.#parts.slot.ended();
   }
 
   #assertActive(): void {

@@ -6,6 +6,7 @@ import { StoreFs } from "./fs.ts";
 import { type IndexReader, openIndexForReading } from "./index-db.ts";
 import { SegmentAppender } from "./segment-appender.ts";
 import { StorePaths } from "./store-paths.ts";
+import { TaskSlot } from "./task-slots.ts";
 import { TaskWriter } from "./task-writer.ts";
 
 /** Numbers tasks, and with them staging files, also when one thread opens the store more than once. */
@@ -17,6 +18,7 @@ export class ThreadStore {
   readonly #reader: BlobReader;
   readonly #appender: SegmentAppender;
   readonly #writer: TaskWriter;
+  readonly #slot: TaskSlot;
 
   constructor(data: WorkerData) {
     const paths = new StorePaths(data.storeDir);
@@ -24,7 +26,9 @@ export class ThreadStore {
     this.#index = openIndexForReading(paths.index);
     this.#reader = new BlobReader({ paths, fs });
     this.#appender = new SegmentAppender({ paths, fs, segmentIds: data.segmentIds });
+    this.#slot = new TaskSlot(data.taskSlots);
     this.#writer = new TaskWriter({
+      slot: this.#slot,
       index: this.#index,
       reader: this.#reader,
       appender: this.#appender,
@@ -39,6 +43,7 @@ export class ThreadStore {
    * owner what to clean up should this thread die in it.
    */
   beginTask(cell: SharedArrayBuffer): TaskWriter {
+    this.#slot.starting();
     // A snapshot from before the last commit would call known content missing, and keep lmdb from reusing pages.
     this.#index.refresh();
     tasksOfThisThread += 1;
@@ -47,12 +52,15 @@ export class ThreadStore {
       throw new RangeError(`a task cell has ${TASK_CELL.length} numbers`);
     progress[TASK_CELL.threadId] = threadId;
     progress[TASK_CELL.taskNumber] = tasksOfThisThread;
+    progress[TASK_CELL.slot] = this.#slot.number;
     this.#writer.begin(progress);
     return this.#writer;
   }
 
   async close(): Promise<void> {
     this.#appender.close();
+    this.#slot.ended();
+    this.#slot.setSegment(0);
     this.#reader.close();
     await this.#index.close();
   }

@@ -36,9 +36,11 @@ export function planUpload(task: PlanTask, store: ThreadStore): PlanResult {
         fresh,
       ),
       warnings: tree.warnings,
+      relied: writer.finish(),
     };
-  } finally {
+  } catch (error) {
     writer.abandon();
+    throw error;
   }
 }
 

@@ -12,7 +12,7 @@ import type { ApiContext } from "./context.ts";
 import { withIdleTimeout } from "./receive-upload.ts";
 import { currentJson } from "./render.ts";
 import type { Scoped } from "./request.ts";
-import type { UploadSessions } from "./upload-sessions.ts";
+import type { FoundSession, UploadSessions } from "./upload-sessions.ts";
 
 /** A thread that reports nothing for this long is taken for hung; 200,000 entries take a second. */
 const STALL_MS = 30_000;
@@ -58,11 +58,25 @@ export class UploadPlanner {
       ...this.#currentOf(where),
     };
     if (options.dryRun) return answer;
-    const { id, session } = await this.#sessions.create(
+    const found = await this.#sessions.create(
       { org, project, tree, missing_blobs: missingBlobs, missing_bytes: missingBytes, stats, warnings },
       planned,
     );
-    return { ...answer, session: id, expires_at: session.expires_at };
+    await this.#keepPresent(found, planned);
+    return { ...answer, session: found.id, expires_at: found.session.expires_at };
+  }
+
+  /**
+   * The session's file keeps what the answer calls present, from now on; what GC condemned since the look-up is revived.
+   * @throws GranaryError UNAVAILABLE when some of it is gone: plan again
+   */
+  async #keepPresent(found: FoundSession, { relied }: PlanResult): Promise<void> {
+    try {
+      await this.#context.store.commit(relied);
+    } catch (error) {
+      await this.#sessions.remove(found);
+      throw error;
+    }
   }
 
   async #run(listing: Uint8Array, where: Scoped, baseTrees: readonly Digest[]): Promise<PlanResult> {

@@ -174,7 +174,7 @@ export class PublishHandler {
         deadlineMs: limits.extractMs,
       });
       if (!outcome.ok) throw GranaryError.fromWire(outcome.error);
-      await store.commit(outcome.value.commit);
+      await store.commit(outcome.value.commit, { heldBy: record.publish_id });
       return outcome;
     } catch (error) {
       if (error instanceof GranaryError && CUT_OFF.has(error.code)) await store.reclaim(cell);

@@ -12,7 +12,12 @@ import { waitUntil } from "../helpers/wait-until.ts";
 /** Threads that go wrong: the task ends with a code, nothing else suffers, and the pool has as many threads as before. */
 const THREADS = 2;
 const ENTRY = new URL("../helpers/pool-tasks-main.js", import.meta.url);
-const DATA = { storeDir: "", segmentIds: new SharedArrayBuffer(4), fsCells: new SharedArrayBuffer(4) };
+const DATA = {
+  storeDir: "",
+  segmentIds: new SharedArrayBuffer(4),
+  fsCells: new SharedArrayBuffer(4),
+  taskSlots: new SharedArrayBuffer(4),
+};
 const pool = new WorkerPool({ threads: THREADS, workerData: DATA, entry: ENTRY });
 after(() => pool.close());
 

@@ -1,0 +1,325 @@
+import fs from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BLOB_ROW_BYTES } from "../proto/commit-batch.ts";
+import { type Digest, digestBytes } from "../proto/digest.ts";
+import { GranaryError } from "../proto/errors.ts";
+import { LIMITS } from "../proto/limits.ts";
+import type { WorkerData } from "../proto/worker-tasks.ts";
+import type { ActiveReads } from "./active-reads.ts";
+import type { CommitterClient } from "./committer-client.ts";
+import type { CollectResult, CollectStep } from "./committer-protocol.ts";
+import { GcThread } from "./gc-client.ts";
+import { type BytesOf, type MarkResult, ROOT_BYTES, ROOT_KIND } from "./gc-mark.ts";
+import type { IndexView } from "./index-view.ts";
+import { SEGMENT_HEADER_BYTES } from "./pack-format.ts";
+import type { SegmentFiles } from "./segment-files.ts";
+import type { StoreLog } from "./store.ts";
+import { type StorePaths, segmentName } from "./store-paths.ts";
+import { TaskSlots } from "./task-slots.ts";
+
+/** tree: a listing, keeps what it lists. layer: keeps its listing and that. blob: keeps itself. */
+export interface GcRoot {
+  readonly digest: Digest;
+  readonly kind: keyof typeof ROOT_KIND;
+}
+
+export interface GcOptions {
+  /**
+   * Everything that has to stay. Called once, when what is committed meanwhile is watched already, so it has to tell of every publish
+   * that ended before the call; it throws when it cannot, and nothing is changed.
+   */
+  readonly roots: () => Iterable<GcRoot> | Promise<Iterable<GcRoot>>;
+  /** The undo period: content that was condemned less than this ago is not deleted. */
+  readonly graceMs: number;
+  /** Finds out what a run would do, in exact bytes, and does nothing. */
+  readonly dryRun?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** Bytes are as on disk: whole records and big files. */
+export interface GcResult {
+  readonly dryRun: boolean;
+  /** Content that something names. */
+  readonly kept: BytesOf;
+  /** Content that has just been found to be named by nothing; it counts as absent from now on. */
+  readonly condemned: BytesOf;
+  /** Content that was condemned and is named again. */
+  readonly revived: BytesOf;
+  /** Condemned content that this run left: its undo period is not over, or somebody may still read it. */
+  readonly waiting: BytesOf;
+  readonly deleted: BytesOf;
+  /** What is left to be had without an undo period and with nobody at work: {@link GcResult.waiting} and dead bytes of packs. */
+  readonly reclaimableBytes: number;
+  /** What the disk got back, less what was written for it. */
+  readonly reclaimedBytes: number;
+  readonly segments: { readonly dropped: number; readonly rewritten: number };
+  readonly durationMs: number;
+}
+
+interface Parts {
+  readonly workerData: WorkerData;
+  readonly paths: StorePaths;
+  readonly view: IndexView;
+  readonly committer: CommitterClient;
+  readonly segments: SegmentFiles;
+  readonly reads: ActiveReads;
+  readonly log: StoreLog;
+  readonly now: () => number;
+}
+
+/** Garbage collection of a store, one run at a time; store/README.md has the protocol and why it loses nothing. */
+export class Collection {
+  readonly #parts: Parts;
+  readonly #closing = new AbortController();
+  #running: Promise<GcResult> | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @throws GranaryError STATE_CONFLICT while another run is under way; STORE_CORRUPT when a root's listing cannot be read (nothing has
+   *   been changed); CANCELLED; STORE_FULL, STORE_IO; whatever `roots` throws
+   */
+  async run(options: GcOptions): Promise<GcResult> {
+    if (this.#running !== undefined)
+      throw new GranaryError("STATE_CONFLICT", "garbage is being collected already");
+    const signals = [this.#closing.signal, ...(options.signal === undefined ? [] : [options.signal])];
+    this.#running = new Run(this.#parts, { ...options, signal: AbortSignal.any(signals) }).run();
+    try {
+      return await this.#running;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  /** Ends a run between two of its steps. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#running?.catch(() => undefined);
+  }
+}
+
+class Run {
+  readonly #parts: Parts;
+  readonly #options: GcOptions & { signal: AbortSignal };
+  readonly #thread: GcThread;
+  readonly #slots: TaskSlots;
+  readonly #startMs = performance.now();
+  /** Segments that copies went to, and their ends. */
+  readonly #copiedTo = new Map<number, number>();
+  #freedBytes = 0;
+  #writtenBytes = 0;
+  #dropped = 0;
+  #rewritten = 0;
+
+  constructor(parts: Parts, options: GcOptions & { signal: AbortSignal }) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#thread = new GcThread(parts.workerData);
+    this.#slots = new TaskSlots(parts.workerData.taskSlots);
+  }
+
+  async run(): Promise<GcResult> {
+    try {
+      await this.#step({ do: "begin" });
+      const roots = encodeRoots(await this.#options.roots());
+      const untilMs = this.#parts.now() - this.#options.graceMs;
+      const marked = await this.#thread.call("mark", { roots, untilMs });
+      return this.#options.dryRun === true ? await this.#foretell(marked) : await this.#collect(marked);
+    } finally {
+      await this.#parts.committer.collect({ do: "end" }).catch(() => undefined);
+      await this.#thread.close();
+    }
+  }
+
+  async #foretell(marked: MarkResult): Promise<GcResult> {
+    const condemned = await this.#condemn(marked.unnamed);
+    const all = sum(marked.condemned, condemned);
+    const deleted = this.#options.graceMs > 0 ? marked.due : all;
+    const waiting = { blobs: all.blobs - deleted.blobs, bytes: all.bytes - deleted.bytes };
+    const revived = { blobs: marked.named.byteLength / 32, bytes: 0 };
+    return this.#result({ kept: marked.kept, condemned, revived, waiting, deleted }, all.bytes);
+  }
+
+  async #collect(marked: MarkResult): Promise<GcResult> {
+    const revived = await this.#slices(marked.named, (digests) => ({ do: "revive", digests }));
+    const condemned = await this.#condemn(marked.unnamed);
+    const { deleted, waiting } = await this.#delete(condemned.epoch);
+    await this.#compact();
+    return this.#result({ kept: marked.kept, condemned, revived, waiting, deleted }, waiting.bytes);
+  }
+
+  #condemn(digests: Uint8Array): Promise<Sum> {
+    const { dryRun = false } = this.#options;
+    const nowMs = this.#parts.now();
+    return this.#slices(digests, (slice) => ({ do: "condemn", digests: slice, nowMs, dryRun }));
+  }
+
+  async #slices(digests: Uint8Array, step: (slice: Uint8Array) => CollectStep): Promise<Sum> {
+    const total = { blobs: 0, bytes: 0, epoch: 0 };
+    for (let at = 0; at < digests.byteLength; at += LIMITS.gcSliceRows * 32) {
+      const done = await this.#step(step(digests.slice(at, at + LIMITS.gcSliceRows * 32)));
+      total.blobs += done.blobs;
+      total.bytes += done.bytes;
+      total.epoch = done.epoch;
+    }
+    return total;
+  }
+
+  /** @param epoch under which this run condemned; 0 when it did not */
+  async #delete(epoch: number): Promise<{ deleted: BytesOf; waiting: BytesOf }> {
+    const { reads, now } = this.#parts;
+    const oldestEpoch = (): number => Math.min(this.#slots.oldestEpoch(), reads.oldestEpoch());
+    if (this.#options.graceMs === 0) await this.#patience(() => oldestEpoch() >= epoch);
+    const deleted = { blobs: 0, bytes: 0 };
+    const waiting = { blobs: 0, bytes: 0 };
+    let after: Uint8Array | undefined;
+    do {
+      const page = await this.#step({
+        do: "delete",
+        limit: LIMITS.gcSliceRows,
+        untilMs: now() - this.#options.graceMs,
+        untilEpoch: Math.min(oldestEpoch(), Number.MAX_SAFE_INTEGER),
+        ...(after === undefined ? {} : { after }),
+      });
+      deleted.blobs += page.blobs;
+      deleted.bytes += page.bytes;
+      waiting.blobs += page.waitingBlobs;
+      waiting.bytes += page.waitingBytes;
+      after = page.next;
+    } while (after !== undefined);
+    return { deleted, waiting };
+  }
+
+  /** Deletes segments that nothing points to, after copying away what lives of those that are mostly dead. */
+  async #compact(): Promise<void> {
+    const before = await this.#use();
+    for (const [id, { end }] of this.#parts.view.segments()) {
+      const bytes = before.get(id) ?? 0;
+      const deadBytes = end - SEGMENT_HEADER_BYTES - bytes;
+      const isWorth = deadBytes >= LIMITS.gcRewriteDeadBytes && deadBytes >= LIMITS.gcRewriteDeadShare * end;
+      if (bytes > 0 && isWorth && this.#isSettled(id, end)) await this.#rewrite(id);
+    }
+    await this.#drop();
+  }
+
+  async #rewrite(id: number): Promise<void> {
+    const copies = await this.#thread.call("copy", id);
+    if (copies === undefined) {
+      this.#parts.log("error", "a segment holds damaged records and is not compacted; run fsck", {
+        segment: segmentName(id),
+      });
+      return;
+    }
+    for (const { id: target, end } of copies.segments) {
+      this.#writtenBytes += end - (this.#copiedTo.get(target) ?? 0);
+      this.#copiedTo.set(target, end);
+    }
+    const sliceBytes = LIMITS.gcSliceRows * BLOB_ROW_BYTES;
+    let layers = copies.layers;
+    for (let at = 0; at === 0 || at < copies.blobs.byteLength; at += sliceBytes) {
+      const slice = { ...copies, blobs: copies.blobs.slice(at, at + sliceBytes), layers };
+      await this.#step({ do: "move", from: id, copies: slice });
+      layers = [];
+    }
+    this.#rewritten += 1;
+  }
+
+  async #drop(): Promise<void> {
+    const { view, segments } = this.#parts;
+    const use = await this.#use();
+    const dead = [...view.segments()].filter(([id, { end }]) => !use.has(id) && this.#isSettled(id, end));
+    if (dead.length === 0) return;
+    // A task may have looked content up where it lay before it was moved.
+    const { epoch } = await this.#step({ do: "turn" });
+    if (!(await this.#patience(() => this.#slots.oldestEpoch() >= epoch))) return;
+    const unread = dead.map(([id]) => id).filter((id) => segments.pins(id) === 0);
+    const { dropped } = await this.#step({ do: "drop", segments: unread });
+    for (const id of dropped) segments.forget(id);
+    this.#dropped += dropped.length;
+  }
+
+  async #use(): Promise<Map<number, number>> {
+    const use = await this.#thread.call("use", undefined);
+    return new Map(use.map(({ id, bytes }) => [id, bytes]));
+  }
+
+  /** Nobody appends to it, and no batch in it is on its way. */
+  #isSettled(id: number, end: number): boolean {
+    const stat = fs.statSync(this.#parts.paths.segment(id), { throwIfNoEntry: false });
+    return (stat?.size ?? 0) <= end && this.#slots.takeSegment(id);
+  }
+
+  /** Whether the condition came true in time. */
+  async #patience(condition: () => boolean): Promise<boolean> {
+    const deadline = performance.now() + LIMITS.gcPatienceMs;
+    while (!condition()) {
+      if (performance.now() > deadline) return false;
+      this.#assertWanted();
+      await sleep(POLL_MS);
+    }
+    return true;
+  }
+
+  async #step(step: CollectStep): Promise<CollectResult> {
+    this.#assertWanted();
+    const done = await this.#parts.committer.collect(step);
+    this.#freedBytes += done.freedBytes;
+    return done;
+  }
+
+  #assertWanted(): void {
+    if (this.#options.signal.aborted)
+      throw new GranaryError("CANCELLED", "the garbage collection was ended; what it has done stays done");
+  }
+
+  #result(
+    counts: Pick<GcResult, "kept" | "condemned" | "revived" | "waiting" | "deleted">,
+    unnamedBytes: number,
+  ): GcResult {
+    return {
+      dryRun: this.#options.dryRun === true,
+      kept: counts.kept,
+      condemned: bytesOf(counts.condemned),
+      revived: bytesOf(counts.revived),
+      waiting: counts.waiting,
+      deleted: counts.deleted,
+      reclaimableBytes: unnamedBytes + deadBytes(this.#parts.view),
+      reclaimedBytes: Math.max(0, this.#freedBytes - this.#writtenBytes),
+      segments: { dropped: this.#dropped, rewritten: this.#rewritten },
+      durationMs: Math.round(performance.now() - this.#startMs),
+    };
+  }
+}
+
+const POLL_MS = 2;
+
+interface Sum extends BytesOf {
+  readonly epoch: number;
+}
+
+function sum(a: BytesOf, b: BytesOf): BytesOf {
+  return { blobs: a.blobs + b.blobs, bytes: a.bytes + b.bytes };
+}
+
+function bytesOf({ blobs, bytes }: BytesOf): BytesOf {
+  return { blobs, bytes };
+}
+
+/** Bytes of packs that no row points to. */
+function deadBytes(view: IndexView): number {
+  let bytes = 0;
+  for (const { end, liveBytes } of view.segments().values()) bytes += end - SEGMENT_HEADER_BYTES - liveBytes;
+  return bytes;
+}
+
+function encodeRoots(roots: Iterable<GcRoot>): Uint8Array {
+  const list = [...roots];
+  const bytes = new Uint8Array(list.length * ROOT_BYTES);
+  for (const [at, { digest, kind }] of list.entries()) {
+    bytes[at * ROOT_BYTES] = ROOT_KIND[kind];
+    bytes.set(digestBytes(digest), at * ROOT_BYTES + 1);
+  }
+  return bytes;
+}

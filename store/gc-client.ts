@@ -1,0 +1,50 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import type { CommitBatch } from "../proto/commit-batch.ts";
+import { GranaryError, type Outcome } from "../proto/errors.ts";
+import type { WorkerData } from "../proto/worker-tasks.ts";
+import type { MarkResult } from "./gc-mark.ts";
+import type { SegmentUse } from "./gc-segments.ts";
+
+/** What the thread of a run of GC is asked. */
+export interface GcCalls {
+  mark: { input: { roots: Uint8Array; untilMs: number }; output: MarkResult };
+  use: { input: undefined; output: SegmentUse[] };
+  copy: { input: number; output: CommitBatch | undefined };
+}
+
+/** The thread of one run; one call at a time. */
+export class GcThread {
+  readonly #worker: Worker;
+  readonly #ended: Promise<unknown>;
+
+  constructor(data: WorkerData) {
+    this.#worker = new Worker(new URL("./gc-main.js", import.meta.url), { workerData: data, name: "gc" });
+    this.#ended = new Promise((resolve) => this.#worker.once("exit", resolve));
+  }
+
+  /** @throws GranaryError as the call says; STORE_IO when the thread ends */
+  async call<K extends keyof GcCalls>(call: K, input: GcCalls[K]["input"]): Promise<GcCalls[K]["output"]> {
+    const done = new AbortController();
+    const { signal } = done;
+    this.#worker.postMessage({ call, input });
+    try {
+      // `once` rejects when the thread throws.
+      const answer = once(this.#worker, "message", { signal });
+      const ended = this.#ended.then(() => {
+        throw new GranaryError("STORE_IO", "the GC thread ended without an answer");
+      });
+      const [outcome] = (await Promise.race([answer, ended])) as [Outcome<GcCalls[K]["output"]>];
+      if (!outcome.ok) throw GranaryError.fromWire(outcome.error);
+      return outcome.value;
+    } finally {
+      done.abort();
+    }
+  }
+
+  /** Waits for the thread to end by itself: one that is ended in the middle of a call could hold the index open. */
+  async close(): Promise<void> {
+    this.#worker.postMessage("close");
+    await this.#ended;
+  }
+}

@@ -1,0 +1,41 @@
+import { parentPort, workerData } from "node:worker_threads";
+import type { Outcome } from "../proto/errors.ts";
+import type { WorkerData } from "../proto/worker-tasks.ts";
+import { asGranaryError } from "./as-granary-error.ts";
+import { StoreFs } from "./fs.ts";
+import type { GcCalls } from "./gc-client.ts";
+import { mark } from "./gc-mark.ts";
+import { copyLiveRecords, segmentUse } from "./gc-segments.ts";
+import { openIndexForReading } from "./index-db.ts";
+import { SegmentAppender } from "./segment-appender.ts";
+import { StorePaths } from "./store-paths.ts";
+
+/** The thread of one run of GC: reads listings and the whole index, and copies what lives of dying segments. Changes no row. */
+const data = workerData as WorkerData;
+const port = parentPort;
+if (port === null) throw new RangeError("GC runs as a thread");
+const paths = new StorePaths(data.storeDir);
+const fs = new StoreFs(data.fsCells);
+const index = openIndexForReading(paths.index);
+const appender = new SegmentAppender({ paths, fs, segmentIds: data.segmentIds });
+
+const calls: { [K in keyof GcCalls]: (input: GcCalls[K]["input"]) => GcCalls[K]["output"] } = {
+  mark: (input) => mark({ ...input, paths, fs, index }),
+  use: () => segmentUse(index),
+  copy: (segment) => copyLiveRecords({ paths, fs, index, appender, segment }),
+};
+
+port.on("message", (message: { call: keyof GcCalls; input: never } | "close") => {
+  if (message === "close") {
+    appender.close();
+    void index.close().then(() => port.close());
+    return;
+  }
+  let outcome: Outcome<unknown>;
+  try {
+    outcome = { ok: true, value: calls[message.call](message.input) };
+  } catch (error) {
+    outcome = { ok: false, error: asGranaryError(error).toWire() };
+  }
+  port.postMessage(outcome);
+});
