@@ -54,6 +54,8 @@ export type CommandBody =
   | PreviewPromoteCommand
   | NodeSetCommand
   | RetireCommand
+  | WiderHoldCommand
+  | WiderUnholdCommand
   | SessionStartCommand
   | SessionEndCommand
   | SessionExpireCommand;
@@ -133,6 +135,17 @@ export interface HoldCommand {
 
 export interface UnholdCommand {
   readonly type: "unhold";
+}
+
+/** A hold on all projects of the command's org, or of the farm: then the org is that of the actor, in whose audit log it stands. */
+export interface WiderHoldCommand {
+  readonly type: "org.hold" | "farm.hold";
+  readonly reason: string;
+  readonly until?: string;
+}
+
+export interface WiderUnholdCommand {
+  readonly type: "org.unhold" | "farm.unhold";
 }
 
 export interface ProjectSetCommand {

@@ -78,10 +78,21 @@ export interface SessionJson extends Omit<SessionRecord, "session_id" | "created
   readonly url: string;
 }
 
+/** What keeps publishes from going live: the hold of the project itself, else that of its org, else that of the farm. */
+export interface HeldJson extends HoldRecord {
+  readonly level: "project" | "org" | "farm";
+}
+
+/** `GET /v1/orgs/{org}/holds` and, without `org`, `GET /v1/holds`. */
+export interface HoldJson {
+  readonly org?: string;
+  readonly held: HeldJson | null;
+}
+
 /** `GET .../current`; also the body of activations and rollbacks, which add what changed. */
 export interface CurrentJson extends ReleaseJson {
   readonly generation: number;
-  readonly held: HoldRecord | null;
+  readonly held: HeldJson | null;
   /** Cursor behind the newest event that this answer reflects. */
   readonly event_seq: string;
 }
@@ -158,7 +169,7 @@ export interface ProjectJson {
   readonly current: string | null;
   readonly generation: number;
   readonly last_version: string | null;
-  readonly held: HoldRecord | null;
+  readonly held: HeldJson | null;
   readonly settings: ProjectSettings;
   readonly created_at: string;
 }

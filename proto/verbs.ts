@@ -11,6 +11,8 @@ const REF = arg(
   "REF",
   "Release: O/P (the live one), O/P@v3, O/P@current, O/P@preview/NAME or O/P@COMMIT (7+ hex).",
 );
+const HELD = arg("O/P", "Project ORG/PROJECT, or ORG for all of its projects.", OPTIONAL);
+const EVERYWHERE = toggle("all", "The whole farm; needs farm:admin.");
 const PREVIEW = [
   arg("O/P", "Project, or the whole reference O/P@preview/NAME."),
   arg("NAME", "Name of the preview.", OPTIONAL),
@@ -274,16 +276,22 @@ export const VERBS = [
   verb({
     name: "hold",
     group: "Go live",
-    summary: "Keep later publishes from going live",
-    args: [PROJECT],
-    flags: [text("for", "DURATION", "Ends by itself after this time, such as 8h."), REASON],
+    summary: "Keep later publishes of a project, an org or the whole farm from going live",
+    details: [
+      "They become ready and say `held`. Activating and rolling back by hand goes on. Holds of a project, its org and the",
+      "farm are three: each ends for itself.",
+    ],
+    args: [HELD],
+    flags: [EVERYWHERE, text("for", "DURATION", "Ends by itself after this time, such as 8h."), REASON],
     example: "granary hold acme/bot --for 8h",
   }),
   verb({
     name: "unhold",
     group: "Go live",
     summary: "Let later publishes go live again",
-    args: [PROJECT],
+    details: ["Releases one hold: of the project, of the org, or with --all that of the farm."],
+    args: [HELD],
+    flags: [EVERYWHERE],
     example: "granary unhold acme/bot",
   }),
   verb({

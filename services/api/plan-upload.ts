@@ -106,7 +106,7 @@ export class UploadPlanner {
       const release = project === undefined ? undefined : findCurrentRelease(view, where);
       return project === undefined || release === undefined
         ? {}
-        : { current: currentJson(project, release, this.#context) };
+        : { current: currentJson(view, project, release, this.#context) };
     });
   }
 

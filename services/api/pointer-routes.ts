@@ -7,6 +7,7 @@ import {
   type CurrentJson,
   HoldBody,
   type PointerChangeJson,
+  type ProjectJson,
   parseDurationMs,
   RollbackBody,
   SettingsBody,
@@ -69,20 +70,19 @@ export function pointerRoutes(server: HttpServer, context: ApiContext): void {
   server.post(`${PROJECT}/holds`, async (request, reply) => {
     const where = scoped(context, request, "hold");
     const body = parseBody(HoldBody, request.body);
-    const forMs = body.for === undefined ? undefined : parseDurationMs(body.for);
-    const until = forMs === undefined ? {} : { until: new Date(context.now() + forMs).toISOString() };
+    const hold = holdOf(body, context.now());
     await submitFor(context, request, {
       ...where,
       ...keyed(request, where),
-      body: { type: "hold", reason: body.reason ?? "held by request", ...until },
+      body: { type: "hold", ...hold },
     });
-    return reply.send(projectJson(projectOf(context, where), context.now()));
+    return reply.send(projectAnswer(context, where));
   });
 
   server.delete(`${PROJECT}/holds`, async (request, reply) => {
     const where = scoped(context, request, "hold");
     await submitFor(context, request, { ...where, body: { type: "unhold" } });
-    return reply.send(projectJson(projectOf(context, where), context.now()));
+    return reply.send(projectAnswer(context, where));
   });
 
   server.put(`${PROJECT}/settings`, async (request, reply) => {
@@ -91,8 +91,18 @@ export function pointerRoutes(server: HttpServer, context: ApiContext): void {
     if (parsed.default_ttl !== undefined) checkTtl(parsed.default_ttl, "/default_");
     const settings = Object.fromEntries(Object.entries(parsed).filter(([, value]) => value !== undefined));
     await submitFor(context, request, { ...where, body: { type: "project.set", settings } });
-    return reply.send(projectJson(projectOf(context, where), context.now()));
+    return reply.send(projectAnswer(context, where));
   });
+}
+
+/** What a request to hold asks for, with its end as a time. */
+export function holdOf(
+  body: { reason?: string | undefined; for?: string | undefined },
+  nowMs: number,
+): { reason: string; until?: string } {
+  const forMs = body.for === undefined ? undefined : parseDurationMs(body.for);
+  const until = forMs === undefined ? {} : { until: new Date(nowMs + forMs).toISOString() };
+  return { reason: body.reason ?? "held by request", ...until };
 }
 
 /** @throws GranaryError NOT_FOUND */
@@ -100,6 +110,12 @@ export function projectOf(context: ApiContext, where: Scoped): ProjectRecord {
   const project = context.read((view) => findProject(view, where));
   if (project === undefined) throw notFound(where);
   return project;
+}
+
+/** @throws GranaryError NOT_FOUND */
+export function projectAnswer(context: ApiContext, where: Scoped): ProjectJson {
+  const project = projectOf(context, where);
+  return context.read((view) => projectJson(view, project, context.now()));
 }
 
 /** The pointer and what it names, of one moment. @throws GranaryError NOT_FOUND, NOTHING_ACTIVE */
@@ -110,7 +126,7 @@ function currentOf(context: ApiContext, where: Scoped): CurrentJson {
     const release = findCurrentRelease(view, where);
     if (release === undefined)
       throw new GranaryError("NOTHING_ACTIVE", `${where.org}/${where.project} has no active release`);
-    return currentJson(project, release, context);
+    return currentJson(view, project, release, context);
   });
 }
 

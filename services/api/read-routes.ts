@@ -17,7 +17,7 @@ import {
   resolveReference,
 } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
-import { projectOf } from "./pointer-routes.ts";
+import { projectAnswer, projectOf } from "./pointer-routes.ts";
 import { auditJson, fileJson, previewJson, projectJson, releaseJson, renderPublish } from "./render.ts";
 import { numberQuery, principalOf, query, type Scoped, scoped } from "./request.ts";
 
@@ -28,13 +28,16 @@ const FILES_PAGE_MAX = 10_000;
 export function readRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/v1/orgs/:org/projects", async (request, reply) => {
     const { org, bound } = orgScoped(context, request);
-    const page = context.read((view) => listProjects(view, org, pageOf(request)));
-    const records = page.items.filter((record) => bound === undefined || record.project === bound);
-    return reply.send({ ...page, items: records.map((record) => projectJson(record, context.now())) });
+    const page = context.read((view) => {
+      const records = listProjects(view, org, pageOf(request));
+      const shown = records.items.filter((record) => bound === undefined || record.project === bound);
+      return { ...records, items: shown.map((record) => projectJson(view, record, context.now())) };
+    });
+    return reply.send(page);
   });
 
   server.get(PROJECT, async (request, reply) =>
-    reply.send(projectJson(projectOf(context, scoped(context, request, "read")), context.now())),
+    reply.send(projectAnswer(context, scoped(context, request, "read"))),
   );
 
   server.get(`${PROJECT}/publishes`, async (request, reply) => {

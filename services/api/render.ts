@@ -19,7 +19,6 @@ import { imageRef } from "../../proto/image.ts";
 import { parseVersion } from "../../proto/names.ts";
 import type {
   AuditRecord,
-  HoldRecord,
   PreviewRecord,
   ProjectRecord,
   PublishRecord,
@@ -29,8 +28,9 @@ import type {
   TrustRecord,
 } from "../../proto/records.ts";
 import type { TreeEntry } from "../../proto/tree.ts";
+import { findHold } from "../shared/find-hold.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
-import { findPreview, findRelease, isHeld } from "../shared/state-queries.ts";
+import { findPreview, findRelease } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 
 type Links = Pick<ApiContext, "url" | "publicName">;
@@ -62,6 +62,7 @@ export function releaseJson(
 }
 
 export function currentJson(
+  view: StateView,
   project: ProjectRecord,
   release: ReleaseRecord,
   context: Links & Pick<ApiContext, "now">,
@@ -69,7 +70,7 @@ export function currentJson(
   return {
     ...releaseJson(release, context),
     generation: project.generation,
-    held: heldNow(project, context.now()),
+    held: findHold(view, project, context.now()) ?? null,
     event_seq: formatCursor({ seq: project.event_seq, k: 999_999 }),
   };
 }
@@ -144,21 +145,17 @@ function publishError(error: NonNullable<PublishRecord["error"]>): PublishErrorJ
   };
 }
 
-export function projectJson(record: ProjectRecord, nowMs: number): ProjectJson {
+export function projectJson(view: StateView, record: ProjectRecord, nowMs: number): ProjectJson {
   return {
     org: record.org,
     project: record.project,
     current: record.current,
     generation: record.generation,
     last_version: record.last_version === 0 ? null : `v${record.last_version}`,
-    held: heldNow(record, nowMs),
+    held: findHold(view, record, nowMs) ?? null,
     settings: record.settings,
     created_at: record.created_at,
   };
-}
-
-function heldNow(record: ProjectRecord, nowMs: number): HoldRecord | null {
-  return isHeld(record, nowMs) ? (record.hold ?? null) : null;
 }
 
 export function auditJson(record: AuditRecord): AuditJson {

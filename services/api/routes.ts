@@ -4,6 +4,7 @@ import type { ApiContext } from "./context.ts";
 import { diffRoute } from "./diff-route.ts";
 import { eventRoutes } from "./event-routes.ts";
 import { farmRoutes } from "./farm-routes.ts";
+import { holdRoutes } from "./hold-routes.ts";
 import { materializeRoute } from "./materialize-route.ts";
 import { pointerRoutes } from "./pointer-routes.ts";
 import { previewRoutes } from "./preview-routes.ts";
@@ -20,6 +21,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   publishRoutes(server, context);
   uploadRoutes(server, context);
   pointerRoutes(server, context);
+  holdRoutes(server, context);
   retireRoute(server, context);
   previewRoutes(server, context);
   sessionRoutes(server, context);

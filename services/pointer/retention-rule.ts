@@ -1,10 +1,10 @@
 import { parseDurationMs } from "../../proto/http.ts";
 import { parseVersion } from "../../proto/names.ts";
 import type { ProjectRecord, ReleaseRecord } from "../../proto/records.ts";
+import { findHold } from "../shared/find-hold.ts";
 import { rollbackTarget } from "../shared/rollback-target.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { KEYS, RANGES } from "../shared/state-keys.ts";
-import { isHeld } from "../shared/state-queries.ts";
 
 export interface RetentionRule {
   /** Whether this release stays. */
@@ -24,7 +24,8 @@ export function retentionRule(
   nowMs: number,
 ): RetentionRule | undefined {
   const { keep_last: last, keep_for } = project.settings.retention ?? {};
-  if ((last === undefined && keep_for === undefined) || isHeld(project, nowMs)) return undefined;
+  if (last === undefined && keep_for === undefined) return undefined;
+  if (findHold(view, project, nowMs) !== undefined) return undefined;
   const newest = last === undefined ? Number.POSITIVE_INFINITY : oldestOfNewest(view, project, last);
   const sinceMs = nowMs - (parseDurationMs(keep_for ?? "") ?? 0);
   const back = rollbackTarget(view, project)?.version;

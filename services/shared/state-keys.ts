@@ -8,6 +8,7 @@ import type {
   ActivationRecord,
   AuditRecord,
   Channel,
+  HoldRecord,
   NodeRecord,
   OrgRecord,
   PreviewRecord,
@@ -95,6 +96,9 @@ export const KEYS = {
   org: (org: Name): StateKey<OrgRecord> => key("org", org),
   /** Publishes of the org that have not ended. */
   backlog: (org: Name): StateKey<number> => key("backlog", org),
+  /** A hold on all projects of the org, and on those of all orgs; one whose end has passed holds no more. */
+  orgHold: (org: Name): StateKey<HoldRecord> => key("org-hold", org),
+  farmHold: (): StateKey<HoldRecord> => key("farm-hold"),
   project: (at: In): StateKey<ProjectRecord> => key("project", at.org, at.project),
   publish: (publishId: string): StateKey<PublishRecord> => key("publish", publishId),
   projectPublish: (at: In, order: number): StateKey<string> =>

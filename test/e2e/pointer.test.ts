@@ -11,6 +11,7 @@ import type {
   ReleaseJson,
 } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
+import { runCli } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { makeToken, problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
 
@@ -159,6 +160,38 @@ describe("the pointer", () => {
     await new Promise((resolve) => setTimeout(resolve, 2_100));
     const live = await publishReady(farm, "hold", appArchive({ a: "3" }));
     assert.equal(live.activated, true, JSON.stringify(live));
+  });
+
+  test("an org or the whole farm is held by the command line, `current` says by which, and it ends for itself", async () => {
+    await releases("wide", 1);
+    const granary = (...args: string[]) =>
+      runCli([...args, "--url", farm.url, "--token", farm.token], { cwd: folder });
+    const held = await granary("hold", "default", "--for", "8h", "--reason", "audit");
+    assert.equal(held.code, 0, held.stderr);
+    assert.match(held.stdout, /^org default is held until /);
+    assert.equal((await granary("hold", "--all", "--reason", "move")).code, 0);
+    assert.equal((await publishReady(farm, "wide", appArchive({ a: "2" }))).not_activated_reason, "held");
+    assert.match(
+      (await granary("current", "default/wide")).stdout,
+      /held +with its org since .*: audit, until/,
+    );
+    assert.match((await granary("unhold", "default")).stdout, /still held with the whole farm .*: move/);
+    assert.equal((await current("wide")).held?.level, "farm");
+    assert.equal((await granary("unhold", "--all")).stdout, "the farm is not held\n");
+    assert.equal((await publishReady(farm, "wide", appArchive({ a: "3" }))).activated, true);
+    for (const wrong of [["hold"], ["hold", "default", "--all"]])
+      assert.equal((await granary(...wrong)).code, 4);
+  });
+
+  test("only farm:admin holds the farm, and a token bound to a project does not hold its org", async () => {
+    const admin = await makeToken(farm, "default", ["admin"]);
+    const bound = await makeToken(farm, "default", ["admin"], { project: "wide" });
+    const post = (path: string, token: string) => send(farm, path, { json: {}, token });
+    problemOf(await post("/v1/holds", admin.token), 403, "FORBIDDEN");
+    problemOf(await send(farm, "/v1/holds", { token: admin.token }), 403, "FORBIDDEN");
+    problemOf(await post("/v1/orgs/default/holds", bound.token), 403, "FORBIDDEN");
+    problemOf(await post("/v1/orgs/elsewhere/holds", admin.token), 404, "NOT_FOUND");
+    problemOf(await post("/v1/orgs/elsewhere/holds", farm.token), 404, "NOT_FOUND");
   });
 
   test("a publish with activate=false is ready, not live, and says so", async () => {

@@ -35,7 +35,14 @@ interface ModelSession {
   endsMs: number;
 }
 
+/** Ends of the holds over all projects; -Infinity: there is none. */
+export interface WiderHolds {
+  orgMs: number;
+  farmMs: number;
+}
+
 export class ModelProject {
+  readonly #wider: WiderHolds;
   readonly publishes: ModelPublish[] = [];
   /** `v1` is the first. */
   readonly releases: ModelRelease[] = [];
@@ -48,6 +55,15 @@ export class ModelProject {
   readonly previews = new Map<string, ModelPreview>();
   readonly sessions = new Map<string, ModelSession>();
   readonly keys = new Map<string, { id: string; content: string; expiresMs: number }>();
+
+  constructor(wider: WiderHolds) {
+    this.#wider = wider;
+  }
+
+  /** Once an expired hold of its own is gone. */
+  isHeld(timeMs: number): boolean {
+    return this.hold !== undefined || Math.max(this.#wider.orgMs, this.#wider.farmMs) > timeMs;
+  }
 
   get current(): number | undefined {
     return this.activations.at(-1)?.version;

@@ -1,5 +1,13 @@
 import type { AcceptCommand, CommandBody } from "../../proto/commands.ts";
-import { expire, goLive, isStale, ModelProject, type ModelPublish, sameRelease } from "./model-project.ts";
+import {
+  expire,
+  goLive,
+  isStale,
+  ModelProject,
+  type ModelPublish,
+  sameRelease,
+  type WiderHolds,
+} from "./model-project.ts";
 import { isShown, ofPreview, overtakeQueued, setPreview, slide } from "./preview-model.ts";
 import { ofSession } from "./session-model.ts";
 
@@ -11,11 +19,14 @@ const WEEK_MS = 7 * 24 * 3_600_000;
 
 export class Model {
   readonly projects = new Map<string, ModelProject>();
+  readonly wider: WiderHolds = { orgMs: Number.NEGATIVE_INFINITY, farmMs: Number.NEGATIVE_INFINITY };
+  #orgExists = false;
 
   apply(project: string, body: CommandBody, at: { seq: number; timeMs: number }): string {
     const found = this.projects.get(project);
     if (body.type === "accept") return this.#accept(project, body, at);
     if ("publish_id" in body) return this.#ofPublish(project, body, at);
+    if (isWider(body)) return this.#hold(body, at.timeMs);
     if (found === undefined) return "NOT_FOUND";
     if ("name" in body) return ofPreview(found, body, at);
     switch (body.type) {
@@ -55,12 +66,28 @@ export class Model {
     }
   }
 
+  #hold(body: WiderBody, timeMs: number): string {
+    const ofFarm = body.type === "farm.hold" || body.type === "farm.unhold";
+    if (!ofFarm && !this.#orgExists) return "NOT_FOUND";
+    const key = ofFarm ? "farmMs" : "orgMs";
+    const before = this.wider[key];
+    if (!("reason" in body)) {
+      this.wider[key] = Number.NEGATIVE_INFINITY;
+    } else {
+      const untilMs = body.until === undefined ? Number.POSITIVE_INFINITY : Date.parse(body.until);
+      if (untilMs <= timeMs) return "USAGE";
+      this.wider[key] = untilMs;
+    }
+    return before === this.wider[key] ? "unchanged" : "changed";
+  }
+
   #accept(name: string, body: AcceptCommand, at: { seq: number; timeMs: number }): string {
-    const project = this.projects.get(name) ?? new ModelProject();
+    const project = this.projects.get(name) ?? new ModelProject(this.wider);
     const earlier = answerOf(project, body, at.timeMs);
     if (earlier !== undefined) return earlier;
     if (project.requireCommit && body.commit === null) return "COMMIT_REQUIRED";
     this.projects.set(name, project);
+    this.#orgExists = true;
     expire(project, at.timeMs);
     slide(project, body, at.timeMs);
     const yields = project.overtake ?? body.channel !== "production";
@@ -111,7 +138,8 @@ export class Model {
       case "ready": {
         if (ended || publish.attempt === 0 || body.attempt !== publish.attempt) return "ignored";
         expire(project, at.timeMs);
-        if (publish.body.channel === "production") finish(project, publish, body.artifact.image_digest);
+        if (publish.body.channel === "production")
+          finish(project, publish, { image: body.artifact.image_digest, timeMs: at.timeMs });
         else setPreview(project, publish, { image: body.artifact.image_digest, timeMs: at.timeMs });
         return "applied";
       }
@@ -138,7 +166,11 @@ function answerOf(project: ModelProject, body: AcceptCommand, timeMs: number): s
   return answer(newest);
 }
 
-function finish(project: ModelProject, publish: ModelPublish, image: string): void {
+function finish(
+  project: ModelProject,
+  publish: ModelPublish,
+  { image, timeMs }: { image: string; timeMs: number },
+): void {
   publish.state = "ready";
   const { commit } = publish.body;
   const same = sameRelease(project, image, commit);
@@ -148,7 +180,7 @@ function finish(project: ModelProject, publish: ModelPublish, image: string): vo
   }
   publish.version = project.releases.push({ image, commit, order: publish.order });
   const older = publish.order <= project.autoOrder;
-  if (publish.body.activate && project.hold === undefined && !older) goLive(project, publish.version);
+  if (publish.body.activate && !project.isHeld(timeMs) && !older) goLive(project, publish.version);
 }
 
 function retire(project: ModelProject, version: number): string {
@@ -208,4 +240,10 @@ function answer(publish: ModelPublish): string {
 
 function contentOf(body: AcceptCommand): string {
   return JSON.stringify([body.channel, body.commit, body.upload.digest, body.strip ?? 0]);
+}
+
+type WiderBody = Extract<CommandBody, { type: `${"org" | "farm"}.${"hold" | "unhold"}` }>;
+
+function isWider(body: CommandBody): body is WiderBody {
+  return /^(?:org|farm)\.(?:un)?hold$/.test(body.type);
 }

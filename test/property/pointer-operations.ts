@@ -26,8 +26,8 @@ export type Operation =
       image: number;
     }
   | { op: "pointer"; what: "activate" | "rollback"; version: number; expected: number }
-  | { op: "hold"; ms: number }
-  | { op: "unhold" }
+  | { op: "hold"; level: "" | "org." | "farm."; ms: number }
+  | { op: "unhold"; level: "" | "org." | "farm." }
   | { op: "retire"; version: number }
   | { op: "set"; requireCommit: boolean; overtake: boolean | undefined }
   | {
@@ -40,6 +40,7 @@ export type Operation =
   | { op: "repeat"; nth: number };
 
 const small = (max: number) => fc.integer({ min: 0, max });
+const level = fc.constantFrom("" as const, "" as const, "org." as const, "farm." as const);
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   {
     weight: 4,
@@ -75,9 +76,9 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.record({ op: fc.constant("hold" as const), ms: fc.constantFrom(0, 5, DAY_MS) }),
+    arbitrary: fc.record({ op: fc.constant("hold" as const), level, ms: fc.constantFrom(0, 5, DAY_MS) }),
   },
-  { weight: 1, arbitrary: fc.constant({ op: "unhold" as const }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant("unhold" as const), level }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant("retire" as const), version: small(4) }) },
   {
     weight: 1,
@@ -141,7 +142,7 @@ export function bodyOf(
       return pointerBody(operation);
     case "hold":
       return {
-        type: "hold",
+        type: `${operation.level}hold`,
         reason: "freeze",
         ...(operation.ms > 0 && { until: new Date(logMs + operation.ms).toISOString() }),
       };
@@ -160,6 +161,7 @@ export function bodyOf(
     case "session":
       return sessionBody(operation, model.projects.get(project));
     case "unhold":
+      return { type: `${operation.level}unhold` };
     case "repeat":
       return { type: "unhold" };
   }

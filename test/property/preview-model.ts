@@ -123,6 +123,6 @@ function promote(
   const same = sameRelease(project, preview.image, commit);
   if (same > 0) return `existing v${same}`;
   const version = project.releases.push({ image: preview.image, commit, order: now.seq });
-  if (now.body.activate && project.hold === undefined) goLive(project, version);
+  if (now.body.activate && !project.isHeld(now.timeMs)) goLive(project, version);
   return `new v${version}`;
 }

@@ -1,5 +1,6 @@
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { PointerChangeJson, ReleaseJson } from "../../../proto/http.ts";
+import { holdArgument } from "../output/describe-hold.ts";
 import { pointerBody } from "../pointer-body.ts";
 import { findRelease } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
@@ -34,7 +35,9 @@ export const activate: VerbHandler<"activate"> = async ({ args, flags, output, a
     if (change.changed && change.from !== null)
       output.note(`undo: granary activate ${org}/${project}@${change.from}`);
     if (change.held !== null)
-      output.note(`held: later publishes do not go live until granary unhold ${org}/${project}`);
+      output.note(
+        `held: later publishes do not go live until granary unhold ${holdArgument(change.held, { org, project })}`,
+      );
   });
   return EXIT.ok;
 };

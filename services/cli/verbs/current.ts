@@ -1,6 +1,6 @@
 import { EXIT } from "../../../proto/errors.ts";
-import { actorText, type CurrentJson } from "../../../proto/http.ts";
-import { formatTime } from "../output/format.ts";
+import type { CurrentJson } from "../../../proto/http.ts";
+import { describeHold } from "../output/describe-hold.ts";
 import { printRelease } from "../output/print-release.ts";
 import { findProject } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
@@ -16,12 +16,7 @@ export const current: VerbHandler<"current"> = async ({ args, output, api }) => 
     else
       printRelease(output, live, [
         ["generation", String(live.generation)],
-        [
-          "held",
-          held === null
-            ? undefined
-            : `since ${formatTime(held.since)} by ${actorText(held.by)}: ${held.reason}${held.until === undefined ? "" : `, until ${formatTime(held.until)}`}`,
-        ],
+        ["held", held === null ? undefined : describeHold(held)],
       ]);
   });
   return EXIT.ok;

@@ -1,26 +1,26 @@
 import { EXIT } from "../../../proto/errors.ts";
-import type { ProjectJson } from "../../../proto/http.ts";
+import { findHoldTarget, type HoldAnswer } from "../hold-target.ts";
 import { formatTime } from "../output/format.ts";
-import { findProject } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Keeps later publishes from going live. */
 export const hold: VerbHandler<"hold"> = async ({ args, flags, output, api }) => {
   const client = api();
-  const { org, project, path } = await findProject(client, args[0] ?? "");
+  const { name, argument, path } = await findHoldTarget(client, { what: args[0], all: flags.has("all") });
   flags.durationMs("for");
   const [duration, reason] = [flags.text("for"), flags.text("reason")];
   const body = {
     ...(duration === undefined ? {} : { for: duration }),
     ...(reason === undefined ? {} : { reason }),
   };
-  const held = await client.command<ProjectJson>("POST", `${path}/holds`, body);
-  output.emit(held, () => {
-    const until = held.held?.until;
+  const answer = await client.command<HoldAnswer>("POST", path, body);
+  output.emit(answer, () => {
+    const until = answer.held?.until;
+    const live = answer.current === undefined ? "what is live" : (answer.current ?? "nothing");
     output.line(
-      `${org}/${project} is held${until === undefined ? "" : ` until ${formatTime(until)}`}; ${held.current ?? "nothing"} stays live`,
+      `${name} is held${until === undefined ? "" : ` until ${formatTime(until)}`}; ${live} stays live`,
     );
-    output.note(`release it: granary unhold ${org}/${project}`);
+    output.note(`release it: granary unhold ${argument}`);
   });
   return EXIT.ok;
 };

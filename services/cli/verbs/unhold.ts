@@ -1,20 +1,19 @@
 import { EXIT } from "../../../proto/errors.ts";
-import type { ProjectJson } from "../../../proto/http.ts";
-import { findProject } from "../references.ts";
+import { findHoldTarget, type HoldAnswer } from "../hold-target.ts";
+import { describeHold } from "../output/describe-hold.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Lets later publishes go live again; what became ready meanwhile stays as it is. */
-export const unhold: VerbHandler<"unhold"> = async ({ args, output, api }) => {
+export const unhold: VerbHandler<"unhold"> = async ({ args, flags, output, api }) => {
   const client = api();
-  const { org, project, path } = await findProject(client, args[0] ?? "");
-  const free = await client.command<ProjectJson>("DELETE", `${path}/holds`);
-  output.emit(free, () => {
-    output.line(`${org}/${project} is not held; ${free.current ?? "nothing"} is live`);
-    if (free.last_version !== null && free.last_version !== free.current) {
-      output.note(
-        `the newest release is ${free.last_version}: granary activate ${org}/${project}@${free.last_version}`,
-      );
-    }
+  const { name, argument, path } = await findHoldTarget(client, { what: args[0], all: flags.has("all") });
+  const answer = await client.command<HoldAnswer>("DELETE", path);
+  output.emit(answer, () => {
+    const { current, last_version: newest, held } = answer;
+    const live = current === undefined ? "" : `; ${current ?? "nothing"} is live`;
+    output.line(`${name} is ${held === null ? "not held" : `still held ${describeHold(held)}`}${live}`);
+    if (newest !== undefined && newest !== null && newest !== current)
+      output.note(`the newest release is ${newest}: granary activate ${argument}@${newest}`);
   });
   return EXIT.ok;
 };

@@ -18,6 +18,7 @@ import { extendPreview } from "./extend-preview.ts";
 import { failPublish } from "./fail-publish.ts";
 import { finishPublish } from "./finish-publish.ts";
 import { holdProject } from "./hold-project.ts";
+import { holdWider, unholdWider } from "./hold-wider.ts";
 import { pinPreview } from "./pin-preview.ts";
 import { promotePreview } from "./promote-preview.ts";
 import { removePreview } from "./remove-preview.ts";
@@ -146,6 +147,12 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
       return setNode(step, body);
     case "retire":
       return retireRelease(step, body);
+    case "org.hold":
+    case "farm.hold":
+      return holdWider(step, body);
+    case "org.unhold":
+    case "farm.unhold":
+      return unholdWider(step, body);
     case "session.start":
       return startSession(step, body);
     case "session.end":
@@ -185,6 +192,8 @@ function resourceOf(command: Command, value?: CommandValue): string {
   if ("version" in body) return body.version;
   if ("token_id" in body) return body.token_id;
   if ("trust_id" in body) return body.trust_id;
+  if (body.type === "farm.hold" || body.type === "farm.unhold") return "farm";
+  if (body.type === "org.hold" || body.type === "org.unhold") return command.org;
   if (body.type === "rollback" && body.to !== undefined) return body.to;
   return command.project ?? command.org;
 }

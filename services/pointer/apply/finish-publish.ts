@@ -1,7 +1,8 @@
 import { previewOf } from "../../../proto/channel.ts";
 import type { CommandValue, ReadyCommand } from "../../../proto/commands.ts";
-import type { NotActivatedReason, ProjectRecord, PublishRecord } from "../../../proto/records.ts";
+import type { NotActivatedReason, PublishRecord } from "../../../proto/records.ts";
 import { TERMINAL_STATES } from "../../../proto/records.ts";
+import { findHold } from "../../shared/find-hold.ts";
 import { endPublish } from "./end-publish.ts";
 import { findPublish } from "./find-publish.ts";
 import { finishPreviewPublish } from "./finish-preview-publish.ts";
@@ -41,7 +42,7 @@ function finishProductionPublish(step: Step, publish: PublishRecord, body: Ready
     return;
   }
   const { order, commit, source, dirty, created_by } = publish;
-  const notActivated = whyNotActivated(step.openProject(), publish);
+  const notActivated = whyNotActivated(step, publish);
   const release = writeRelease(step, body.artifact, {
     publish_id,
     order,
@@ -61,9 +62,9 @@ function finishProductionPublish(step: Step, publish: PublishRecord, body: Ready
   }
 }
 
-/** The expired hold has been settled: what is still there holds. */
-function whyNotActivated(project: ProjectRecord, publish: PublishRecord): NotActivatedReason | undefined {
+function whyNotActivated(step: Step, publish: PublishRecord): NotActivatedReason | undefined {
+  const project = step.openProject();
   if (!publish.activate) return "not_requested";
-  if (project.hold !== undefined) return "held";
+  if (findHold(step, project, step.timeMs) !== undefined) return "held";
   return publish.order > project.auto_order ? undefined : "older";
 }

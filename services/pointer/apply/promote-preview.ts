@@ -1,6 +1,7 @@
 import { previewChannel } from "../../../proto/channel.ts";
 import type { CommandValue, PreviewPromoteCommand } from "../../../proto/commands.ts";
 import type { NotActivatedReason, PreviewRecord, ReleaseRecord } from "../../../proto/records.ts";
+import { findHold } from "../../shared/find-hold.ts";
 import { checkGeneration } from "./check-generation.ts";
 import { findPreview } from "./find-preview.ts";
 import { movePointer } from "./move-pointer.ts";
@@ -95,5 +96,5 @@ function releaseOf(step: Step, preview: PreviewRecord, body: PreviewPromoteComma
 
 function whyNotActivated(step: Step, body: PreviewPromoteCommand): NotActivatedReason | undefined {
   if (!body.activate) return "not_requested";
-  return step.openProject().hold === undefined ? undefined : "held";
+  return findHold(step, step.openProject(), step.timeMs) === undefined ? undefined : "held";
 }

@@ -4,6 +4,7 @@ import type { Command } from "../../../proto/commands.ts";
 import { LIMITS } from "../../../proto/limits.ts";
 import type { Name } from "../../../proto/names.ts";
 import { applyCommand } from "../../../services/pointer/apply/apply-command.ts";
+import { findHold } from "../../../services/shared/find-hold.ts";
 import { KEYS } from "../../../services/shared/state-keys.ts";
 import { findNode, findTokenByHash, listAudit, listHistory } from "../../../services/shared/state-queries.ts";
 import { AT, acceptOf, commandOf, Machine, ORG } from "./machine.ts";
@@ -155,6 +156,63 @@ test("a hold with an end is over by the log's time, and the next command says so
   assert.equal(machine.project.current, "v5");
   assert.equal(machine.project.hold, undefined);
   assert.equal(machine.eventTypes().filter((type) => type === "project.unheld").length, 1);
+});
+
+test("a hold of the org or the farm keeps back every project below, and each level is released for itself", () => {
+  const machine = three();
+  const hold = { reason: "audit" };
+  assert.deepEqual(machine.ok({ type: "org.hold", ...hold }), { type: "done", changed: true });
+  assert.deepEqual(machine.ok({ type: "org.hold", ...hold }), { type: "done", changed: false });
+  machine.ok({ type: "farm.hold", ...hold });
+  const events = machine.eventTypes().length;
+  machine.publish("four");
+  assert.equal(machine.release(4).not_activated_reason, "held");
+  assert.ok(!machine.eventTypes().slice(events).includes("project.held"));
+  machine.ok({ type: "org.unhold" });
+  assert.equal(findHold(machine.state, machine.project, machine.timeMs)?.level, "farm");
+  machine.publish("five");
+  assert.equal(machine.project.current, "v3");
+  machine.ok({ type: "activate", version: "v4" });
+  assert.equal(machine.project.current, "v4", "an explicit activation goes on");
+  machine.ok({ type: "farm.unhold" });
+  assert.deepEqual(machine.ok({ type: "farm.unhold" }), { type: "done", changed: false });
+  machine.publish("six");
+  assert.equal(machine.project.current, "v6");
+  const audited = listAudit(machine.state, ORG).items.filter(({ action }) => action.includes(".hold"));
+  assert.deepEqual(
+    audited.map(({ action, resource }) => [action, resource]),
+    [
+      ["farm.hold", "farm"],
+      ["org.hold", "acme"],
+      ["org.hold", "acme"],
+    ],
+  );
+});
+
+test("a hold of the org ends by the log's time, holds other orgs not, and needs the org", () => {
+  const machine = three();
+  const until = new Date(machine.timeMs + 60_000).toISOString();
+  const other = { org: "other" as Name };
+  assert.equal(refusal(machine.apply({ type: "org.hold", reason: "r" }, other)), "NOT_FOUND");
+  machine.ok({ type: "org.create" }, other);
+  machine.ok({ type: "org.hold", reason: "r" }, other);
+  machine.publish("four");
+  assert.equal(machine.project.current, "v4");
+  machine.ok({ type: "org.hold", reason: "lunch", until });
+  machine.publish("five");
+  assert.equal(machine.project.current, "v4");
+  machine.timeMs += 60_000;
+  machine.publish("six");
+  assert.equal(machine.project.current, "v6");
+  assert.equal(refusal(machine.apply({ type: "org.hold", reason: "r", until })), "USAGE");
+});
+
+test("a rollback under a hold of the org still holds the project itself", () => {
+  const machine = three();
+  machine.ok({ type: "org.hold", reason: "freeze" });
+  machine.ok({ type: "rollback" });
+  machine.ok({ type: "org.unhold" });
+  assert.equal(findHold(machine.state, machine.project, machine.timeMs)?.level, "project");
 });
 
 test("a hold cannot end in the past", () => {
