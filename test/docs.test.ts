@@ -15,6 +15,7 @@ const PAGES = [
   "CONTRIBUTING.md",
   "store/README.md",
   "docs/image-spec.md",
+  "docs/publish-from-ci.md",
   "docs/events.md",
   "docs/settings.md",
 ];

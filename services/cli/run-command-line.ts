@@ -7,6 +7,7 @@ import { cliVersion } from "./cli-version.ts";
 import { resolveSettings, type Settings } from "./config/settings.ts";
 import { renderVerbHelp } from "./help/render-help.ts";
 import { type ApiClient, createApiClient } from "./http/api-client.ts";
+import { ciToken } from "./http/ci-token.ts";
 import { Output, type OutputStream } from "./output/output.ts";
 import { renderError } from "./output/render-error.ts";
 import { type CommandLine, parseCommandLine } from "./parse-command-line.ts";
@@ -68,12 +69,15 @@ async function runVerb(
     interrupted,
     settings,
     api: once((): ApiClient => {
-      const { url, token } = settings();
+      const { url, token, project } = settings();
+      const userAgent = `granary-cli/${cliVersion()}`;
+      const reference = DIRECTORY_VERBS.has(line.verb) ? undefined : line.args[0];
+      const named = [line.flags.get("project")?.[0] ?? project?.value, reference];
       return createApiClient({
         url: url.value,
-        token: token?.value,
+        token: token?.value ?? ciToken({ env, url, named, signal: interrupted, userAgent }),
         signal: interrupted,
-        userAgent: `granary-cli/${cliVersion()}`,
+        userAgent,
       });
     }),
   };

@@ -22,7 +22,7 @@ export interface ApiClient {
   command<T>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<T>;
   /** Rows of a list across its pages, `limit` at most. */
   list<T>(path: string, query: Query, limit: number, pageItems?: number): Promise<Page<T>>;
-  readonly headers: (extra?: Readonly<Record<string, string>>) => Record<string, string>;
+  readonly headers: (extra?: Readonly<Record<string, string>>) => Promise<Record<string, string>>;
   readonly target: (path: string, query?: Query) => URL;
   readonly signal: AbortSignal;
 }
@@ -32,15 +32,18 @@ const PAGE_ITEMS = 200;
 
 export function createApiClient(options: {
   url: string;
-  token: string | undefined;
+  /** A token, or where it comes from: asked before each request. */
+  token: string | (() => Promise<string>) | undefined;
   signal: AbortSignal;
   userAgent: string;
 }): ApiClient {
   const { url, token, signal, userAgent } = options;
-  const headers: ApiClient["headers"] = (extra = {}) => ({
+  const headers: ApiClient["headers"] = async (extra = {}) => ({
     accept: "application/json, application/problem+json",
     "user-agent": userAgent,
-    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...(token === undefined
+      ? {}
+      : { authorization: `Bearer ${typeof token === "string" ? token : await token()}` }),
     ...extra,
   });
   const target: ApiClient["target"] = (path, query = {}) => {
@@ -61,7 +64,7 @@ export function createApiClient(options: {
       method,
       url: whole,
       farmUrl: url,
-      headers: headers(extra),
+      headers: await headers(extra),
       signal,
       idleMs,
     });

@@ -61,7 +61,7 @@ async function connect(api: ApiClient, query: Query, last: string | undefined): 
     method: "GET",
     url: api.target("/v1/events", { ...query, follow: "true", cursor: last }),
     farmUrl: api.url,
-    headers: api.headers({
+    headers: await api.headers({
       accept: "text/event-stream",
       ...(last === undefined ? {} : { "last-event-id": last }),
     }),

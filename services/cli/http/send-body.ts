@@ -34,7 +34,7 @@ export async function sendBody<T>(api: ApiClient, body: BodyRequest): Promise<Bo
     method: body.method,
     url: api.target(body.path, body.query),
     farmUrl: api.url,
-    headers: api.headers({
+    headers: await api.headers({
       ...body.headers,
       ...(body.expectContinue === true ? { expect: "100-continue" } : {}),
     }),

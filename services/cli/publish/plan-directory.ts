@@ -39,7 +39,7 @@ export async function planDirectory(
     method: "POST",
     url: api.target(`${path}/publishes:plan`, options.dryRun ? { dry_run: "true" } : {}),
     farmUrl: api.url,
-    headers: api.headers({
+    headers: await api.headers({
       "content-type": "application/gzip",
       "content-length": String(body.byteLength),
     }),

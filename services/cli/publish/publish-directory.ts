@@ -170,7 +170,7 @@ async function commit(
     method: "POST",
     url: api.target(about.path),
     farmUrl: api.url,
-    headers: api.headers({
+    headers: await api.headers({
       "content-type": "application/json",
       "content-length": String(Buffer.byteLength(body)),
       "idempotency-key": about.key,

@@ -102,7 +102,7 @@ async function* openLayer(
     method: "GET",
     url: api.target(`/v2/${org}/${project}/blobs/${digest}`),
     farmUrl: api.url,
-    headers: api.headers({ accept: "*/*" }),
+    headers: await api.headers({ accept: "*/*" }),
     signal: api.signal,
     idleMs: IDLE_MS,
   });

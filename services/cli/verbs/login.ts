@@ -3,6 +3,7 @@ import type { WhoamiJson } from "../../../proto/http.ts";
 import { readContexts, saveContext } from "../config/contexts.ts";
 import { DEFAULT_URL, parseFarmUrl } from "../config/settings.ts";
 import { createApiClient } from "../http/api-client.ts";
+import { ciToken } from "../http/ci-token.ts";
 import { readSecret } from "../read-secret.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
@@ -14,8 +15,16 @@ export const login: VerbHandler<"login"> = async ({ flags, output, env, stdin, i
       (named === undefined ? undefined : readContexts(env).contexts[named]?.url) ??
       DEFAULT_URL,
   );
+  const job = ciToken({
+    env,
+    url: { value: url, source: flags.text("url") === undefined ? "saved contexts" : "flag" },
+    named: [],
+    signal: interrupted,
+    userAgent: "granary-cli",
+  });
   const token = (
     flags.text("token") ??
+    (await job?.()) ??
     (await readSecret({ stdin, output, prompt: `token for ${url}: `, signal: interrupted }))
   ).trim();
   if (token === "")
