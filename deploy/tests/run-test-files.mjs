@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { run } from "node:test";
 import { killChildren } from "./kill-children.mjs";
 import { TestReport } from "./test-report.mjs";
@@ -17,6 +18,8 @@ export async function runTestFiles(root, files, { timeoutMs, results }) {
   // The test processes inherit it: stacks name the sources.
   process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ""} --enable-source-maps`.trim();
   const abort = new AbortController();
+  // One listener per file: more than ten are no leak.
+  setMaxListeners(0, abort.signal);
   const report = new TestReport(root, results);
   const limit = setTimeout(() => {
     process.stdout.write(

@@ -8,12 +8,20 @@ const IDLE_POLL_MS = 1_000;
 /** The job of a fresh accept is on its way through the relay for some ms: asked for again soon, then less and less often. */
 const RETRY_MIN_MS = 2;
 const RETRY_MAX_MS = 250;
+/** A pull in vain costs 20 ms: with many orgs whose jobs are not to be had, a round of one after another would take seconds. */
+const PULLS_AT_ONCE = 16;
+
+/** An org and how many of its publishes have not ended. */
+export interface Backlog {
+  readonly org: Name;
+  readonly publishes: number;
+}
 
 export interface JobLoopOptions {
   /** Jobs that this node handles at once. */
   slots(): number;
   /** Orgs with queued work, from the local state. */
-  backlog(): readonly Name[];
+  backlog(): readonly Backlog[];
   /** No-wait pull of one job of one org. */
   pull(lane: Lane, org: Name): Promise<JobDelivery | undefined>;
   /** Handles a job to its end, its acknowledgement included; never rejects. */
@@ -23,13 +31,16 @@ export interface JobLoopOptions {
 
 /**
  * Pulls one job per free slot, round robin over the orgs that have work, so that an org with a thousand queued jobs delays
- * the others by its own running jobs only.
+ * the others by its own running jobs only. A round that ended because the slots were full goes on with the next org.
  */
 export class JobLoop {
   readonly #options: JobLoopOptions;
   readonly #running = new Set<Promise<void>>();
   #stopping = false;
-  #turn = 0;
+  readonly #runningOf = new Map<Name, number>();
+  #pulling = 0;
+  /** The org that was asked last. */
+  #last: Name | undefined;
   #retryMs = RETRY_MIN_MS;
   #wake: (() => void) | undefined;
   #rang = false;
@@ -77,30 +88,66 @@ export class JobLoop {
 
   /** One round over the orgs. @returns whether there is work that is waiting for a slot or a retry */
   async #fillSlots(): Promise<boolean> {
-    const orgs = this.#options.backlog();
+    const orgs = this.#orgsInTurn();
+    const next = orgs.values();
     let pulled = false;
-    for (let i = 0; i < orgs.length && !this.#stopping; i++) {
-      if (this.#running.size >= this.#options.slots()) return false;
-      const org = orgs[(this.#turn + i) % orgs.length];
-      if (org === undefined) continue;
+    const pullOneByOne = async (): Promise<void> => {
+      while (!this.#stopping && this.#running.size + this.#pulling < this.#options.slots()) {
+        const { value: org } = next.next();
+        if (org === undefined) return;
+        this.#last = org;
+        if (await this.#pullFrom(org)) pulled = true;
+      }
+    };
+    const pullers = Array.from({ length: Math.min(PULLS_AT_ONCE, orgs.length) }, pullOneByOne);
+    const failed = (await Promise.allSettled(pullers)).find((end) => end.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+    const isFull = this.#running.size >= this.#options.slots();
+    if (pulled && !isFull) this.#rang = true;
+    // What ends rings.
+    return orgs.length > 0 && !isFull;
+  }
+
+  /** Orgs with more work than runs here, beginning behind the one that was asked last. */
+  #orgsInTurn(): Name[] {
+    const waiting = this.#options
+      .backlog()
+      .filter(({ org, publishes }) => publishes > (this.#runningOf.get(org) ?? 0))
+      .map(({ org }) => org);
+    const last = this.#last;
+    const first = last === undefined ? -1 : waiting.findIndex((org) => org > last);
+    return first <= 0 ? waiting : [...waiting.slice(first), ...waiting.slice(0, first)];
+  }
+
+  async #pullFrom(org: Name): Promise<boolean> {
+    this.#pulling += 1;
+    try {
       for (const lane of LANES) {
         const job = await this.#options.pull(lane, org);
         if (job === undefined) continue;
-        pulled = true;
-        this.#begin(job);
+        this.#begin(job, org);
+        return true;
       }
+      return false;
+    } finally {
+      this.#pulling -= 1;
     }
-    this.#turn += 1;
-    if (pulled && this.#running.size < this.#options.slots()) this.#rang = true;
-    return orgs.length > 0;
   }
 
-  #begin(job: JobDelivery): void {
+  #begin(job: JobDelivery, org: Name): void {
+    this.#count(org, 1);
     const running = this.#options.handle(job).finally(() => {
       this.#running.delete(running);
+      this.#count(org, -1);
       this.ring();
     });
     this.#running.add(running);
+  }
+
+  #count(org: Name, change: number): void {
+    const count = (this.#runningOf.get(org) ?? 0) + change;
+    if (count === 0) this.#runningOf.delete(org);
+    else this.#runningOf.set(org, count);
   }
 
   async #sleep(ms: number): Promise<void> {

@@ -50,7 +50,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const isCordoned = (): boolean => options.read((view) => findNode(view, settings.node))?.cordoned === true;
   const loop = new JobLoop({
     slots: () => (isCordoned() ? 0 : pool.threads * SLOTS_PER_THREAD),
-    backlog: () => options.read(listBacklogs).map((row) => row.org),
+    backlog: () => options.read(listBacklogs),
     pull: (lane, org) => options.jobs.pull(lane, org),
     handle: (delivery) => handler.handle(delivery),
     log,
