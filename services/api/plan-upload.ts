@@ -3,12 +3,14 @@ import type { Digest } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import type { PlanJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
+import type { Name } from "../../proto/names.ts";
 import type { ArtifactRecord, ReleaseRecord } from "../../proto/records.ts";
 import { type PlanResult, TASK_CELL } from "../../proto/worker-tasks.ts";
 import { baseArtifacts } from "../shared/base-artifacts.ts";
 import { baseReleases } from "../shared/base-releases.ts";
 import { findCurrentRelease, findProject } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
+import { FairShare } from "./fair-share.ts";
 import { withIdleTimeout } from "./receive-upload.ts";
 import { currentJson } from "./render.ts";
 import type { Scoped } from "./request.ts";
@@ -16,12 +18,14 @@ import type { FoundSession, UploadSessions } from "./upload-sessions.ts";
 
 /** A thread that reports nothing for this long is taken for hung; 200,000 entries take a second. */
 const STALL_MS = 30_000;
+/** Most listings fit. */
+const FIRST_BYTES = 64 * 1024;
 
 /** Answers listings with what has to be sent; bounds the memory that they take together. */
 export class UploadPlanner {
   readonly #context: ApiContext;
   readonly #sessions: UploadSessions;
-  #heldBytes = 0;
+  readonly #held = new FairShare(LIMITS.listingsHeldBytes);
 
   constructor(context: ApiContext, sessions: UploadSessions) {
     this.#context = context;
@@ -33,11 +37,11 @@ export class UploadPlanner {
    * @throws GranaryError LISTING_INVALID, ARCHIVE_*, BODY_TOO_LARGE, RATE_LIMITED, STORE_*
    */
   async plan(body: IncomingMessage, where: Scoped, options: { dryRun: boolean }): Promise<PlanJson> {
-    const held = { bytes: 0 };
+    const held = { org: where.org, bytes: 0 };
     try {
       return await this.#planHeld(await this.#receive(body, held), where, options);
     } finally {
-      this.#heldBytes -= held.bytes;
+      this.#held.give(held.org, held.bytes);
     }
   }
 
@@ -110,27 +114,32 @@ export class UploadPlanner {
     });
   }
 
-  async #receive(body: IncomingMessage, held: { bytes: number }): Promise<Buffer> {
-    const chunks: Buffer[] = [];
+  async #receive(body: IncomingMessage, held: { readonly org: Name; bytes: number }): Promise<Buffer> {
+    // One buffer that doubles: a body that comes byte by byte would otherwise cost a hundred times its size in chunks.
+    let received = Buffer.alloc(FIRST_BYTES);
     for await (const chunk of withIdleTimeout(body)) {
-      held.bytes += chunk.byteLength;
-      this.#heldBytes += chunk.byteLength;
-      this.#refuseMuch(held.bytes);
-      chunks.push(chunk);
+      this.#hold(held, chunk.byteLength);
+      if (held.bytes > received.byteLength) {
+        const larger = Buffer.alloc(Math.max(held.bytes, 2 * received.byteLength));
+        received.copy(larger);
+        received = larger;
+      }
+      chunk.copy(received, held.bytes - chunk.byteLength);
     }
     if (!body.complete) throw new GranaryError("USAGE", "the connection ended before the body did");
-    return Buffer.concat(chunks);
+    return received.subarray(0, held.bytes);
   }
 
-  #refuseMuch(bytes: number): void {
-    const { listingGzipBytes: limit, listingsHeldBytes } = LIMITS;
-    if (bytes > limit)
+  #hold(held: { readonly org: Name; bytes: number }, bytes: number): void {
+    const { listingGzipBytes: limit } = LIMITS;
+    if (held.bytes + bytes > limit)
       throw new GranaryError("BODY_TOO_LARGE", `the listing has more than ${limit} bytes`, { limit });
-    if (this.#heldBytes > listingsHeldBytes)
+    if (!this.#held.take(held.org, bytes))
       throw new GranaryError("RATE_LIMITED", "too many listings are being read", {
-        limit: listingsHeldBytes,
+        limit: this.#held.limitOf(held.org),
         retry_after_s: 2,
       });
+    held.bytes += bytes;
   }
 }
 

@@ -33,11 +33,10 @@ import {
   scoped,
   submitFor,
 } from "./request.ts";
+import type { UploadSlots } from "./upload-slots.ts";
 import { waitForPublish } from "./wait.ts";
 
-export function publishRoutes(server: HttpServer, context: ApiContext): void {
-  let receiving = 0;
-
+export function publishRoutes(server: HttpServer, context: ApiContext, slots: UploadSlots): void {
   server.post("/v1/orgs/:org/projects/:project/publishes", async (request, reply) => {
     const where = scoped(context, request, publishScope(query(request, "preview")));
     const options = readOptions(request);
@@ -53,20 +52,11 @@ export function publishRoutes(server: HttpServer, context: ApiContext): void {
         return await answerPublish(context, reply, { publishId: known, waitMs });
       }
     }
-    if (receiving >= LIMITS.concurrentUploads) {
-      throw new GranaryError("RATE_LIMITED", `${receiving} uploads are being received`, {
-        limit: LIMITS.concurrentUploads,
-        retry_after_s: 2,
-      });
-    }
-    receiving += 1;
-    try {
+    const publishId = await slots.use(where.org, () => {
       sendContinue(request, reply);
-      const publishId = await receiveAndAccept(context, request, { where, options, key, announced });
-      return await answerPublish(context, reply, { publishId, waitMs });
-    } finally {
-      receiving -= 1;
-    }
+      return receiveAndAccept(context, request, { where, options, key, announced });
+    });
+    return await answerPublish(context, reply, { publishId, waitMs });
   });
 
   server.get("/v1/publishes/:id", async (request, reply) => {

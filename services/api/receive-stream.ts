@@ -19,10 +19,6 @@ export class StreamReceiver {
     this.#sessions = sessions;
   }
 
-  get count(): number {
-    return this.#receiving.size;
-  }
-
   /**
    * Appends a body at `offset`.
    * @throws GranaryError UPLOAD_OFFSET with the right offset, BODY_TOO_LARGE, USAGE on a body that ends early, STATE_CONFLICT when

@@ -15,11 +15,13 @@ import { retireRoute } from "./retire-route.ts";
 import { sessionRoutes } from "./session-routes.ts";
 import { trustRoutes } from "./trust-routes.ts";
 import { uploadRoutes } from "./upload-routes.ts";
+import { UploadSlots } from "./upload-slots.ts";
 
 /** Everything under `/v1`, and the probes. */
 export function apiRoutes(server: HttpServer, context: ApiContext): void {
-  publishRoutes(server, context);
-  uploadRoutes(server, context);
+  const slots = new UploadSlots();
+  publishRoutes(server, context, slots);
+  uploadRoutes(server, context, slots);
   pointerRoutes(server, context);
   holdRoutes(server, context);
   retireRoute(server, context);

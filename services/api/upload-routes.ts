@@ -1,7 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { GranaryError } from "../../proto/errors.ts";
 import { CommitUploadBody, type UploadJson } from "../../proto/http.ts";
-import { LIMITS } from "../../proto/limits.ts";
 import { publishIdOf } from "../../proto/upload-session.ts";
 import { requireScope } from "../shared/authenticate.ts";
 import { type HttpRequest, type HttpServer, sendContinue } from "../shared/http-server.ts";
@@ -21,11 +20,12 @@ import { checkPreview, publishScope } from "./preview-target.ts";
 import { StreamReceiver } from "./receive-stream.ts";
 import { booleanQuery, idempotencyKey, parseBody, query, type Scoped, scopedByEither } from "./request.ts";
 import { type FoundSession, UploadSessions } from "./upload-sessions.ts";
+import type { UploadSlots } from "./upload-slots.ts";
 
 const PROJECT = "/v1/orgs/:org/projects/:project";
 
 /** Publishing a directory by have/want: listing in, missing contents as one stream, commit. */
-export function uploadRoutes(server: HttpServer, context: ApiContext): void {
+export function uploadRoutes(server: HttpServer, context: ApiContext, slots: UploadSlots): void {
   const sessions = new UploadSessions(context);
   const planner = new UploadPlanner(context, sessions);
   const receiver = new StreamReceiver(sessions);
@@ -59,17 +59,14 @@ export function uploadRoutes(server: HttpServer, context: ApiContext): void {
   });
 
   server.put(`${PROJECT}/uploads/:session(^[^:]+)`, async (request, reply) => {
-    const session = found(request, uploader(request));
+    const where = uploader(request);
+    const session = found(request, where);
     const offset = readOffset(request);
     refuseWhenUnwell(context);
-    if (receiver.count >= LIMITS.concurrentUploads) {
-      throw new GranaryError("RATE_LIMITED", `${receiver.count} uploads are being received`, {
-        limit: LIMITS.concurrentUploads,
-        retry_after_s: 2,
-      });
-    }
-    sendContinue(request, reply);
-    await receiver.receive(session, bodyOf(request), offset);
+    await slots.use(where.org, () => {
+      sendContinue(request, reply);
+      return receiver.receive(session, bodyOf(request), offset);
+    });
     return reply.send(describe(session));
   });
 
