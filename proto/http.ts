@@ -191,6 +191,8 @@ export interface PointerJson {
   readonly state_version: number;
   /** The newest position at which all replicas that came so far had this state; null before the first. */
   readonly compared: { readonly seq: number; readonly digest: string } | null;
+  /** Positions of the snapshots that are kept here, the newest first. */
+  readonly snapshots: readonly number[];
 }
 
 /** `POST .../releases/{ref}:materialize`: a folder on the node. */

@@ -19,6 +19,11 @@ const Limits = z.strictObject({
   extract_ms: positive.optional(),
 });
 
+const Snapshots = z.strictObject({
+  every: positive.optional(),
+  keep: positive.max(100).optional(),
+});
+
 /** The configuration file. */
 export const SettingsFile = z.strictObject({
   data: z.string().min(1).optional().describe("data folder"),
@@ -45,6 +50,7 @@ export const SettingsFile = z.strictObject({
     .max(100)
     .optional()
     .describe("issuers that admins of an org may trust; GitHub's and gitlab.com's when absent"),
+  snapshots: Snapshots.optional().describe("copies of the pointer's state, below which its log is trimmed"),
 });
 
 export type SettingsInput = z.infer<typeof SettingsFile>;
@@ -62,9 +68,12 @@ export interface FarmSettings {
   readonly logLevel: string;
   readonly limits: ArchiveLimits;
   readonly oidcIssuers: readonly string[];
+  readonly snapshots: { readonly every: number; readonly keep: number };
 }
 
 const DEFAULT_PORT = 7421;
+/** 100,000 commands are some 40 MB of log and a minute of replay; a copy of a state of a million rows costs seconds. */
+const DEFAULT_SNAPSHOTS = { every: 100_000, keep: 2 };
 
 /** @throws GranaryError CONFIG_INVALID naming the key */
 export function parseSettings(input: unknown, source: string): SettingsInput {
@@ -96,6 +105,10 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
     natsMonitor: input.nats_monitor,
     logLevel: input.log_level ?? "info",
     oidcIssuers: (input.oidc_issuers ?? Object.values(PROVIDER_ISSUERS)).map(checkedIssuer),
+    snapshots: {
+      every: input.snapshots?.every ?? DEFAULT_SNAPSHOTS.every,
+      keep: input.snapshots?.keep ?? DEFAULT_SNAPSHOTS.keep,
+    },
     limits: {
       ...ARCHIVE_LIMITS,
       uploadBytes: limits.upload_bytes ?? ARCHIVE_LIMITS.uploadBytes,

@@ -557,6 +557,22 @@ export const VERBS = [
     example: "granary store rebuild-index --data ./.granary",
   }),
   verb({
+    name: "pointer reseed",
+    group: "Operate",
+    summary: "Let a stopped farm go on from its state when its command log was lost (STATE_BEHIND)",
+    details: [
+      "Begins a new log behind the last command that the state has applied. Releases, pointers, tokens, audit and events stay as",
+      "they are, cursors too; unfinished publishes are queued again. Commands of a log that this state never applied go to a file in",
+      "the data folder and take no effect. Without --yes it only says what would happen.",
+    ],
+    flags: [
+      text("data", "DIR", "Data folder of the farm; ./.granary when not given."),
+      text("nats", "URL", "External NATS of the farm; its own server when not given."),
+      toggle("yes", "Do it."),
+    ],
+    example: "granary pointer reseed --data ./.granary --yes",
+  }),
+  verb({
     name: "doctor",
     group: "Operate",
     summary: "Check this machine, the configuration and the farm",

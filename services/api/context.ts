@@ -12,8 +12,8 @@ import type { StateView } from "../shared/state-db-tx.ts";
 export interface ApiContext {
   readonly store: Store;
   readonly pool: Pick<WorkerPool, "run">;
-  readonly replica: Pick<Replica, "onApplied" | "appliedSeq" | "compared" | "health">;
   readonly roots: Pick<Roots, "materialize">;
+  readonly replica: Pick<Replica, "onApplied" | "appliedSeq" | "compared" | "snapshots" | "health">;
   readonly limits: ArchiveLimits;
   /** Issuers of id tokens that admins of an org may trust. */
   readonly oidcIssuers: readonly string[];

@@ -21,5 +21,6 @@ function pointerJson({ replica }: ApiContext): PointerJson {
     applied_seq: replica.appliedSeq,
     state_version: STATE_VERSION,
     compared: replica.compared ?? null,
+    snapshots: replica.snapshots,
   };
 }

@@ -24,6 +24,7 @@ import { createSubmit } from "../shared/submit-command.ts";
 import { ensureAdminToken } from "./admin-token.ts";
 import { refuseWhenStale } from "./refuse-when-stale.ts";
 import { Shutdown } from "./shutdown.ts";
+import { trimLog } from "./trim-log.ts";
 
 /** A running process of a farm. */
 export interface Farm {
@@ -99,8 +100,19 @@ async function startParts(options: {
     },
     relay: roles.has("pointer"),
     log,
+    snapshots: { dir: join(dataDir, "snapshots"), ...settings.snapshots },
   });
   shutdown.add("pointer", () => replica.close());
+  if (server !== undefined)
+    shutdown.add(
+      "log trimming",
+      trimLog({
+        replica,
+        log,
+        keep: settings.snapshots.keep,
+        connect: () => connectAdmin(settings, dataDir, natsUrl),
+      }),
+    );
   await replica.ready;
 
   const parts: Parts = { settings, dataDir, log, natsUrl, server, replica, shutdown };
@@ -228,10 +240,15 @@ async function connectRole(parts: Parts, role: "api" | "node"): Promise<Bus> {
 
 /** With a nats-server of its own this is the only node: whatever its last run held is free to be handed out again. */
 async function releaseJobs(parts: Parts): Promise<void> {
-  const credentials = natsCredentials(parts.dataDir, "admin");
-  const bus = await connectBus({ servers: parts.natsUrl, credentials, name: `${parts.settings.node}/start` });
+  const bus = await connectAdmin(parts.settings, parts.dataDir, parts.natsUrl);
   await bus.publishJobs.releaseAll();
   await bus.close();
+}
+
+/** For single steps that no ordinary role may take. */
+function connectAdmin(settings: FarmSettings, dataDir: string, natsUrl: string): Promise<Bus> {
+  const credentials = natsCredentials(dataDir, "admin");
+  return connectBus({ servers: natsUrl, credentials, name: `${settings.node}/admin` });
 }
 
 /** An external NATS answers for its own durability; with its monitoring URL that is checked, without it said aloud. */

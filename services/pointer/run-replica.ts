@@ -2,12 +2,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GranaryError } from "../../proto/errors.ts";
 import { type Bus, connectBus, type LogInfo } from "../shared/bus.ts";
 import type { ReplicaMessage, ReplicaThreadData } from "../shared/replica-messages.ts";
+import { adoptReseed, LOCAL_EPOCH, readReseed } from "../shared/reseed-mark.ts";
 import { openStateWriter, type StateWriter } from "../shared/state-db.ts";
 import { KEYS } from "../shared/state-keys.ts";
 import { applyBatch } from "./apply-batch.ts";
 import { cutAtMultiples, digestChecks } from "./digest-checks.ts";
 import { LocalCursors } from "./local-cursors.ts";
 import { type Relay, startRelay } from "./start-relay.ts";
+import { takeSnapshots } from "./take-snapshots.ts";
 
 interface ReplicaContext {
   post(message: ReplicaMessage): void;
@@ -51,7 +53,8 @@ async function follow(
   bus.onStatus((connected) => {
     if (!connected) post({ type: "away" });
   });
-  if (data.relay) await bus.ensureStreams();
+  const seed = readReseed(writer);
+  if (data.relay) await bus.ensureStreams(seed && { log: seed });
   const log = await logInfo(bus, signal);
   if (log === undefined) return;
   adoptEpoch(writer, log);
@@ -83,6 +86,15 @@ async function follow(
       halt(error);
     },
   });
+  const snapshots =
+    data.snapshots &&
+    takeSnapshots({
+      ...data.snapshots,
+      writer,
+      epoch: log.epoch,
+      onSnapshots: (seqs) => post({ type: "snapshots", seqs }),
+      warn: warner(post),
+    });
   const following = bus.consumeCommands({
     fromSeq: appliedSeq(writer),
     epoch: log.epoch,
@@ -91,6 +103,7 @@ async function follow(
         const applied = applyBatch(writer, group, cursors.take());
         post({ type: "applied", applied });
         digests.applied(applied.seq);
+        snapshots?.applied(applied.seq);
         checkReady(applied.seq);
       }
       relay?.wake();
@@ -99,11 +112,13 @@ async function follow(
     onEnd: (error) => halt(error),
   });
   checkReady(appliedSeq(writer));
+  snapshots?.applied(appliedSeq(writer));
   try {
     await Promise.race([halted, aborted(signal)]);
   } finally {
     await following.close();
     await digests.close();
+    await snapshots?.close();
     await relay?.close();
   }
 }
@@ -131,6 +146,8 @@ async function logInfo(bus: Bus, signal: AbortSignal): Promise<LogInfo | undefin
 /** @throws GranaryError STATE_BEHIND when the state was made from another log, or the log lost what was applied */
 function adoptEpoch(writer: StateWriter, log: LogInfo): void {
   const seq = appliedSeq(writer);
+  const seed = readReseed(writer);
+  if (seed?.epoch === log.epoch) adoptReseed(writer, log.epoch);
   const epoch = writer.readLocal(EPOCH);
   if (epoch === undefined && seq === 0) {
     writer.transact((_, local) => local.put(EPOCH, log.epoch));
@@ -153,7 +170,7 @@ function adoptEpoch(writer: StateWriter, log: LogInfo): void {
   }
 }
 
-const EPOCH = "epoch";
+const EPOCH = LOCAL_EPOCH;
 /** Why this copy must not be used any more; it stays so across restarts. */
 const DIVERGED = "diverged";
 

@@ -26,6 +26,8 @@ export interface LogInfo {
   readonly epoch: string;
   readonly firstSeq: number;
   readonly lastSeq: number;
+  /** How many it holds. */
+  readonly commands: number;
 }
 
 /**
@@ -75,7 +77,12 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     ensureStreams: (streamOptions) => ensureStreams(manager, streamOptions),
     async logInfo() {
       const { config, state } = await manager.streams.info(STREAMS.commands);
-      return { epoch: epochOf(config), firstSeq: state.first_seq, lastSeq: state.last_seq };
+      return {
+        epoch: epochOf(config),
+        firstSeq: state.first_seq,
+        lastSeq: state.last_seq,
+        commands: state.messages,
+      };
     },
     appendCommand: (command, { deadlineMs = APPEND_DEADLINE_MS } = {}) =>
       appendCommand({ connection, js }, command, { deadlineMs }),

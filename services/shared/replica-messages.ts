@@ -11,6 +11,16 @@ export interface ReplicaThreadData {
   readonly relay: boolean;
   /** Replicas compare their states at multiples of this position. */
   readonly digestEvery: number;
+  readonly snapshots?: SnapshotOptions;
+}
+
+/** Where and how often a replica keeps copies of its state. */
+export interface SnapshotOptions {
+  readonly dir: string;
+  /** Commands between two snapshots. */
+  readonly every: number;
+  /** How many stay. */
+  readonly keep: number;
 }
 
 /** A state in one line: all rows after the command at `seq`. */
@@ -38,6 +48,8 @@ export type ReplicaMessage =
   | { readonly type: "applied"; readonly applied: Applied }
   /** The state at this position is what every replica has that came this far. */
   | ({ readonly type: "digest" } & StateMark)
+  /** Snapshots that this replica keeps now, by position, the newest first. */
+  | { readonly type: "snapshots"; readonly seqs: readonly number[] }
   /** The log's head was confirmed a moment ago. */
   | { readonly type: "alive" }
   /** The connection to the log is lost. */

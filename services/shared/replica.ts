@@ -6,9 +6,11 @@ import type {
   ReplicaMessage,
   ReplicaOrder,
   ReplicaThreadData,
+  SnapshotOptions,
   StateMark,
 } from "./replica-messages.ts";
 import { SeqWaiters } from "./replica-waiters.ts";
+import { restoreMissingState } from "./snapshots.ts";
 import { openStateReader } from "./state-db.ts";
 import { probeState } from "./state-db-probe.ts";
 import type { StateView } from "./state-db-tx.ts";
@@ -30,6 +32,8 @@ export interface ReplicaOptions {
   readonly log: ReplicaLog;
   /** Commands between two comparisons of states. Default 10,000; the same for all replicas of a farm. */
   readonly digestEvery?: number;
+  /** Absent: none are kept. A state that is missing is made from the newest. */
+  readonly snapshots?: SnapshotOptions;
 }
 
 export type ReplicaHealth = { readonly up: true } | { readonly up: false; readonly reason: string };
@@ -40,6 +44,8 @@ export interface Replica {
   readonly appliedSeq: number;
   /** The last position at which this state was compared with what other replicas said; undefined before the first. */
   readonly compared: StateMark | undefined;
+  /** Positions of the snapshots that are kept here, the newest first. */
+  readonly snapshots: readonly number[];
   /** Resolves when everything that the log had at the start is applied. @throws GranaryError STATE_BEHIND, STORE_FORMAT ... */
   readonly ready: Promise<void>;
   /** Up: caught up once, and the log's head was confirmed within the last 2 s (ruling 12). */
@@ -48,6 +54,10 @@ export interface Replica {
   waitForSeq(seq: number, timeoutMs: number): Promise<boolean>;
   /** Calls back after each commit; returns what removes the listener. */
   onApplied(listener: (applied: Applied) => void): () => void;
+  /** Calls back when a snapshot was taken, and with those that are there already; returns what removes the listener. */
+  onSnapshots(listener: (seqs: readonly number[]) => void): () => void;
+  /** Writes a copy of one moment of the state to a new file; not synced. */
+  copyState(file: string): Promise<void>;
   /** Runs `body` synchronously on the newest committed state: one moment, never older than {@link appliedSeq}. */
   read<T>(body: (view: StateView) => T): T;
   close(): Promise<void>;
@@ -59,12 +69,19 @@ export interface Replica {
  * @throws GranaryError STORE_CORRUPT when the state is damaged, STORE_FORMAT when another version wrote it
  */
 export async function startReplica(options: ReplicaOptions): Promise<Replica> {
+  if (options.snapshots !== undefined) {
+    const restored = await restoreMissingState(options.dir, options.snapshots.dir);
+    if (restored !== undefined)
+      options.log.warn({ seq: restored.seq }, "the state was missing: it goes on from a snapshot");
+  }
   await probeState(options.dir);
   const listeners = new Set<(applied: Applied) => void>();
   const waiters = new SeqWaiters();
   const ready = new Settled();
   const opened = new Settled();
   let appliedSeq = 0;
+  const snapshotListeners = new Set<(seqs: readonly number[]) => void>();
+  let snapshots: readonly number[] = [];
   let compared: StateMark | undefined;
   let caughtUp = false;
   let aliveAt = 0;
@@ -95,6 +112,10 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         return;
       case "digest":
         compared = { seq: message.seq, digest: message.digest };
+        return;
+      case "snapshots":
+        snapshots = message.seqs;
+        for (const listener of snapshotListeners) listener(snapshots);
         return;
       case "alive":
         aliveAt = Date.now();
@@ -159,6 +180,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     get compared() {
       return compared;
     },
+    get snapshots() {
+      return snapshots;
+    },
     ready: ready.promise,
     health() {
       if (closed) return { up: false, reason: "the replica is closed" };
@@ -174,6 +198,12 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    onSnapshots(listener) {
+      snapshotListeners.add(listener);
+      if (snapshots.length > 0) listener(snapshots);
+      return () => snapshotListeners.delete(listener);
+    },
+    copyState: (file) => state.copy(file),
     read: (body) => state.read(body),
     close() {
       closing ??= close();
@@ -212,6 +242,7 @@ function startThread(
     name: options.bus.name,
     relay: options.relay,
     digestEvery: options.digestEvery ?? DIGEST_EVERY,
+    ...(options.snapshots !== undefined && { snapshots: options.snapshots }),
   };
   const worker = new Worker(new URL("../pointer/replica-main.js", import.meta.url), { workerData });
   worker.on("message", on.onMessage);
