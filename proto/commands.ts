@@ -13,6 +13,7 @@ import type {
   UploadRecord,
 } from "./records.ts";
 import type { TrustProvider } from "./trust.ts";
+import type { WebhookAsk } from "./webhooks.ts";
 
 /**
  * Commands: everything that must survive goes through the log as one of these, in one order, and is applied by a
@@ -58,7 +59,12 @@ export type CommandBody =
   | WiderUnholdCommand
   | SessionStartCommand
   | SessionEndCommand
-  | SessionExpireCommand;
+  | SessionExpireCommand
+  | WebhookCreateCommand
+  | WebhookUpdateCommand
+  | WebhookRemoveCommand
+  | WebhookAskCommand
+  | WebhookDisableCommand;
 
 /** Binds an upload, already durable, to one publish id and gives it its order. Creates org and project when `create` is set. */
 export interface AcceptCommand {
@@ -288,6 +294,46 @@ export interface SessionExpireCommand {
     /** The end that the sender saw. */
     readonly expires_at: string;
   }[];
+}
+
+/** The signing secret comes sealed: the log, the state and backups of both never hold it in clear. */
+export interface WebhookCreateCommand {
+  readonly type: "webhook.create";
+  readonly webhook_id: string;
+  readonly url: string;
+  readonly types: readonly string[];
+  readonly webhook_project?: Name;
+  readonly sealed_secret: string;
+}
+
+export interface WebhookUpdateCommand {
+  readonly type: "webhook.update";
+  readonly webhook_id: string;
+  readonly url?: string;
+  readonly types?: readonly string[];
+  readonly sealed_secret?: string;
+  readonly enabled?: boolean;
+}
+
+export interface WebhookRemoveCommand {
+  readonly type: "webhook.remove";
+  readonly webhook_id: string;
+}
+
+export interface WebhookAskCommand {
+  readonly type: "webhook.ask";
+  readonly webhook_id: string;
+  readonly ask: WebhookAsk;
+}
+
+/** The deliverer gives the endpoint up, on an event of the command's project. No effect once the webhook was changed. */
+export interface WebhookDisableCommand {
+  readonly type: "webhook.disable";
+  readonly webhook_id: string;
+  /** The revision that failed. */
+  readonly revision: number;
+  readonly failures: number;
+  readonly reason: string;
 }
 
 /** What a command came to. Kept by command id, so that a repeated question gets the same answer; see `trim-expired.ts` for how long. */

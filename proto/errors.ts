@@ -459,6 +459,13 @@ export const ERROR_CODES = {
     "The content does not have the expected image digest.",
     "See which file differs with `granary verify --json`.",
   ),
+  WEBHOOK_URL_REFUSED: spec(
+    422,
+    EXIT.usage,
+    false,
+    "The webhook's URL is not one that the farm may call.",
+    "Use https, a public host, and port 443 or one from 1024 on; tests on loopback need the farm's setting webhook_allow_private.",
+  ),
   UNAVAILABLE: spec(
     503,
     EXIT.unavailable,

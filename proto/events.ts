@@ -28,6 +28,8 @@ export const EVENT_TYPES = {
   "preview.expired": "The preview's time was over; its image is no longer served.",
   "preview.removed": "The preview was removed, and its unfinished publishes cancelled.",
   "preview.promoted": "The preview's artifact became the release data.version, without a rebuild.",
+  "webhook.disabled":
+    "Deliveries to the webhook stopped after this project's event: data is {webhook_id, failures, reason}.",
 } as const;
 
 export type EventType = keyof typeof EVENT_TYPES;

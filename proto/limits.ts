@@ -148,4 +148,21 @@ export const LIMITS = {
   issuerAnswerMs: 5_000,
   /** Sessions of one org that wait for their commit. */
   uploadSessionsPerOrg: 1_000,
+  /** Each is a reader of the org's events with a delivery in flight. */
+  webhooksPerOrg: 50,
+  webhookUrlBytes: 2_000,
+  /** One delivery, from looking the host up to the end of the answer: what Standard Webhooks recommends. */
+  webhookAttemptMs: 15_000,
+  /** An answer is read for its status; what is longer is cut off. */
+  webhookAnswerBytes: 16 * KIB,
+  /** Failures in a row after which a webhook is disabled: four to five days, since each waits longer. */
+  webhookFailures: 25,
+  /** Projects whose events wait for another attempt while those of others go on. */
+  webhookLanes: 100,
+  /** Deliveries in flight of one farm. */
+  webhookDeliveries: 64,
+  /** Attempts that the delivery log keeps of each webhook. */
+  webhookLogEntries: 100,
+  /** Tests and replays of one webhook that are remembered. */
+  webhookRequests: 20,
 } as const;

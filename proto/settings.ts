@@ -5,7 +5,7 @@ import { isName, type Name } from "./names.ts";
 import { isIssuer, PROVIDER_ISSUERS } from "./trust.ts";
 
 /** The farm's settings: configuration file (TOML, strict), overridden by flags. One table for reading, printing and docs. */
-export const ROLES = ["api", "node", "pointer", "registry"] as const;
+export const ROLES = ["api", "node", "pointer", "registry", "hooks"] as const;
 export type Role = (typeof ROLES)[number];
 
 const positive = z.int().positive();
@@ -44,6 +44,10 @@ export const SettingsFile = z.strictObject({
     .optional()
     .describe("monitoring URL of the external NATS, to check its durability"),
   log_level: z.enum(["trace", "debug", "info", "warn", "error"]).optional().describe("log level"),
+  webhook_allow_private: z
+    .boolean()
+    .optional()
+    .describe("whether webhooks may use http and call private addresses: for tests; default false"),
   limits: Limits.optional().describe("limits of one archive"),
   oidc_issuers: z
     .array(z.string().min(1).max(500))
@@ -66,6 +70,7 @@ export interface FarmSettings {
   readonly nats: string | undefined;
   readonly natsMonitor: string | undefined;
   readonly logLevel: string;
+  readonly webhookAllowPrivate: boolean;
   readonly limits: ArchiveLimits;
   readonly oidcIssuers: readonly string[];
   readonly snapshots: { readonly every: number; readonly keep: number };
@@ -109,6 +114,7 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
       every: input.snapshots?.every ?? DEFAULT_SNAPSHOTS.every,
       keep: input.snapshots?.keep ?? DEFAULT_SNAPSHOTS.keep,
     },
+    webhookAllowPrivate: input.webhook_allow_private ?? false,
     limits: {
       ...ARCHIVE_LIMITS,
       uploadBytes: limits.upload_bytes ?? ARCHIVE_LIMITS.uploadBytes,

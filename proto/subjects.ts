@@ -7,6 +7,8 @@ export const STREAMS = {
   events: "GRANARY_EVENTS",
   publishJobs: "GRANARY_JOBS_PUBLISH",
   digests: "GRANARY_DIGESTS",
+  hooks: "GRANARY_HOOKS",
+  deliveries: "GRANARY_DELIVERIES",
 } as const;
 
 export const LANES = ["prod"] as const;
@@ -17,6 +19,10 @@ export const SUBJECTS = {
   allEvents: "granary.events.>",
   allPublishJobs: "granary.jobs.publish.>",
   allDigests: "granary.digests.>",
+  /** Which process delivers webhooks, and how far each webhook is: the last message of each subject counts. */
+  hooks: "granary.hooks",
+  /** Attempts of webhooks, by org and webhook. */
+  deliveries: "granary.deliveries",
 } as const;
 
 export function commandSubject(org: Name, project: Name | undefined): string {

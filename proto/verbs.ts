@@ -35,6 +35,8 @@ const PROJECT_FLAG = text("project", "O/P", "Project, [ORG/]PROJECT.", {
   env: "GRANARY_PROJECT",
 });
 const COMMIT = text("commit", "SHA", "Commit that the content belongs to.", { env: "GRANARY_COMMIT" });
+const WEBHOOK_ID = arg("ID", "Webhook id, as `webhook ls` shows it.");
+const WEBHOOK_ORG = text("org", "ORG", "Org; the token's when not given.");
 const FARM_FLAGS = [
   text("data", "DIR", "Data folder; ./.granary when not given.", { env: "GRANARY_DATA" }),
   text("port", "N", "Port of api and registry: 7421 when not given, 0 takes a free one.", {
@@ -469,6 +471,87 @@ export const VERBS = [
     example: "granary trust rm tru_example",
   }),
   verb({
+    name: "webhook add",
+    aliases: ["webhooks add"],
+    group: "Access",
+    summary: "Deliver an org's events to a URL; the signing secret is shown once",
+    details: [
+      "Messages are CloudEvents, signed as Standard Webhooks says; docs/events.md has the retries and the order.",
+      "The URL is https and public.",
+    ],
+    args: [arg("URL", "Where to POST to.")],
+    flags: [
+      WEBHOOK_ORG,
+      text("project", "P", "Only this project's events.", { short: "p" }),
+      list("type", "TYPE", "Only this event type, or a family such as release.*; may be repeated."),
+    ],
+    example: "granary webhook add https://ci.example.com/granary --type 'release.*'",
+  }),
+  verb({
+    name: "webhook ls",
+    aliases: ["webhooks", "webhooks ls"],
+    group: "Access",
+    summary: "List webhooks and whether they are enabled",
+    flags: [WEBHOOK_ORG, LIMIT, CURSOR],
+    example: "granary webhook ls",
+  }),
+  verb({
+    name: "webhook set",
+    aliases: ["webhooks set"],
+    group: "Access",
+    summary: "Change a webhook, enable it again, or give it a new secret",
+    args: [WEBHOOK_ID],
+    flags: [
+      WEBHOOK_ORG,
+      text("url", "URL", "Another URL."),
+      list("type", "TYPE", "Other event types; `all` for all; may be repeated."),
+      toggle("enable", "Deliver again, from where it stopped."),
+      toggle("disable", "Stop delivering; the place is kept."),
+      toggle("rotate-secret", "Make a new secret; it is shown once."),
+    ],
+    example: "granary webhook set whk_example --enable",
+  }),
+  verb({
+    name: "webhook rm",
+    aliases: ["webhooks rm"],
+    group: "Access",
+    summary: "Remove a webhook",
+    args: [WEBHOOK_ID],
+    flags: [WEBHOOK_ORG],
+    example: "granary webhook rm whk_example",
+  }),
+  verb({
+    name: "webhook deliveries",
+    aliases: ["webhooks deliveries"],
+    group: "Access",
+    summary: "List the newest attempts of a webhook, newest first",
+    args: [WEBHOOK_ID],
+    flags: [WEBHOOK_ORG],
+    example: "granary webhook deliveries whk_example",
+  }),
+  verb({
+    name: "webhook replay",
+    aliases: ["webhooks replay"],
+    group: "Access",
+    summary: "Send events again, with the ids that they had",
+    args: [WEBHOOK_ID],
+    flags: [
+      WEBHOOK_ORG,
+      text("from", "CURSOR", "All events behind this place; `start` for what is kept."),
+      text("event", "CURSOR", "The one event at this place, as `webhook deliveries` shows it."),
+    ],
+    example: "granary webhook replay whk_example --from start",
+  }),
+  verb({
+    name: "webhook test",
+    aliases: ["webhooks test"],
+    group: "Access",
+    summary: "Send a ping and show what the endpoint answers",
+    args: [WEBHOOK_ID],
+    flags: [WEBHOOK_ORG],
+    example: "granary webhook test whk_example",
+  }),
+  verb({
     name: "up",
     group: "Operate",
     summary: "Run a whole farm in this process",
@@ -480,7 +563,7 @@ export const VERBS = [
     name: "serve",
     group: "Operate",
     summary: "Run single roles of a farm, for several machines",
-    args: [arg("ROLE", "api, node, pointer or registry.", { many: true })],
+    args: [arg("ROLE", "api, node, pointer, registry or hooks.", { many: true })],
     flags: FARM_FLAGS,
     example: "granary serve pointer --nats nats://127.0.0.1:4222",
   }),

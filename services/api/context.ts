@@ -1,12 +1,15 @@
 import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { NodeJson } from "../../proto/http.ts";
 import type { ArchiveLimits } from "../../proto/limits.ts";
+import type { WebhookDelivery } from "../../proto/webhooks.ts";
 import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
 import type { Log } from "../shared/log.ts";
 import type { Replica } from "../shared/replica.ts";
 import type { Roots } from "../shared/roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
+import type { SecretBox } from "../shared/webhook-secrets.ts";
+import type { Resolve } from "../shared/webhook-target.ts";
 
 /** What the routes need of the farm around them. */
 export interface ApiContext {
@@ -32,4 +35,9 @@ export interface ApiContext {
   nodes(): readonly NodeJson[];
   /** Aborts when the server closes: answers that wait for something end then. */
   readonly closing: AbortSignal;
+  readonly webhooks: {
+    readonly secrets: Pick<SecretBox, "seal">;
+    readonly target: { readonly allowPrivate: boolean; readonly resolve: Resolve };
+    deliveries(org: string, webhookId: string): Promise<readonly WebhookDelivery[]>;
+  };
 }

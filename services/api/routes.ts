@@ -16,6 +16,7 @@ import { sessionRoutes } from "./session-routes.ts";
 import { trustRoutes } from "./trust-routes.ts";
 import { uploadRoutes } from "./upload-routes.ts";
 import { UploadSlots } from "./upload-slots.ts";
+import { webhookRoutes } from "./webhook-routes.ts";
 
 /** Everything under `/v1`, and the probes. */
 export function apiRoutes(server: HttpServer, context: ApiContext): void {
@@ -33,6 +34,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   eventRoutes(server, context);
   accessRoutes(server, context);
   trustRoutes(server, context);
+  webhookRoutes(server, context);
   farmRoutes(server, context);
   replicaRoutes(server, context);
 }

@@ -8,6 +8,8 @@ import type { FarmSettings, Role } from "../../proto/settings.ts";
 import { openStore, type Store } from "../../store/store.ts";
 import { WorkerPool } from "../../workers/pool.ts";
 import { apiRoutes } from "../api/routes.ts";
+import { sendWebhook } from "../hooks/send-webhook.ts";
+import { startHooks } from "../hooks/start-hooks.ts";
 import { nodeThreads, startNode } from "../node/start-node.ts";
 import { registryRoutes } from "../registry/routes.ts";
 import { type Bus, connectBus } from "../shared/bus.ts";
@@ -21,6 +23,8 @@ import { type Replica, startReplica } from "../shared/replica.ts";
 import { Roots } from "../shared/roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { createSubmit } from "../shared/submit-command.ts";
+import { secretBox } from "../shared/webhook-secrets.ts";
+import { resolveHost } from "../shared/webhook-target.ts";
 import { ensureAdminToken } from "./admin-token.ts";
 import { refuseWhenStale } from "./refuse-when-stale.ts";
 import { Shutdown } from "./shutdown.ts";
@@ -95,7 +99,7 @@ async function startParts(options: {
     dir: join(dataDir, "state"),
     bus: {
       servers: natsUrl,
-      credentials: natsCredentials(dataDir, roles.has("pointer") ? "pointer" : "api"),
+      credentials: natsCredentials(dataDir, replicaRole(roles)),
       name: `${settings.node}/pointer`,
     },
     relay: roles.has("pointer"),
@@ -116,9 +120,10 @@ async function startParts(options: {
   await replica.ready;
 
   const parts: Parts = { settings, dataDir, log, natsUrl, server, replica, shutdown };
-  const api = await connectRole(parts, "api");
+  const api = await connectRole(parts, roles.has("api") || !roles.has("hooks") ? "api" : "hooks");
   const submit = createSubmit({ bus: api, replica });
   const read = <T>(body: (view: StateView) => T): T => replica.read(body);
+  if (roles.has("hooks")) await startDeliveries(parts, { read, submit });
   // Who answers no requests hands out no token.
   const admin = roles.has("api")
     ? await ensureAdminToken({ dataDir, read, submit })
@@ -132,8 +137,41 @@ async function startParts(options: {
       failed: new Promise(() => undefined),
       close: () => shutdown.run(),
     };
-  const content = await startContent({ parts, read, submit });
+  const content = await startContent({ parts, read, submit, api });
   return { ...base, ...content, close: () => shutdown.run() };
+}
+
+/** Each process that serves a role applies the log with a key of that role. */
+function replicaRole(roles: ReadonlySet<Role>): "pointer" | "api" | "hooks" {
+  if (roles.has("pointer")) return "pointer";
+  return roles.has("api") || !roles.has("hooks") ? "api" : "hooks";
+}
+
+async function startDeliveries(
+  parts: Parts,
+  state: {
+    read: <T>(body: (view: StateView) => T) => T;
+    submit: (command: Command) => Promise<CommandResult>;
+  },
+): Promise<void> {
+  const { settings, dataDir, log, replica, shutdown } = parts;
+  const bus = await connectRole(parts, "hooks");
+  const now = (): number => Date.now();
+  const target = { allowPrivate: settings.webhookAllowPrivate, resolve: resolveHost, now };
+  const hooks = startHooks(
+    {
+      ...state,
+      hooks: bus.hooks,
+      secrets: secretBox(dataDir),
+      log,
+      replica,
+      now,
+      random: Math.random,
+      send: (message, signal) => sendWebhook(message, { ...target, signal }),
+    },
+    { alone: parts.server !== undefined },
+  );
+  shutdown.add("webhooks", () => hooks.close());
 }
 
 /** Store, worker threads, job loop, HTTP: what a process that holds content runs. */
@@ -141,6 +179,7 @@ async function startContent(options: {
   parts: Parts;
   read: <T>(body: (view: StateView) => T) => T;
   submit: (command: Command) => Promise<CommandResult>;
+  api: Bus;
 }): Promise<Pick<Farm, "url" | "registry" | "failed">> {
   const { parts, read, submit } = options;
   const { settings, log, replica, shutdown } = parts;
@@ -191,6 +230,11 @@ async function startContent(options: {
     problems,
     nodes: () => [node.describe()],
     closing: closing.signal,
+    webhooks: {
+      secrets: secretBox(parts.dataDir),
+      target: { allowPrivate: settings.webhookAllowPrivate, resolve: resolveHost },
+      deliveries: options.api.hooks.deliveries,
+    },
   };
   if (parts.server === undefined) shutdown.add("staleness watch", refuseWhenStale(http, replica));
   apiRoutes(http, context);
@@ -228,7 +272,7 @@ function problemsOf(options: { parts: Parts; store: Store; closing: boolean }): 
   ];
 }
 
-async function connectRole(parts: Parts, role: "api" | "node"): Promise<Bus> {
+async function connectRole(parts: Parts, role: "api" | "node" | "hooks"): Promise<Bus> {
   const bus = await connectBus({
     servers: parts.natsUrl,
     credentials: natsCredentials(parts.dataDir, role),

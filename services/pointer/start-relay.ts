@@ -1,5 +1,6 @@
 import type { Command } from "../../proto/commands.ts";
 import type { Bus } from "../shared/bus.ts";
+import { Wake } from "../shared/wake.ts";
 import { EXPIRY_SWEEP_MS, expirePreviews } from "./expire-previews.ts";
 import { expireSessions } from "./expire-sessions.ts";
 import type { LocalCursors } from "./local-cursors.ts";
@@ -7,7 +8,6 @@ import { eventRelay, type RelaySource } from "./relay-events.ts";
 import { jobRelay } from "./relay-jobs.ts";
 import { republishLostJobs, SAFETY_NET_MS } from "./republish-lost-jobs.ts";
 import { retentionSweep } from "./retire-releases.ts";
-import { Wake } from "./wake.ts";
 
 export interface Relay {
   /** New commands were applied. */

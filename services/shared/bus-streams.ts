@@ -93,6 +93,23 @@ function streamConfigs({ replicas = 1, log }: StreamOptions): readonly WantedCon
       max_msgs_per_subject: LIMITS.queuedPublishesPerOrg,
       deny_delete: false,
     },
+    {
+      ...all,
+      name: STREAMS.hooks,
+      subjects: [`${SUBJECTS.hooks}.>`],
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.Old,
+      max_msgs_per_subject: 1,
+    },
+    {
+      ...all,
+      name: STREAMS.deliveries,
+      subjects: [`${SUBJECTS.deliveries}.>`],
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.Old,
+      max_age: nanos(EVENTS_MAX_AGE_MS),
+      max_msgs_per_subject: LIMITS.webhookLogEntries,
+    },
   ];
 }
 

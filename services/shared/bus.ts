@@ -7,11 +7,13 @@ import { type BusOptions, connectNats } from "./bus-connection.ts";
 import { claimDigest, type DigestClaim } from "./bus-digests.ts";
 import { type EventStream, eventStream } from "./bus-events.ts";
 import { type Following, type FollowOptions, followStream, type StreamMessage } from "./bus-follow.ts";
+import { type HookBus, hookBus } from "./bus-hooks.ts";
 import { type JobQueue, jobQueue } from "./bus-jobs.ts";
 import { ensureStreams, epochOf, type StreamOptions } from "./bus-streams.ts";
 
 export type { BusOptions } from "./bus-connection.ts";
 export type { Following } from "./bus-follow.ts";
+export type { HookBus, HookValue } from "./bus-hooks.ts";
 export type { JobDelivery } from "./bus-jobs.ts";
 
 /** A command at its place in the log. */
@@ -58,6 +60,7 @@ export interface Bus {
   deleteLog(): Promise<void>;
   readonly publishJobs: JobQueue;
   readonly events: EventStream;
+  readonly hooks: HookBus;
   close(): Promise<void>;
 }
 
@@ -101,6 +104,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     },
     publishJobs: jobQueue({ nats, js, manager }),
     events: eventStream({ js, manager }),
+    hooks: hookBus({ js, manager }),
     close: () => connection.close(),
   };
 }

@@ -4,7 +4,7 @@ import { STREAMS, SUBJECTS } from "../../proto/subjects.ts";
  * What each role may do on the bus, enforced by nats-server from the first day, also on loopback. `allow` lists are
  * complete: what is not in them is denied. Nobody but `admin` may delete or purge a stream.
  */
-export const NATS_ROLES = ["api", "node", "pointer", "admin"] as const;
+export const NATS_ROLES = ["api", "node", "pointer", "hooks", "admin"] as const;
 export type NatsRole = (typeof NATS_ROLES)[number];
 
 /** Subjects of one user, as nats-server's `permissions` block takes them; undefined: everything. */
@@ -38,19 +38,26 @@ const PUBLISH_BY_ALL = [
   "$JS.API.INFO",
   "$JS.API.STREAM.NAMES",
   "$JS.API.STREAM.LIST",
-  ...[...LOGS, ...JOBS].map((stream) => `$JS.API.STREAM.INFO.${stream}`),
+  ...Object.values(STREAMS).map((stream) => `$JS.API.STREAM.INFO.${stream}`),
   ...LOGS.flatMap(readStream),
 ];
 
 const PUBLISH_BY_ROLE: Readonly<Record<Exclude<NatsRole, "admin">, readonly string[]>> = {
-  api: [SUBJECTS.allCommands, SUBJECTS.allDigests],
+  api: [SUBJECTS.allCommands, SUBJECTS.allDigests, ...readStream(STREAMS.deliveries)],
+  hooks: [
+    SUBJECTS.allCommands,
+    SUBJECTS.allDigests,
+    `${SUBJECTS.hooks}.>`,
+    `${SUBJECTS.deliveries}.>`,
+    ...readStream(STREAMS.hooks),
+  ],
   node: [SUBJECTS.allCommands, ...JOBS.flatMap(takeJobs)],
   pointer: [
     SUBJECTS.allCommands,
     SUBJECTS.allPublishJobs,
     SUBJECTS.allEvents,
     SUBJECTS.allDigests,
-    ...[...LOGS, ...JOBS].flatMap((stream) => [
+    ...Object.values(STREAMS).flatMap((stream) => [
       `$JS.API.STREAM.CREATE.${stream}`,
       `$JS.API.STREAM.UPDATE.${stream}`,
     ]),

@@ -20,6 +20,7 @@ import type {
   TrustRecord,
 } from "../../proto/records.ts";
 import type { Lane } from "../../proto/subjects.ts";
+import type { WebhookRecord } from "../../proto/webhooks.ts";
 import type { KeyRange, StateKey } from "./state-db-tx.ts";
 
 /**
@@ -163,6 +164,7 @@ export const KEYS = {
   /** Keys of rows that are removed when their time is over. */
   rowExpiry: (expiresMs: number, at: { seq: number; k: number }): StateKey<readonly string[]> =>
     key("row-expiry", seqText(expiresMs), placeText(at)),
+  webhook: (org: Name, webhookId: string): StateKey<WebhookRecord> => key("webhook", org, webhookId),
 } as const;
 
 /** Ranges over whole families of rows. */
@@ -198,6 +200,8 @@ export const RANGES = {
   tokens: (org: Name): KeyRange<TokenRecord> => below("token", org),
   trusts: (org: Name): KeyRange<TrustRecord> => below("trust", org),
   rowExpiry: (): KeyRange<readonly string[]> => below("row-expiry"),
+  webhooks: (org?: Name): KeyRange<WebhookRecord> =>
+    org === undefined ? below("webhook") : below("webhook", org),
 } as const;
 
 /**

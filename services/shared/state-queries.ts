@@ -17,6 +17,7 @@ import {
   type TokenRecord,
   type TrustRecord,
 } from "../../proto/records.ts";
+import type { WebhookRecord } from "../../proto/webhooks.ts";
 import type { KeyRange, StateKey, StateView } from "./state-db-tx.ts";
 import {
   contentText,
@@ -233,6 +234,14 @@ export function listAudit(view: StateView, org: Name, options?: PageOptions): Pa
 
 export function listTokens(view: StateView, org: Name, options?: PageOptions): Page<TokenRecord> {
   return page(view, RANGES.tokens(org), options);
+}
+
+export function findWebhook(view: StateView, org: Name, webhookId: string): WebhookRecord | undefined {
+  return view.get(KEYS.webhook(org, webhookId));
+}
+
+export function listWebhooks(view: StateView, org: Name, options?: PageOptions): Page<WebhookRecord> {
+  return page(view, RANGES.webhooks(org), options);
 }
 
 /** Events strictly behind a cursor, oldest first, of an org or of one project of it; `limit` at most. */

@@ -74,7 +74,7 @@ async function appended(
 }
 
 /** Kinds of ids that the system makes. */
-export type IdPrefix = "pub" | "cmd" | "tok" | "req" | "upl" | "tru";
+export type IdPrefix = "pub" | "cmd" | "tok" | "req" | "upl" | "tru" | "whk";
 
 /** Crockford's base 32, lower case: no i, l, o, u. */
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";

@@ -307,3 +307,15 @@ describe("clients that take their time", { concurrency: true }, () => {
     socket.destroy();
   });
 });
+
+describe("webhooks of a farm that allows no private addresses", () => {
+  for (const url of [
+    "http://example.com/",
+    "https://127.0.0.1:8443/",
+    "https://localhost:8443/",
+    "https://[::1]:8443/",
+  ])
+    test(`${url} is refused when it is written`, async () => {
+      problemOf(await send(farm, "/v1/orgs/default/webhooks", { json: { url } }), 422, "WEBHOOK_URL_REFUSED");
+    });
+});

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { cpSync, existsSync, mkdirSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { CloudEvent } from "../../proto/events.ts";
 import type { CurrentJson, Page, Problem } from "../../proto/http.ts";
 import { natsCredentials } from "../../services/shared/nats-keys.ts";
 import { type NatsServer, startNatsServer } from "../../services/shared/nats-server.ts";
+import { secretBox } from "../../services/shared/webhook-secrets.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
@@ -13,6 +16,7 @@ import { ended, problemOf, projectUrl, publish, publishReady, send } from "../he
 
 /** The roles of one farm in several processes, each with a data folder of its own, against a nats-server that none of them runs. */
 const folder = tempDir("roles");
+const config = join(folder, "granary.toml");
 let nats: NatsServer;
 let pointer: TestFarm;
 let content: TestFarm;
@@ -24,6 +28,8 @@ before(async () => {
   });
   // The keys are what an operator hands to each machine.
   natsCredentials(join(folder, "nats"), "api");
+  secretBox(join(folder, "nats"));
+  writeFileSync(config, "webhook_allow_private = true\n");
   for (const part of ["pointer", "content"]) {
     mkdirSync(join(folder, part), { recursive: true });
     cpSync(join(folder, "nats", "nats", "keys"), join(folder, part, "nats", "keys"), { recursive: true });
@@ -38,16 +44,53 @@ after(async () => {
   removeDir(folder);
 });
 
+function startHooks(name: string): Promise<TestFarm> {
+  cpSync(join(folder, "nats", "nats", "keys"), join(folder, name, "nats", "keys"), { recursive: true });
+  const args = ["--nats", nats.url, "--config", config];
+  return startTestFarm({ data: join(folder, name), roles: ["hooks"], args });
+}
+
 function startPointer(): Promise<TestFarm> {
   return startTestFarm({ data: join(folder, "pointer"), roles: ["pointer"], args: ["--nats", nats.url] });
 }
 
 function startContent(): Promise<TestFarm> {
   const roles = ["api", "node", "registry"];
-  return startTestFarm({ data: join(folder, "content"), roles, args: ["--nats", nats.url] });
+  const args = ["--nats", nats.url, "--config", config];
+  return startTestFarm({ data: join(folder, "content"), roles, args });
 }
 
 describe("roles in processes of their own", () => {
+  test("webhooks are delivered by one of two processes, and by the other when that one goes", async () => {
+    const got: string[] = [];
+    const receiver = createServer((request, response) => {
+      got.push(String(request.headers["webhook-id"]));
+      request.resume().on("end", () => response.writeHead(204).end());
+    });
+    await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
+    const one = await startHooks("hooks-one");
+    const two = await startHooks("hooks-two");
+    try {
+      const added = await send(content, "/v1/orgs/default/webhooks", {
+        json: { url, types: ["release.ready"] },
+      });
+      assert.equal(added.status, 201, added.text);
+      await publishReady(content, "hooked", appArchive({ a: "1" }));
+      await eventually(() => (got.length > 0 ? true : undefined), 20_000, "the first delivery");
+      await one.stop();
+      await publishReady(content, "hooked", appArchive({ a: "2" }));
+      await eventually(() => (got.length > 1 ? true : undefined), 30_000, "the second delivery");
+      assert.equal(new Set(got).size, 2, got.join(" "));
+      assert.equal(got.length, 2, "neither twice");
+    } finally {
+      await one.stop();
+      await two.stop();
+      receiver.closeAllConnections();
+      receiver.close();
+    }
+  });
+
   test("publish, go live, roll back and pull as one farm does", async () => {
     assert.deepEqual(
       [pointer.url, pointer.token],

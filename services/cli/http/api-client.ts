@@ -19,7 +19,7 @@ export interface ApiClient {
   /** @throws GranaryError with the farm's code, NO_FARM, UNAVAILABLE */
   get<T>(path: string, query?: Query, options?: { readonly idleMs?: number }): Promise<T>;
   /** Sends a command with one Idempotency-Key and asks again while its outcome is unknown. */
-  command<T>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<T>;
+  command<T>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T>;
   /** Rows of a list across its pages, `limit` at most. */
   list<T>(path: string, query: Query, limit: number, pageItems?: number): Promise<Page<T>>;
   readonly headers: (extra?: Readonly<Record<string, string>>) => Promise<Record<string, string>>;

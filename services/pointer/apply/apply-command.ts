@@ -33,6 +33,13 @@ import { startSession } from "./start-session.ts";
 import { Refusal, Step } from "./step.ts";
 import { trimExpired } from "./trim-expired.ts";
 import { unholdProject } from "./unhold-project.ts";
+import {
+  askWebhook,
+  createWebhook,
+  disableWebhook,
+  removeWebhook,
+  updateWebhook,
+} from "./webhook-commands.ts";
 
 export interface LogPosition {
   readonly seq: number;
@@ -159,6 +166,16 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
       return endSession(step, body);
     case "session.expire":
       return expireSessions(step, body);
+    case "webhook.create":
+      return createWebhook(step, body);
+    case "webhook.update":
+      return updateWebhook(step, body);
+    case "webhook.remove":
+      return removeWebhook(step, body);
+    case "webhook.ask":
+      return askWebhook(step, body);
+    case "webhook.disable":
+      return disableWebhook(step, body);
     default:
       throw unknownCommand(
         `type ${JSON.stringify((body satisfies never as { type?: unknown }).type)}`,
@@ -169,7 +186,11 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
 
 /** Sent by a sweeper for what it saw: something else may have been decided meanwhile. */
 function isSweep(body: CommandBody): boolean {
-  return body.type === "preview.expire" || (body.type === "retire" && body.automatic === true);
+  return (
+    body.type === "preview.expire" ||
+    body.type === "webhook.disable" ||
+    (body.type === "retire" && body.automatic === true)
+  );
 }
 
 function unknownCommand(what: string, seq: number): GranaryError {
@@ -194,6 +215,7 @@ function resourceOf(command: Command, value?: CommandValue): string {
   if ("trust_id" in body) return body.trust_id;
   if (body.type === "farm.hold" || body.type === "farm.unhold") return "farm";
   if (body.type === "org.hold" || body.type === "org.unhold") return command.org;
+  if ("webhook_id" in body) return body.webhook_id;
   if (body.type === "rollback" && body.to !== undefined) return body.to;
   return command.project ?? command.org;
 }

@@ -1,0 +1,37 @@
+import { z } from "zod";
+import { WEBHOOK_TYPES } from "./webhooks.ts";
+
+/** Shapes of the webhooks in the HTTP API; the log of deliveries is in webhooks.ts. */
+export interface WebhookJson {
+  readonly id: string;
+  readonly org: string;
+  readonly project: string | null;
+  readonly url: string;
+  /** Empty: all types. */
+  readonly types: readonly string[];
+  readonly enabled: boolean;
+  readonly disabled_reason: string | null;
+  readonly created_at: string;
+  readonly created_by: string;
+  /** Only in the answer to its creation, or to `rotate_secret`. */
+  readonly secret?: string;
+}
+
+const webhookUrl = z.string().min(1);
+const webhookTypes = z.array(z.enum(WEBHOOK_TYPES)).max(WEBHOOK_TYPES.length);
+export const WebhookBody = z.strictObject({
+  url: webhookUrl,
+  project: z.string().optional(),
+  types: webhookTypes.optional(),
+});
+export const WebhookChangeBody = z.strictObject({
+  url: webhookUrl.optional(),
+  types: webhookTypes.optional(),
+  enabled: z.boolean().optional(),
+  rotate_secret: z.literal(true).optional(),
+});
+/** From a cursor on, or one event again, by its cursor. */
+export const ReplayBody = z.union([
+  z.strictObject({ from: z.string() }),
+  z.strictObject({ event: z.string() }),
+]);

@@ -1,0 +1,20 @@
+import { EXIT } from "../../../proto/errors.ts";
+import type { WebhookJson } from "../../../proto/webhook-http.ts";
+import type { VerbHandler } from "../verb-context.ts";
+import { webhooksPath } from "../webhook-path.ts";
+
+/** Adds an endpoint. Its signing secret is in this answer and nowhere else. */
+export const webhookAdd: VerbHandler<"webhook add"> = async ({ args, flags, output, api }) => {
+  const client = api();
+  const [project, types] = [flags.text("project"), flags.list("type")];
+  const webhook = await client.command<WebhookJson>("POST", await webhooksPath(client, flags.text("org")), {
+    url: args[0] ?? "",
+    ...(project === undefined ? {} : { project }),
+    ...(types.length === 0 ? {} : { types }),
+  });
+  output.emit(webhook, () => {
+    output.line(`${webhook.id} ${webhook.secret ?? ""}`);
+    output.note(`The signing secret is shown only now. Try it: granary webhook test ${webhook.id}`);
+  });
+  return EXIT.ok;
+};

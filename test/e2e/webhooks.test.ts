@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { CloudEvent } from "../../proto/events.ts";
+import type { AuditJson, Page } from "../../proto/http.ts";
+import type { WebhookJson } from "../../proto/webhook-http.ts";
+import type { WebhookDelivery } from "../../proto/webhooks.ts";
+import { appArchive } from "../helpers/app-archive.ts";
+import { runCli } from "../helpers/cli.ts";
+import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
+import { makeToken, problemOf, projectUrl, publishReady, send } from "../helpers/farm-requests.ts";
+
+/** A receiver as a user writes one: verifies the signature, refuses old messages, knows what it has seen. */
+class Receiver {
+  status = 204;
+  readonly got: CloudEvent[] = [];
+  readonly attempts: string[] = [];
+  secret = "";
+  readonly #server: Server;
+
+  constructor() {
+    this.#server = createServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => chunks.push(chunk));
+      request.on("end", () => {
+        const body = Buffer.concat(chunks).toString("utf8");
+        const [id, timestamp, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(
+          (name) => String(request.headers[name]),
+        );
+        const key = Buffer.from(this.secret.slice("whsec_".length), "base64");
+        const expected = createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64");
+        const fresh = Math.abs(Date.now() / 1000 - Number(timestamp)) < 300;
+        this.attempts.push(String(id));
+        if (signature !== `v1,${expected}` || !fresh) return response.writeHead(401).end();
+        const event = JSON.parse(body) as CloudEvent;
+        assert.equal(event.id, id);
+        if (this.status < 300 && !this.got.some((seen) => seen.id === id)) this.got.push(event);
+        return response.writeHead(this.status).end();
+      });
+    });
+  }
+
+  async start(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/hook`;
+  }
+
+  stop(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+
+  types(project: string): string[] {
+    return this.got
+      .filter((event) => event.source.endsWith(`/${project}`))
+      .map((event) => event.type.replace(/^dev\.granary\.(.*)\.v1$/, "$1"));
+  }
+}
+
+const folder = tempDir("webhooks");
+const data = join(folder, "data");
+const config = join(folder, "granary.toml");
+const receiver = new Receiver();
+let farm: TestFarm;
+
+const start = (): Promise<TestFarm> => startTestFarm({ data, args: ["--config", config] });
+
+before(async () => {
+  writeFileSync(config, "webhook_allow_private = true\n");
+  await receiver.start();
+  farm = await start();
+});
+after(async () => {
+  await farm.stop();
+  receiver.stop();
+  removeDir(folder);
+});
+
+const WEBHOOKS = "/v1/orgs/default/webhooks";
+
+async function add(body: object): Promise<WebhookJson & { secret: string }> {
+  const answer = await send<WebhookJson>(farm, WEBHOOKS, { json: body });
+  assert.equal(answer.status, 201, answer.text);
+  assert.match(answer.body.secret ?? "", /^whsec_[A-Za-z0-9+/]{43}=$/);
+  return { ...answer.body, secret: answer.body.secret ?? "" };
+}
+
+const deliveries = async (id: string): Promise<readonly WebhookDelivery[]> =>
+  (await farm.json<Page<WebhookDelivery>>(`${WEBHOOKS}/${id}/deliveries`)).items;
+
+describe("webhooks", () => {
+  let webhook: WebhookJson & { secret: string };
+
+  test("events of the chosen types arrive signed, once, in order, with their own ids", async () => {
+    webhook = await add({ url: receiver.url, types: ["release.*", "project.created"] });
+    receiver.secret = webhook.secret;
+    await publishReady(farm, "bot", appArchive({ a: "1" }));
+    await publishReady(farm, "bot", appArchive({ a: "2" }));
+    await eventually(() => (receiver.types("bot").length >= 6 ? true : undefined), 20_000, "six events");
+    assert.deepEqual(receiver.types("bot"), [
+      "project.created",
+      "release.ready",
+      "release.activated",
+      "release.ready",
+      "release.activated",
+      "release.superseded",
+    ]);
+    const feed = await farm.json<Page<CloudEvent>>("/v1/events?project=bot&limit=100");
+    const wanted = new Map(feed.items.map((event) => [event.id, event]));
+    for (const event of receiver.got) assert.deepEqual(event, wanted.get(event.id));
+    const log = await eventually(
+      async () => {
+        const found = await deliveries(webhook.id);
+        return found.length >= 6 ? found : undefined;
+      },
+      10_000,
+      "the log of deliveries",
+    );
+    assert.deepEqual(
+      [log.length, log[0]?.result, log[0]?.status, log[0]?.id, log[0]?.attempt],
+      [6, "delivered", 204, receiver.got.at(-1)?.id, 1],
+    );
+  });
+
+  test("while the endpoint fails and the farm is killed nothing is lost, and each event comes once more only", async () => {
+    receiver.status = 500;
+    await publishReady(farm, "bot", appArchive({ a: "3" }));
+    await eventually(
+      async () => ((await deliveries(webhook.id))[0]?.result === "failed" ? true : undefined),
+      20_000,
+      "a failure in the log",
+    );
+    await farm.kill();
+    receiver.status = 204;
+    farm = await start();
+    await publishReady(farm, "bot", appArchive({ a: "4" }));
+    await eventually(
+      () => (receiver.types("bot").length >= 12 ? true : undefined),
+      30_000,
+      "all twelve events",
+    );
+    const n = receiver.got.map((event) => Number(event.sequence));
+    assert.deepEqual(
+      n,
+      [...n].sort((a, b) => a - b),
+      "in order, although the first of them failed",
+    );
+    assert.equal(new Set(receiver.attempts).size, 12);
+    assert.ok(receiver.attempts.length <= 16, receiver.attempts.join(" "));
+  });
+
+  test("the signing secret is in no file of the farm, in no log line and in no later answer", async () => {
+    const secret = webhook.secret.slice("whsec_".length);
+    const base = (await farm.fetch(`${WEBHOOKS}/${webhook.id}`)).text();
+    assert.ok(!(await base).includes(secret) && !(await base).includes("sealed"));
+    assert.ok(!farm.log().includes(secret));
+    const files = readdirSync(data, { recursive: true, encoding: "utf8" }).map((name) => join(data, name));
+    for (const file of files.filter((name) => statSync(name).isFile()))
+      assert.ok(!readFileSync(file).includes(secret), file);
+    const audit = await farm.json<Page<AuditJson>>("/v1/orgs/default/audit?limit=200");
+    assert.ok(audit.items.some((row) => row.action === "webhook.create" && row.resource === webhook.id));
+    assert.ok(!JSON.stringify(audit).includes(receiver.url));
+  });
+
+  test("one event, or all behind a cursor, are sent again with the same ids", async () => {
+    const cursor = receiver.got[2]?.granarycursor ?? "";
+    const again = receiver.got[2]?.id;
+    receiver.attempts.length = 0;
+    const one = await send(farm, `${WEBHOOKS}/${webhook.id}:replay`, { json: { event: cursor } });
+    assert.equal(one.status, 202, one.text);
+    await eventually(() => (receiver.attempts.length >= 1 ? true : undefined), 10_000, "one event");
+    assert.deepEqual(receiver.attempts, [again]);
+    const all = await runCli(["webhook", "replay", webhook.id, "--from", "start"], {
+      env: { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token },
+    });
+    assert.equal(all.code, 0, all.stderr);
+    await eventually(() => (receiver.attempts.length >= 13 ? true : undefined), 20_000, "all events");
+    assert.deepEqual(
+      receiver.attempts.slice(1),
+      receiver.got.map(({ id }) => id),
+    );
+    problemOf(
+      await send(farm, `${WEBHOOKS}/${webhook.id}:replay`, { json: { event: "1-99" } }),
+      404,
+      "NOT_FOUND",
+    );
+  });
+
+  test("410 disables the webhook with an event and an audit row; enabled again, it goes on where it was", async () => {
+    receiver.status = 410;
+    await send(farm, `${projectUrl("bot")}/holds`, { json: { reason: "night" } });
+    await publishReady(farm, "bot", appArchive({ a: "5" }));
+    await eventually(
+      async () => ((await farm.json<WebhookJson>(`${WEBHOOKS}/${webhook.id}`)).enabled ? undefined : true),
+      20_000,
+      "the webhook is disabled",
+    );
+    const feed = await farm.json<Page<CloudEvent>>("/v1/events?project=bot&limit=200");
+    const disabled = feed.items.find((event) => event.type === "dev.granary.webhook.disabled.v1");
+    assert.equal(disabled?.data["webhook_id"], webhook.id);
+    const audit = await farm.json<Page<AuditJson>>("/v1/orgs/default/audit?limit=200");
+    assert.ok(audit.items.some((row) => row.action === "webhook.disable" && row.actor === "system:hooks"));
+    receiver.status = 204;
+    const changed = await send<WebhookJson>(farm, `${WEBHOOKS}/${webhook.id}`, {
+      method: "PATCH",
+      json: { enabled: true, rotate_secret: true },
+    });
+    assert.equal(changed.status, 200, changed.text);
+    receiver.secret = changed.body.secret ?? "";
+    await eventually(() => (receiver.types("bot").length >= 13 ? true : undefined), 20_000, "what it missed");
+    assert.equal(receiver.types("bot").at(-1), "release.ready");
+  });
+
+  test("the command line adds, tests, lists and removes", async () => {
+    const env = { env: { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token } };
+    const added = await runCli(["webhook", "add", receiver.url, "-p", "bot", "--json"], env);
+    assert.equal(added.code, 0, added.stderr);
+    const other = JSON.parse(added.stdout) as WebhookJson;
+    receiver.secret = other.secret ?? "";
+    const tested = await runCli(["webhook", "test", other.id], env);
+    assert.deepEqual([tested.code, /^delivered: HTTP 204/.test(tested.stdout)], [0, true], tested.stderr);
+    receiver.secret = webhook.secret;
+    assert.equal((await runCli(["webhook", "test", other.id], env)).code, 1, "a wrong signature is refused");
+    assert.match((await runCli(["webhook", "ls"], env)).stdout, new RegExp(other.id));
+    assert.match((await runCli(["webhook", "deliveries", other.id], env)).stdout, /ping/);
+    assert.equal((await runCli(["webhook", "rm", other.id], env)).code, 0);
+    assert.equal((await runCli(["webhook", "deliveries", other.id], env)).code, 6);
+  });
+
+  test("URLs, fields and tokens that may not are refused, with a code", async () => {
+    problemOf(
+      await send(farm, WEBHOOKS, { json: { url: "https://u:p@example.com" } }),
+      422,
+      "WEBHOOK_URL_REFUSED",
+    );
+    assert.equal((await send(farm, WEBHOOKS, { json: { url: receiver.url, types: ["x"] } })).status, 400);
+    assert.equal((await send(farm, WEBHOOKS, { json: { url: receiver.url, secret: "mine" } })).status, 400);
+    const reader = await makeToken(farm, "default", ["write"]);
+    problemOf(await send(farm, WEBHOOKS, { token: reader.token }), 403, "FORBIDDEN");
+    const foreign = await makeToken(farm, "other", ["admin"]);
+    const missing = await send(farm, `${WEBHOOKS}/whk_none`, { token: foreign.token });
+    const hidden = await send(farm, `${WEBHOOKS}/${webhook.id}`, { token: foreign.token });
+    assert.deepEqual([missing.status, hidden.status], [404, 404]);
+  });
+});
