@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { removeDir, startTestFarm, tempDir } from "../helpers/farm.ts";
+import { memoryGrowthMib, soakPublishers } from "../helpers/publisher-soak.ts";
+
+const folder = tempDir("soak");
+after(() => removeDir(folder));
+const SECONDS = Number(process.env["GRANARY_SOAK_S"] ?? 60);
+/** V8 takes heap in steps, and each thread keeps its buffers; a leak of a KiB a publish would be more than this in five minutes. */
+const GROWTH_MIB = 200;
+
+test("200 publishers at once get nothing but success and back-pressure, in bounded memory", async (t) => {
+  const seed = Number(process.env["SEED"] ?? Date.now() % 100_000);
+  const farm = await startTestFarm({ data: join(folder, "data"), env: { GRANARY_LOG: "warn" } });
+  const report = await soakPublishers(farm, {
+    seconds: SECONDS,
+    publishers: 200,
+    slowClients: 40,
+    orgs: 12,
+    projectsPerOrg: 3,
+    filesPerApp: 100,
+    seed,
+  });
+  const { published, p50Ms, p99Ms, backPressure, perOrg, rssMib } = report;
+  const growth = memoryGrowthMib(report);
+  t.diagnostic(
+    `seed ${seed}, ${SECONDS} s: ${published} publishes, accepted to ready p50 ${p50Ms} ms, p99 ${p99Ms} ms, ` +
+      `${backPressure} put off, per org ${Math.min(...perOrg)} to ${Math.max(...perOrg)}, ` +
+      `RSS ${Math.max(...rssMib)} MiB at most, growth after warm-up ${growth} MiB`,
+  );
+  assert.ok(growth < GROWTH_MIB, `${growth} MiB; RSS in MiB: ${rssMib.join(" ")}`);
+  assert.equal(await farm.stop(), 0);
+});
