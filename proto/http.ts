@@ -211,26 +211,6 @@ export interface MaterializedJson {
   readonly took_ms: number;
 }
 
-/** `POST /v1/store:fsck`; lists are cut at {@link FSCK_NAMES_MAX}, counts are whole. */
-export interface FsckJson {
-  readonly checked: number;
-  readonly checked_bytes: number;
-  /** Content that does not match its digest. */
-  readonly corrupt: number;
-  readonly corrupt_digests: readonly string[];
-  /** Content that the index knows and the disk does not hold. */
-  readonly missing: number;
-  readonly missing_digests: readonly string[];
-  /** Content that is right in a damaged record: served, but a rebuilt index would lack it. */
-  readonly misframed: number;
-  readonly misframed_digests: readonly string[];
-  /** Files that nothing refers to. */
-  readonly orphaned: number;
-  readonly orphaned_files: readonly string[];
-}
-
-export const FSCK_NAMES_MAX = 1_000;
-
 /** `GET .../diff`: pairs are [from, to]. */
 export interface DiffJson {
   readonly from: string;

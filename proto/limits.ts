@@ -102,6 +102,9 @@ export const LIMITS = {
   sessionsPerProject: 100_000,
   /** How long the result of a session's command is kept: longer than a request is repeated. At 300/s a week would be 180 million. */
   sessionResultMs: 5 * 60_000,
+  /** References that `store why` names, and trees that it looks into: one of 50,000 files takes about 50 ms. */
+  whyReferences: 100,
+  whyTrees: 10_000,
   reasonBytes: 1_000,
   commitBytes: 64,
   sourceBytes: 2_000,

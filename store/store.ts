@@ -283,6 +283,11 @@ export class Store {
     }
   }
 
+  /** The listing that a computed layer is made from. */
+  listingOfLayer(digest: Digest): Digest | undefined {
+    return this.#view.layer(digest)?.subtree;
+  }
+
   /** Entries of a stored listing; shared, not to be changed. */
   readTree(digest: Digest): Promise<readonly TreeEntry[]> {
     return this.#reads.during(this.#view.meta().epoch, () => this.#content.readTree(digest));

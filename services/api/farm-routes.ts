@@ -1,5 +1,7 @@
+import { parseDigest } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import { FSCK_NAMES_MAX, type FsckJson, NodeBody, type NodeJson } from "../../proto/http.ts";
+import { NodeBody, type NodeJson } from "../../proto/http.ts";
+import { FSCK_NAMES_MAX, type FsckJson } from "../../proto/http-store.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { parseName } from "../../proto/names.ts";
 import type { FsckResult } from "../../store/fsck.ts";
@@ -8,6 +10,7 @@ import type { HttpServer } from "../shared/http-server.ts";
 import { listBacklogs } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { numberQuery, parseBody, principalOf, submitFor } from "./request.ts";
+import { whyContent } from "./why-content.ts";
 
 /** What operators look at, and the probes. */
 export function farmRoutes(server: HttpServer, context: ApiContext): void {
@@ -64,6 +67,12 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
     const of = numberQuery(request, "of", { min: 1, max: 9_999, fallback: 1 });
     const part = numberQuery(request, "part", { min: 1, max: of, fallback: 1 });
     return reply.send(fsckJson(await context.store.fsck({ subset: { part: part - 1, of } })));
+  });
+
+  server.get("/v1/store/why/:digest", async (request, reply) => {
+    requireScope(principalOf(context, request), "farm:read");
+    const digest = parseDigest((request.params as { digest: string }).digest);
+    return reply.send(await whyContent(context, digest));
   });
 
   server.get("/v1/store", async (request, reply) => {

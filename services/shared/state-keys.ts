@@ -175,6 +175,9 @@ export const RANGES = {
   work: (lane: Lane): KeyRange<WorkRow> => below("work", lane),
   backlogs: (): KeyRange<number> => below("backlog"),
   idempotencyExpiry: (): KeyRange<string> => below("idempotency-expiry"),
+  /** Of the whole farm. */
+  allReleases: (): KeyRange<ReleaseRecord> => below("release"),
+  allPreviews: (): KeyRange<PreviewRecord> => below("preview"),
   releases: (at: In): KeyRange<ReleaseRecord> => below("release", at.org, at.project),
   /** `prefix` is the beginning of a commit. */
   releasesOfCommit: (at: In, prefix: string): KeyRange<number> => {

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { digestOf } from "../../proto/digest.ts";
 import type { ProjectJson, ReleaseJson } from "../../proto/http.ts";
+import type { StoreWhyJson } from "../../proto/http-store.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
-import { makeToken, problemOf, projectUrl, publishReady, send } from "../helpers/farm-requests.ts";
+import { makeToken, problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
 
 const folder = tempDir("retention");
 let farm: TestFarm;
@@ -41,6 +43,57 @@ async function states(project: string): Promise<string[]> {
   const { items } = await farm.json<{ items: ReleaseJson[] }>(`${projectUrl(project)}/releases`);
   return items.map(({ version, state }) => `${version} ${state}`);
 }
+
+function why(digest: string) {
+  return farm.json<StoreWhyJson>(`/v1/store/why/${digest}`);
+}
+
+describe("what keeps content", () => {
+  test("every reference to a blob is named, until the release that has it is retired", async () => {
+    const shared = { "shared.txt": "both have this", "lib/deep.txt": "and this" };
+    for (const version of ["1", "2"])
+      await publishReady(farm, "why", appArchive({ ...shared, "version.txt": version }));
+    const preview = await publish(farm, "why", appArchive({ ...shared, "version.txt": "3" }), {
+      query: { preview: "pr-1" },
+      waitSeconds: 30,
+    });
+    assert.equal(preview.status, 201, preview.text);
+    const digest = digestOf("both have this");
+    const named = async () =>
+      (await why(digest)).references.map(({ project, ref, as, path }) => [project, ref, as, path]);
+    assert.deepEqual(await named(), [
+      ["why", "preview/pr-1", "file", "shared.txt"],
+      ["why", "v1", "file", "shared.txt"],
+      ["why", "v2", "file", "shared.txt"],
+    ]);
+    await retire("why", "v1");
+    assert.equal((await named()).length, 2);
+    const current = await farm.json<ReleaseJson>(`${projectUrl("why")}/current`);
+    for (const [part, as] of [
+      [current.image_digest, "manifest"],
+      [current.tree, "tree"],
+      [current.layers[0]?.digest ?? "", "layer"],
+    ] as const) {
+      const { references, stored } = await why(part);
+      assert.ok(stored !== null && stored.size > 0, as);
+      assert.ok(
+        references.some((reference) => reference.as === as && reference.ref === "v2"),
+        JSON.stringify(references),
+      );
+    }
+  });
+
+  test("a digest that nobody has is answered as such, and who may not look at the farm learns nothing", async () => {
+    const digest = digestOf("nobody has this");
+    assert.deepEqual(await why(digest), { digest, stored: null, references: [], truncated: false });
+    problemOf(await send(farm, "/v1/store/why/sha256:12"), 400, "DIGEST_INVALID");
+    const admin = await makeToken(farm, "default", ["admin"]);
+    problemOf(await send(farm, `/v1/store/why/${digest}`, { token: admin.token }), 403, "FORBIDDEN");
+    const env = { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token };
+    const cli = await runCli(["store", "why", digest], { env });
+    assert.deepEqual([cli.code, cli.stdout], [6, `${digest}: not stored\n`]);
+  });
+});
 
 describe("retirement", () => {
   test("a retired release stays listed; its image, files and diffs are gone, and it cannot go live", async () => {

@@ -1,5 +1,5 @@
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
-import type { FsckJson } from "../../../proto/http.ts";
+import type { FsckJson } from "../../../proto/http-store.ts";
 import { formatBytes } from "../output/format.ts";
 import { printFields } from "../output/print-fields.ts";
 import type { VerbHandler } from "../verb-context.ts";

@@ -1,0 +1,77 @@
+import type { Digest } from "../../proto/digest.ts";
+import type { StoreWhyJson, StoreWhyReferenceJson } from "../../proto/http-store.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import type { TreeEntry } from "../../proto/tree.ts";
+import type { Store } from "../../store/store.ts";
+import { type ContentRoot, contentRoots } from "../shared/content-roots.ts";
+import type { StateView } from "../shared/state-db-tx.ts";
+
+/**
+ * What keeps a digest: releases and previews that name it as manifest, config, layer or tree, and files of their trees. Answers
+ * {@link LIMITS.whyReferences} at most and looks into {@link LIMITS.whyTrees} trees at most; `truncated` says that there may be more.
+ * What is stored without a reference goes with the next garbage collection.
+ */
+export async function whyContent(
+  context: { readonly store: Store; read<T>(body: (view: StateView) => T): T },
+  digest: Digest,
+): Promise<StoreWhyJson> {
+  const { store } = context;
+  const found: StoreWhyReferenceJson[] = [];
+  const trees = new Map<Digest, ContentRoot[]>();
+  for await (const root of contentRoots((body) => context.read(body))) {
+    found.push(...rolesOf(store, root, digest).map((as) => referenceOf(root, as)));
+    const same = trees.get(root.artifact.tree);
+    if (same !== undefined) same.push(root);
+    else trees.set(root.artifact.tree, [root]);
+  }
+  const whole = await searchTrees(store, trees, { digest, found });
+  return {
+    digest,
+    stored: store.stat(digest) ?? null,
+    references: found.slice(0, LIMITS.whyReferences),
+    truncated: !whole || found.length > LIMITS.whyReferences,
+  };
+}
+
+/** Adds the files that have the digest. @returns whether every tree was looked into */
+async function searchTrees(
+  store: Store,
+  trees: ReadonlyMap<Digest, readonly ContentRoot[]>,
+  { digest, found }: { digest: Digest; found: StoreWhyReferenceJson[] },
+): Promise<boolean> {
+  let whole = trees.size <= LIMITS.whyTrees;
+  for (const [tree, roots] of [...trees].slice(0, LIMITS.whyTrees)) {
+    if (found.length > LIMITS.whyReferences) return false;
+    const entries = await store.readTree(tree).catch(() => undefined);
+    if (entries === undefined) whole = false;
+    const file = entries?.find((entry) => isFileOf(entry, digest));
+    if (file === undefined) continue;
+    found.push(...roots.map((root) => ({ ...referenceOf(root, "file"), path: file.path })));
+  }
+  return whole;
+}
+
+function rolesOf(
+  store: Store,
+  { artifact }: ContentRoot,
+  digest: Digest,
+): readonly StoreWhyReferenceJson["as"][] {
+  return [
+    ...(artifact.manifest.digest === digest ? ["manifest" as const] : []),
+    ...(artifact.config.digest === digest ? ["config" as const] : []),
+    ...(artifact.tree === digest ? ["tree" as const] : []),
+    ...(artifact.layers.some((layer) => layer.digest === digest) ? ["layer" as const] : []),
+    ...(artifact.layers.some((layer) => store.listingOfLayer(layer.digest) === digest)
+      ? ["layer listing" as const]
+      : []),
+  ];
+}
+
+function referenceOf(root: ContentRoot, as: StoreWhyReferenceJson["as"]): StoreWhyReferenceJson {
+  const { org, project, ref } = root;
+  return { org, project, ref, as };
+}
+
+function isFileOf(entry: TreeEntry, digest: Digest): boolean {
+  return entry.type === "file" && entry.digest === digest;
+}
