@@ -20,6 +20,47 @@ export interface FsckJson {
 
 export const FSCK_NAMES_MAX = 1_000;
 
+/** `POST /v1/store:gc`. Bytes are exact, as on disk. */
+export interface GcJson {
+  /** Of a dry run: what could be had back at once. */
+  readonly reclaimable_bytes?: number;
+  /** What the disk got back. */
+  readonly reclaimed_bytes?: number;
+  /** Deleted; of a dry run: without a reference. */
+  readonly blobs: number;
+  /** Deleted or compacted. */
+  readonly segments: number;
+  /** Content without a reference that is still there: its undo period is not over, or somebody reads it. */
+  readonly waiting_blobs: number;
+  readonly waiting_bytes: number;
+  readonly duration_ms: number;
+}
+
+/** The last garbage collection of a node, in `GET /v1/store`. */
+export interface GcRunJson extends Partial<GcJson> {
+  readonly at: string;
+  /** Asked for; due; the store was larger than its budget. */
+  readonly cause: "request" | "age" | "budget";
+  /** Code, when it failed. */
+  readonly error?: string;
+}
+
+/** `GET /v1/store`. */
+export interface StoreJson {
+  readonly blobs: number;
+  readonly layers: number;
+  readonly packed_bytes: number;
+  readonly big_files: number;
+  readonly segments: number;
+  /** In segments, of content that is no more. */
+  readonly dead_bytes: number;
+  readonly inbox_bytes: number;
+  readonly disk_bytes: number;
+  /** null: none is set. */
+  readonly budget_bytes: number | null;
+  readonly last_gc: GcRunJson | null;
+}
+
 /** `GET /v1/store/why/{digest}`. */
 export interface StoreWhyJson {
   readonly digest: string;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { GranaryError } from "./errors.ts";
+import { parseDurationMs } from "./http.ts";
 import { ARCHIVE_LIMITS, type ArchiveLimits, LIMITS } from "./limits.ts";
 import { isName, type Name } from "./names.ts";
 import { isIssuer, PROVIDER_ISSUERS } from "./trust.ts";
@@ -9,6 +10,10 @@ export const ROLES = ["api", "node", "pointer", "registry", "hooks"] as const;
 export type Role = (typeof ROLES)[number];
 
 const positive = z.int().positive();
+/** `30m`, `8h`, `7d`. */
+const duration = z
+  .string()
+  .regex(/^(?:0s|[1-9][0-9]{0,6}[smhd])$/, "must be a duration such as 30m, 8h or 7d");
 
 const Limits = z.strictObject({
   upload_bytes: positive.optional(),
@@ -49,6 +54,16 @@ export const SettingsFile = z.strictObject({
     .optional()
     .describe("whether webhooks may use http and call private addresses: for tests; default false"),
   limits: Limits.optional().describe("limits of one archive"),
+  gc_interval: z
+    .union([duration, z.literal("off")])
+    .optional()
+    .describe("how often garbage is collected by itself, such as 1h (the default), or off"),
+  gc_grace: duration
+    .optional()
+    .describe("how long content stays that nothing needs any more, such as 24h (the default) or 0s"),
+  store_budget_bytes: positive
+    .optional()
+    .describe("bytes of the store on disk beyond which what nothing needs goes at once"),
   oidc_issuers: z
     .array(z.string().min(1).max(500))
     .max(100)
@@ -72,9 +87,24 @@ export interface FarmSettings {
   readonly logLevel: string;
   readonly webhookAllowPrivate: boolean;
   readonly limits: ArchiveLimits;
+  readonly gc: GcSettings;
   readonly oidcIssuers: readonly string[];
   readonly snapshots: { readonly every: number; readonly keep: number };
 }
+
+/** When garbage is collected by itself. */
+export interface GcSettings {
+  /** undefined: never by age. */
+  readonly intervalMs: number | undefined;
+  /** The undo period: content without a reference stays this long, counted from the run that found it. */
+  readonly graceMs: number;
+  /** Bytes on disk beyond which what nothing needs goes at once. */
+  readonly budgetBytes: number | undefined;
+}
+
+const GC_INTERVAL = "1h";
+/** A working day: time to publish again what was retired by mistake, without sending it. */
+const GC_GRACE = "24h";
 
 const DEFAULT_PORT = 7421;
 /** 100,000 commands are some 40 MB of log and a minute of replay; a copy of a state of a million rows costs seconds. */
@@ -115,6 +145,7 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
       keep: input.snapshots?.keep ?? DEFAULT_SNAPSHOTS.keep,
     },
     webhookAllowPrivate: input.webhook_allow_private ?? false,
+    gc: completeGc(input),
     limits: {
       ...ARCHIVE_LIMITS,
       uploadBytes: limits.upload_bytes ?? ARCHIVE_LIMITS.uploadBytes,
@@ -134,4 +165,17 @@ function checkedIssuer(issuer: string): string {
     "CONFIG_INVALID",
     `oidc_issuers: ${JSON.stringify(issuer)} is no issuer: an https URL without query, or http on loopback`,
   );
+}
+
+function completeGc(input: SettingsInput): GcSettings {
+  return {
+    intervalMs: input.gc_interval === "off" ? undefined : durationMs(input.gc_interval ?? GC_INTERVAL),
+    graceMs: durationMs(input.gc_grace ?? GC_GRACE),
+    budgetBytes: input.store_budget_bytes,
+  };
+}
+
+/** `0s` is none, which no other duration can be. */
+function durationMs(text: string): number {
+  return text === "0s" ? 0 : (parseDurationMs(text) ?? 0);
 }

@@ -625,6 +625,25 @@ export const VERBS = [
     example: "granary store stat",
   }),
   verb({
+    name: "store gc",
+    aliases: ["stores gc"],
+    group: "Operate",
+    summary: "Delete content that no kept release, living preview or unfinished publish needs",
+    details: [
+      "The farm does it by itself, too: settings gc_interval, gc_grace and store_budget_bytes.",
+      "What `granary retire` and `retention` let go of is freed here.",
+    ],
+    flags: [
+      toggle("dry-run", "Only say what could be had back, in exact bytes."),
+      text(
+        "grace",
+        "DURATION",
+        "Leave what has been without a reference for less than this; nothing when not given.",
+      ),
+    ],
+    example: "granary store gc --dry-run",
+  }),
+  verb({
     name: "store why",
     aliases: ["stores why"],
     group: "Operate",

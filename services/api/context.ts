@@ -1,5 +1,6 @@
 import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { NodeJson } from "../../proto/http.ts";
+import type { GcJson, GcRunJson } from "../../proto/http-store.ts";
 import type { ArchiveLimits } from "../../proto/limits.ts";
 import type { WebhookDelivery } from "../../proto/webhooks.ts";
 import type { Store } from "../../store/store.ts";
@@ -33,6 +34,11 @@ export interface ApiContext {
   /** Parts that are not well, by name; empty when the farm takes publishes. */
   problems(): readonly string[];
   nodes(): readonly NodeJson[];
+  /** @throws GranaryError UNAVAILABLE without a current state, STATE_CONFLICT beside another run or a backup, STORE_* */
+  collectGarbage(options: { dryRun: boolean; graceMs: number }): Promise<GcJson>;
+  /** The last garbage collection since the start, and the size that the store should keep to. */
+  lastGc(): GcRunJson | null;
+  readonly storeBudgetBytes: number | undefined;
   /** Aborts when the server closes: answers that wait for something end then. */
   readonly closing: AbortSignal;
   readonly webhooks: {

@@ -1,15 +1,15 @@
 import { parseDigest } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import { NodeBody, type NodeJson } from "../../proto/http.ts";
-import { FSCK_NAMES_MAX, type FsckJson } from "../../proto/http-store.ts";
+import { NodeBody, type NodeJson, parseDurationMs } from "../../proto/http.ts";
+import { FSCK_NAMES_MAX, type FsckJson, type StoreJson } from "../../proto/http-store.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { parseName } from "../../proto/names.ts";
 import type { FsckResult } from "../../store/fsck.ts";
 import { requireScope } from "../shared/authenticate.ts";
-import type { HttpServer } from "../shared/http-server.ts";
+import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
 import { listBacklogs } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
-import { numberQuery, parseBody, principalOf, submitFor } from "./request.ts";
+import { booleanQuery, numberQuery, parseBody, principalOf, query, submitFor } from "./request.ts";
 import { whyContent } from "./why-content.ts";
 
 /** What operators look at, and the probes. */
@@ -69,6 +69,12 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
     return reply.send(fsckJson(await context.store.fsck({ subset: { part: part - 1, of } })));
   });
 
+  server.post("/v1/store::gc", async (request, reply) => {
+    requireScope(principalOf(context, request), "farm:admin");
+    const dryRun = booleanQuery(request, "dry_run") ?? false;
+    return reply.send(await context.collectGarbage({ dryRun, graceMs: graceQuery(request) }));
+  });
+
   server.get("/v1/store/why/:digest", async (request, reply) => {
     requireScope(principalOf(context, request), "farm:read");
     const digest = parseDigest((request.params as { digest: string }).digest);
@@ -84,9 +90,12 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
       packed_bytes: stats.packedBytes,
       big_files: stats.bigFiles,
       segments: stats.segments,
+      dead_bytes: stats.deadBytes,
       inbox_bytes: stats.inboxBytes,
       disk_bytes: stats.diskBytes,
-    });
+      budget_bytes: context.storeBudgetBytes ?? null,
+      last_gc: context.lastGc(),
+    } satisfies StoreJson);
   });
 }
 
@@ -96,6 +105,14 @@ function findNode(context: ApiContext, name: string): NodeJson {
   if (node !== undefined) return node;
   const names = nodes.map((known) => known.node).join(", ");
   throw new GranaryError("NOT_FOUND", `there is no node ${name}; there are: ${names}`, { node: name });
+}
+
+/** Who asks wants the space: without `?grace=` there is no undo period. @throws GranaryError USAGE */
+function graceQuery(request: HttpRequest): number {
+  const text = query(request, "grace") ?? "0s";
+  const graceMs = text === "0s" ? 0 : parseDurationMs(text);
+  if (graceMs !== undefined) return graceMs;
+  throw new GranaryError("USAGE", "grace must be a duration such as 30m, 8h or 7d", { pointer: "?grace" });
 }
 
 function fsckJson(result: FsckResult): FsckJson {

@@ -60,6 +60,7 @@ export const VERB_HANDLERS: { readonly [N in VerbName]: () => Promise<VerbHandle
   "store rebuild-index": async () => (await import("./verbs/store-rebuild-index.ts")).storeRebuildIndex,
   "store stat": async () => (await import("./verbs/store-stat.ts")).storeStat,
   "pointer reseed": async () => (await import("./verbs/pointer-reseed.ts")).pointerReseed,
+  "store gc": async () => (await import("./verbs/store-gc.ts")).storeGc,
   "store why": async () => (await import("./verbs/store-why.ts")).storeWhy,
   doctor: async () => (await import("./verbs/doctor.ts")).doctor,
   "config check": async () => (await import("./verbs/config-check.ts")).configCheck,

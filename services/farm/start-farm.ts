@@ -10,9 +10,11 @@ import { WorkerPool } from "../../workers/pool.ts";
 import { apiRoutes } from "../api/routes.ts";
 import { sendWebhook } from "../hooks/send-webhook.ts";
 import { startHooks } from "../hooks/start-hooks.ts";
+import { GarbageCollector } from "../node/garbage-collector.ts";
 import { nodeThreads, startNode } from "../node/start-node.ts";
 import { registryRoutes } from "../registry/routes.ts";
 import { type Bus, connectBus } from "../shared/bus.ts";
+import { confirmHead } from "../shared/confirm-head.ts";
 import { lockDataDir } from "../shared/data-lock.ts";
 import { closeHttpServer, createHttpServer, type HttpServer } from "../shared/http-server.ts";
 import type { Log } from "../shared/log.ts";
@@ -207,6 +209,17 @@ async function startContent(options: {
   });
   shutdown.add("jobs", () => node.close());
 
+  const garbage = new GarbageCollector({
+    store,
+    settings: settings.gc,
+    log,
+    read,
+    confirm: () => confirmHead({ bus: jobs, replica }),
+    now: Date.now,
+  });
+  shutdown.add("garbage collection", () => garbage.close());
+  garbage.start();
+
   const http = createHttpServer({ log });
   const closing = new AbortController();
   // One listener per feed and long poll.
@@ -229,6 +242,10 @@ async function startContent(options: {
     publicName: () => settings.publicName ?? address,
     problems,
     nodes: () => [node.describe()],
+    collectGarbage: (request: { dryRun: boolean; graceMs: number }) =>
+      garbage.collect({ ...request, signal: closing.signal }),
+    lastGc: () => garbage.last,
+    storeBudgetBytes: settings.gc.budgetBytes,
     closing: closing.signal,
     webhooks: {
       secrets: secretBox(parts.dataDir),

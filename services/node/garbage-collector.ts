@@ -1,0 +1,161 @@
+import type { Digest } from "../../proto/digest.ts";
+import { GranaryError } from "../../proto/errors.ts";
+import type { GcJson, GcRunJson } from "../../proto/http-store.ts";
+import type { GcSettings } from "../../proto/settings.ts";
+import type { GcRoot } from "../../store/collect-garbage.ts";
+import type { Store } from "../../store/store.ts";
+import { contentRoots } from "../shared/content-roots.ts";
+import type { Log } from "../shared/log.ts";
+import type { StateView } from "../shared/state-db-tx.ts";
+
+/** How often age and size of the store are looked at: the statistics are a read of the index. */
+const CHECK_MS = 30_000;
+/** A farm that is restarted often collects too. */
+const FIRST_RUN_MS = 15 * 60_000;
+/** A run for the budget that did not get below it is not tried again sooner: everything may be needed. */
+const BUDGET_PAUSE_MS = 10 * 60_000;
+
+export interface GcRequest {
+  readonly dryRun: boolean;
+  readonly graceMs: number;
+  readonly signal?: AbortSignal;
+}
+
+interface Options {
+  readonly store: Pick<Store, "collectGarbage" | "leases" | "stats">;
+  readonly settings: GcSettings;
+  readonly log: Log;
+  read<T>(body: (view: StateView) => T): T;
+  /** Resolves when the state here is the log's, see `confirmHead`. @throws GranaryError UNAVAILABLE: then nothing is collected */
+  confirm(): Promise<void>;
+  now(): number;
+}
+
+/**
+ * Garbage collection of this node's store: on request, by age, and when the store is larger than its budget. What stays is decided
+ * here (roots, from a state that is confirmed to be current), how the rest goes in the store.
+ */
+export class GarbageCollector {
+  readonly #options: Options;
+  readonly #closing = new AbortController();
+  readonly #startedMs: number;
+  #last: GcRunJson | null = null;
+  #lastMs: number | undefined;
+  #lastBudgetMs = Number.NEGATIVE_INFINITY;
+  #running: Promise<unknown> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.#startedMs = options.now();
+  }
+
+  /** The last run that was no dry run; null: none since the start. */
+  get last(): GcRunJson | null {
+    return this.#last;
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => {
+      this.#running = this.tick().catch(() => undefined);
+    }, CHECK_MS);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#closing.abort();
+    await this.#running;
+  }
+
+  /** @throws GranaryError UNAVAILABLE without a current state, STATE_CONFLICT beside another run or a backup, STORE_* */
+  collect(request: GcRequest): Promise<GcJson> {
+    return this.#run("request", request);
+  }
+
+  /** Collects if it is due, by size or by age. A failure is logged and shown as the last run. */
+  async tick(): Promise<void> {
+    const { settings, store, log, now } = this.#options;
+    const due = this.#due();
+    if (due === undefined) return;
+    const graceMs = due === "budget" ? 0 : settings.graceMs;
+    try {
+      await this.#run(due, { dryRun: false, graceMs, signal: this.#closing.signal });
+    } catch (error) {
+      if (this.#closing.signal.aborted) return;
+      log.warn({ err: error, cause: due }, "garbage could not be collected; it is tried again");
+    }
+    if (due !== "budget") return;
+    this.#lastBudgetMs = now();
+    const { diskBytes } = store.stats();
+    const budget = settings.budgetBytes ?? 0;
+    if (diskBytes > budget)
+      log.warn(
+        { disk_bytes: diskBytes, store_budget_bytes: budget },
+        "the store is larger than its budget, and everything in it is needed: retire releases or raise store_budget_bytes",
+      );
+  }
+
+  #due(): "budget" | "age" | undefined {
+    const { settings, store, now } = this.#options;
+    const nowMs = now();
+    const { budgetBytes, intervalMs } = settings;
+    const isOver = budgetBytes !== undefined && store.stats().diskBytes > budgetBytes;
+    if (isOver && nowMs - this.#lastBudgetMs >= BUDGET_PAUSE_MS) return "budget";
+    if (intervalMs === undefined) return undefined;
+    const dueMs =
+      this.#lastMs === undefined
+        ? this.#startedMs + Math.min(intervalMs, FIRST_RUN_MS)
+        : this.#lastMs + intervalMs;
+    return nowMs >= dueMs ? "age" : undefined;
+  }
+
+  async #run(cause: GcRunJson["cause"], request: GcRequest): Promise<GcJson> {
+    const { store, log, now } = this.#options;
+    const at = new Date(now()).toISOString();
+    const { dryRun } = request;
+    if (!dryRun) this.#lastMs = now();
+    try {
+      const result = await store.collectGarbage({ ...request, roots: () => this.#roots() });
+      const { deleted, waiting, segments, reclaimableBytes, reclaimedBytes, durationMs } = result;
+      const json: GcJson = {
+        ...(dryRun ? { reclaimable_bytes: reclaimableBytes } : { reclaimed_bytes: reclaimedBytes }),
+        blobs: deleted.blobs + (dryRun ? waiting.blobs : 0),
+        segments: segments.dropped + segments.rewritten,
+        waiting_blobs: waiting.blobs,
+        waiting_bytes: waiting.bytes,
+        duration_ms: Math.round(durationMs),
+      };
+      if (dryRun) return json;
+      this.#last = { at, cause, ...json };
+      log.info({ gc: this.#last }, "garbage was collected");
+      return json;
+    } catch (error) {
+      const code = error instanceof GranaryError ? error.code : "INTERNAL";
+      if (!dryRun) this.#last = { at, cause, error: code };
+      throw error;
+    }
+  }
+
+  /** Everything that has to stay, each digest once. The store reads its leases before it asks. */
+  async #roots(): Promise<GcRoot[]> {
+    const { store, read, confirm, now } = this.#options;
+    const nowMs = now();
+    if (store.leases().some(({ id, untilMs }) => id === BACKUP_LEASE && untilMs > nowMs))
+      throw new GranaryError(
+        "STATE_CONFLICT",
+        "a backup of the store is being made; nothing is deleted meanwhile",
+      );
+    await confirm();
+    const kinds = new Map<Digest, GcRoot["kind"]>();
+    for await (const { artifact } of contentRoots(read)) {
+      kinds.set(artifact.manifest.digest, "blob");
+      kinds.set(artifact.config.digest, "blob");
+      for (const layer of artifact.layers) kinds.set(layer.digest, "layer");
+      kinds.set(artifact.tree, "tree");
+    }
+    return [...kinds].map(([digest, kind]) => ({ digest, kind }));
+  }
+}
+
+/** Held while a backup copies the store's files. */
+const BACKUP_LEASE = "backup";
