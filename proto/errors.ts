@@ -427,8 +427,8 @@ export const ERROR_CODES = {
     403,
     EXIT.limit,
     false,
-    "The organization's quota is used up.",
-    "Retire releases or ask the operator for more.",
+    "The project's quota is used up.",
+    "Retire releases, set `retention`, or raise `quota_bytes`.",
   ),
   CANCELLED: spec(409, EXIT.cancelled, false, "The publish was cancelled.", "Publish again."),
   OVERTAKEN: spec(

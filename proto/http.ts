@@ -346,6 +346,8 @@ export const SettingsBody = z.strictObject({
   public_pull: z.boolean().optional(),
   overtake: z.boolean().optional(),
   default_ttl: ttl.optional(),
+  /** null: no quota. */
+  quota_bytes: z.int().positive().nullable().optional(),
   /** Replaced as a whole; `{}` keeps every release. */
   retention: z
     .strictObject({

@@ -214,6 +214,8 @@ export interface ProjectRecord {
   readonly event_seq: number;
   /** Set by the first retirement: from then on references to what the repository serves are counted. */
   readonly counts_references?: true;
+  /** Bytes of kept releases and living previews; counted from the first quota on. */
+  readonly kept_bytes?: number;
   readonly settings: ProjectSettings;
 }
 
@@ -227,6 +229,8 @@ export interface ProjectSettings {
   readonly default_ttl?: string;
   /** Which releases stay. Absent: every one, until somebody retires it. */
   readonly retention?: Retention;
+  /** Bytes that kept releases and living previews may have before publishes are refused; absent or null: any number. */
+  readonly quota_bytes?: number | null;
 }
 
 /** A release is retired by itself when neither member keeps it; without members every release stays. */

@@ -315,12 +315,13 @@ export const VERBS = [
     aliases: ["projects set"],
     group: "Go live",
     summary:
-      "Change a project's settings: require_commit, portable_names, public_pull, overtake, default_ttl, retention",
+      "Change a project's settings: require_commit, portable_names, public_pull, overtake, default_ttl, retention, quota_bytes",
     details: [
       "overtake: a queued publish ends when a newer one of its channel arrives; previews do so unless it is false.",
       "default_ttl: how long previews live after a publish, such as 24h.",
       "retention: how many of the newest releases stay, and for how long releases stay after they were made or live: 10,30d",
       "keeps what either says, what is live and where a rollback would go; `all` keeps every release, as does no setting.",
+      "quota_bytes: publishes are refused when kept releases and previews have that many bytes, such as 10GiB; `none` is no quota.",
     ],
     args: [
       PROJECT,

@@ -5,7 +5,8 @@ import type { PublishJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { Channel, PublishRecord, UploadRecord } from "../../proto/records.ts";
 import type { HttpReply, HttpRequest } from "../shared/http-server.ts";
-import { findPublish, findTwin } from "../shared/state-queries.ts";
+import { overQuota } from "../shared/over-quota.ts";
+import { findProject, findPublish, findTwin } from "../shared/state-queries.ts";
 import { newId } from "../shared/submit-command.ts";
 import type { ApiContext } from "./context.ts";
 import type { PreviewTarget } from "./preview-target.ts";
@@ -98,6 +99,13 @@ export async function acceptKnown(
 
 function channelOf({ preview }: PublishOptions): Channel {
   return preview === undefined ? "production" : previewChannel(preview.name);
+}
+
+/** Before the body is received. @throws GranaryError QUOTA_EXCEEDED */
+export function refuseOverQuota(context: ApiContext, where: Scoped, bytes: number): void {
+  const project = context.read((view) => findProject(view, where));
+  const over = project === undefined ? undefined : overQuota(project, bytes);
+  if (over !== undefined) throw over;
 }
 
 /** A publish that cannot be accepted is refused before its body is received. @throws GranaryError UNAVAILABLE */

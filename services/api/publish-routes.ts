@@ -16,6 +16,7 @@ import {
   checkSource,
   type PublishOptions,
   preferredWaitMs,
+  refuseOverQuota,
   refuseWhenUnwell,
   renderRecord,
 } from "./accept-publish.ts";
@@ -52,6 +53,7 @@ export function publishRoutes(server: HttpServer, context: ApiContext, slots: Up
         return await answerPublish(context, reply, { publishId: known, waitMs });
       }
     }
+    refuseOverQuota(context, where, Number(request.headers["content-length"] ?? 0));
     const publishId = await slots.use(where.org, () => {
       sendContinue(request, reply);
       return receiveAndAccept(context, request, { where, options, key, announced });

@@ -12,6 +12,7 @@ import {
   checkSource,
   type PublishOptions,
   preferredWaitMs,
+  refuseOverQuota,
   refuseWhenUnwell,
 } from "./accept-publish.ts";
 import type { ApiContext } from "./context.ts";
@@ -46,6 +47,7 @@ export function uploadRoutes(server: HttpServer, context: ApiContext, slots: Upl
     const dryRun = booleanQuery(request, "dry_run") ?? false;
     refuseWhenUnwell(context);
     sendContinue(request, reply);
+    if (!dryRun) refuseOverQuota(context, where, 0);
     return reply.send(await planner.plan(bodyOf(request), where, { dryRun }));
   });
 

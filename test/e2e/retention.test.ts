@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { digestOf } from "../../proto/digest.ts";
@@ -152,5 +154,25 @@ describe("retirement", () => {
     assert.equal(again.stdout, "default/swept@v3 is retired\n");
     const live = await runCli(["retire", "default/swept@v4"], { env });
     assert.equal(live.code, 7, live.stderr);
+  });
+});
+
+describe("a quota", () => {
+  test("is set on the command line; beyond it publishes are refused before their body, until releases go", async () => {
+    await releases("full", 2);
+    const env = { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token };
+    const set = await runCli(["project", "set", "default/full", "quota_bytes=1KiB"], { env });
+    assert.equal(set.code, 0, set.stderr);
+    const big = await publish(farm, "full", appArchive({ "noise.txt": randomBytes(2_000).toString("hex") }));
+    problemOf(big, 403, "QUOTA_EXCEEDED");
+    const lower = await runCli(["project", "set", "default/full", "quota_bytes=1"], { env });
+    assert.equal(lower.code, 0, lower.stderr);
+    const file = join(folder, "app.tgz");
+    writeFileSync(file, appArchive({ "more.txt": "more" }));
+    const refused = await runCli(["publish", file, "-p", "default/full", "--commit", "abc1234"], { env });
+    assert.equal(refused.code, 12, refused.stderr);
+    assert.match(refused.stderr, /quota/);
+    await runCli(["project", "set", "default/full", "quota_bytes=none"], { env });
+    assert.equal((await publishReady(farm, "full", appArchive({ "more.txt": "more" }))).version, "v3");
   });
 });

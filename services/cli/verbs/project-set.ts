@@ -16,7 +16,7 @@ export const projectSet: VerbHandler<"project set"> = async ({ args, output, api
   return EXIT.ok;
 };
 
-function parseAssignment(text: string): [string, boolean | string | Retention] {
+function parseAssignment(text: string): [string, boolean | string | number | null | Retention] {
   const known = Object.keys(SettingsBody.shape);
   const [key = "", value] = text.split("=", 2);
   if (!known.includes(key)) {
@@ -26,6 +26,7 @@ function parseAssignment(text: string): [string, boolean | string | Retention] {
       `no such setting: ${JSON.stringify(key)}${near === undefined ? `; there are ${known.join(", ")}` : `; did you mean ${near}?`}`,
     );
   }
+  if (key === "quota_bytes") return [key, parseQuota(value ?? "")];
   if (key === "retention") return [key, parseRetention(value ?? "")];
   if (key === "default_ttl") {
     if (value === undefined || parseDurationMs(value) === undefined)
@@ -56,4 +57,16 @@ function parseRetention(text: string): Retention {
     ...(keepLast === undefined ? {} : { keep_last: keepLast }),
     ...(keepFor === undefined ? {} : { keep_for: keepFor }),
   };
+}
+
+/** `none`, or a number of bytes, also as `500MiB` or `10GiB`. */
+function parseQuota(text: string): number | null {
+  if (text === "none") return null;
+  const match = /^([1-9][0-9]{0,14})(KiB|MiB|GiB|TiB)?$/.exec(text);
+  const bytes = Number(match?.[1]) * 1024 ** (["KiB", "MiB", "GiB", "TiB"].indexOf(match?.[2] ?? "") + 1);
+  if (Number.isSafeInteger(bytes)) return bytes;
+  throw new GranaryError(
+    "USAGE",
+    `quota_bytes wants none or a number of bytes: quota_bytes=10GiB; not ${JSON.stringify(text)}`,
+  );
 }

@@ -4,6 +4,7 @@ import { LIMITS } from "../../../proto/limits.ts";
 import type { Name } from "../../../proto/names.ts";
 import { parseVersion } from "../../../proto/names.ts";
 import { type ProjectRecord, type PublishRecord, TERMINAL_STATES } from "../../../proto/records.ts";
+import { overQuota } from "../../shared/over-quota.ts";
 import { contentText, KEYS } from "../../shared/state-keys.ts";
 import { LANE } from "../lane.ts";
 import { isOvertakeable, overtakePublishes } from "./overtake-publishes.ts";
@@ -131,6 +132,8 @@ function checkAcceptable(
   if (project?.settings.require_commit && body.commit === null) {
     step.refuse("COMMIT_REQUIRED", `${project.org}/${project.project} requires a commit`);
   }
+  const over = project === undefined ? undefined : overQuota(project, 0);
+  if (over !== undefined) step.refuse(over.code, over.message, over.detail);
   if (step.get(KEYS.publish(body.publish_id)) !== undefined) {
     step.refuse("STATE_CONFLICT", `the publish id ${body.publish_id} is taken`, {
       publish_id: body.publish_id,

@@ -1,5 +1,6 @@
 import type { ArtifactRecord, PreviewRecord } from "../../../proto/records.ts";
 import { KEYS, type PreviewDigestRow } from "../../shared/state-keys.ts";
+import { countBytes } from "./kept-bytes.ts";
 import type { Step } from "./step.ts";
 
 /**
@@ -21,6 +22,8 @@ export function putPreview(step: Step, before: PreviewRecord | undefined, after:
         step.put<PreviewDigestRow>(KEYS.previewDigest(after, digest, name), row);
   }
   step.put(KEYS.preview(after, name), after);
+  const sizeOf = (preview: PreviewRecord): number => (preview.state === "ready" ? preview.size_bytes : 0);
+  countBytes(step, sizeOf(after) - (before === undefined ? 0 : sizeOf(before)));
 }
 
 function digestsOf(artifact: ArtifactRecord) {

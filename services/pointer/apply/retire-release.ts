@@ -3,6 +3,7 @@ import { parseVersion } from "../../../proto/names.ts";
 import type { ReleaseRecord } from "../../../proto/records.ts";
 import { KEYS } from "../../shared/state-keys.ts";
 import { retentionRule } from "../retention-rule.ts";
+import { countBytes } from "./kept-bytes.ts";
 import { dropReferences } from "./repository-digests.ts";
 import type { Step } from "./step.ts";
 import { whyKept } from "./why-kept.ts";
@@ -28,6 +29,7 @@ export function retireRelease(step: Step, body: RetireCommand): CommandValue {
     return { type: "done", changed: false };
 
   dropReferences(step, release);
+  countBytes(step, -release.size_bytes);
   const { not_activated_reason: _, ...rest } = release;
   step.put(KEYS.release(release, parseVersion(release.version) ?? 0), {
     ...rest,

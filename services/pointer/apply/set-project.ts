@@ -2,6 +2,7 @@ import type { CommandValue, ProjectSetCommand } from "../../../proto/commands.ts
 import type { Name } from "../../../proto/names.ts";
 import type { Retention } from "../../../proto/records.ts";
 import { KEYS } from "../../shared/state-keys.ts";
+import { beginCounting } from "./kept-bytes.ts";
 import type { Step } from "./step.ts";
 
 /** `project.set`: changes the settings that are named and keeps the others. */
@@ -12,6 +13,7 @@ export function setProject(step: Step, body: ProjectSetCommand): CommandValue {
   if (changed) {
     const { org, project } = step.updateProject({ settings });
     noteRetention(step, { org, project }, settings.retention);
+    if (typeof settings.quota_bytes === "number") beginCounting(step);
   }
   return { type: "done", changed };
 }

@@ -9,6 +9,7 @@ import type {
   ReleaseRecord,
 } from "../../../proto/records.ts";
 import { KEYS } from "../../shared/state-keys.ts";
+import { countBytes } from "./kept-bytes.ts";
 import { addReferences } from "./repository-digests.ts";
 import type { Step } from "./step.ts";
 
@@ -56,6 +57,7 @@ export function writeRelease(step: Step, artifact: ArtifactRecord, origin: Relea
   step.put(KEYS.image(release, { channel: CHANNEL, commit, image: release.image_digest }), release.version);
   if (commit !== null) step.put(KEYS.releaseOfCommit(release, commit, number), number);
   addReferences(step, release);
+  countBytes(step, release.size_bytes);
   return release;
 }
 

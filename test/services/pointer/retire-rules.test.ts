@@ -242,3 +242,24 @@ test("a log with retirements replays to the same state, also from its middle", a
   assert.equal(stateDigest(MemoryState.from(machine.state.rows()).rows()), machine.digest);
   assert.equal(machine.state.get(KEYS.retention(AT))?.project, AT.project);
 });
+
+test("a project beyond its quota takes no publish until releases are retired, and counts what it had before", () => {
+  const machine = releases(2);
+  machine.publish("shown", { channel: "preview/pr-1", activate: false });
+  machine.ok({ type: "project.set", settings: { quota_bytes: 30 } });
+  assert.equal(machine.project.kept_bytes, 30, "two releases and a preview of 10 bytes");
+  const result = machine.apply(acceptOf("more"));
+  assert.equal(refusal(result), "QUOTA_EXCEEDED");
+  assert.deepEqual(!result.ok && result.error.detail, { actual: 30, limit: 30 });
+  assert.equal((machine.ok(acceptOf("content 1")) as { outcome: string }).outcome, "existing");
+  machine.ok({ type: "preview.remove", name: "pr-1" as typeof ORG });
+  machine.publish("three");
+  assert.equal(machine.project.kept_bytes, 30);
+  machine.ok(retire("v1"));
+  assert.equal(machine.project.kept_bytes, 20);
+  machine.publish("four");
+  assert.equal(refusal(machine.apply(acceptOf("five"))), "QUOTA_EXCEEDED");
+  machine.ok({ type: "project.set", settings: { quota_bytes: null } });
+  machine.publish("five");
+  assert.equal(machine.project.kept_bytes, 40, "it goes on counting, for the next quota");
+});
