@@ -127,7 +127,7 @@ function paxRecord(key: string, value: string): string {
 }
 
 /** What all headers share: owner, group and time 0, magic and version, device 0, and the checksum field as blanks. */
-const TEMPLATE = ((): Buffer => {
+const COMMON = ((): Buffer => {
   const block = Buffer.alloc(BLOCK);
   block.write(octal(0, 7), 108);
   block.write(octal(0, 7), 116);
@@ -139,7 +139,25 @@ const TEMPLATE = ((): Buffer => {
   return block;
 })();
 
-const TEMPLATE_SUM = sumOf(TEMPLATE, 0, BLOCK);
+/** A header without name, link and size, and the sum of its bytes. */
+interface Template {
+  readonly block: Buffer;
+  readonly sum: number;
+}
+
+/** By type and mode: there are five. Only name, link and size are left to be written and added up. */
+const templates = new Map<string, Map<number, Template>>();
+
+function templateOf(type: Header["type"], mode: number): Template {
+  const known = templates.get(type)?.get(mode);
+  if (known !== undefined) return known;
+  const block = Buffer.from(COMMON);
+  block.write(octal(mode, 7), 100, "latin1");
+  block.write(type, 156, "latin1");
+  const template = { block, sum: sumOf(block, 0, BLOCK) };
+  templates.set(type, (templates.get(type) ?? new Map()).set(mode, template));
+  return template;
+}
 
 function sumOf(block: Buffer, start: number, end: number): number {
   let sum = 0;
@@ -151,21 +169,33 @@ function ustarBlock(
   { mode, size, type }: Pick<Header, "mode" | "size" | "type">,
   setNames: (block: Buffer) => void,
 ): Buffer {
+  const template = templateOf(type, mode);
   const block = Buffer.allocUnsafe(BLOCK);
-  block.set(TEMPLATE, 0);
+  block.set(template.block, 0);
   setNames(block);
-  block.write(octal(mode, 7), 100, "latin1");
-  block.write(octal(Math.min(size, SIZE_OCTAL_MAX), 11), 124, "latin1");
-  block.write(type, 156, "latin1");
-  // Everything else is the template's: 100 bytes to add up instead of 512.
-  const sum =
-    TEMPLATE_SUM +
-    sumOf(block, 0, 107) +
-    sumOf(block, 124, 135) +
-    sumOf(block, 156, type === "2" ? LINK_AT + NAME_BYTES : LINK_AT);
-  block.write(`${octal(sum, 6)}\0 `, CHECKSUM_AT, "latin1");
+  let sum = template.sum + sumOf(block, 0, NAME_BYTES);
+  if (type === "2") sum += sumOf(block, LINK_AT, LINK_AT + NAME_BYTES);
+  sum += writeOctal(block, SIZE_AT, 11, Math.min(size, SIZE_OCTAL_MAX));
+  writeOctal(block, CHECKSUM_AT, 6, sum);
+  block[CHECKSUM_AT + 6] = 0;
   return block;
 }
+
+/** @returns the sum of the digits' bytes */
+function writeOctal(block: Buffer, at: number, digits: number, value: number): number {
+  let rest = value;
+  let sum = digits * ZERO;
+  for (let i = at + digits - 1; i >= at; i--) {
+    const digit = rest % 8;
+    block[i] = ZERO + digit;
+    sum += digit;
+    rest = (rest - digit) / 8;
+  }
+  return sum;
+}
+
+const ZERO = 0x30;
+const SIZE_AT = 124;
 
 function octal(value: number, digits: number): string {
   return value.toString(8).padStart(digits, "0");
