@@ -12,6 +12,7 @@ import {
   plan,
   putStream,
 } from "../helpers/listing.ts";
+import { farmCpu } from "./farm-cpu.ts";
 
 export interface HaveWantResult {
   readonly files: number;
@@ -39,8 +40,6 @@ const WARM_UP = 5;
 const ROUNDS = 30;
 /** Every hundredth file is another one each round. */
 const STEP = 100;
-/** USER_HZ: what /proc/PID/stat counts in on every Linux that Node runs on. */
-const TICK_MS = 10;
 
 /** Re-publishes a tree of which 1 % has changed since the last time: what it costs the farm, and the wire. Linux only. */
 export async function measureHaveWant(options: { folder: string; tree: string }): Promise<HaveWantResult> {
@@ -53,7 +52,7 @@ export async function measureHaveWant(options: { folder: string; tree: string })
     await publish(farm, listFiles(base), 0);
     for (let round = 1; round <= WARM_UP; round++)
       await publish(farm, listFiles(changed(base, round)), round);
-    const before = cpuOf(farm);
+    const before = farmCpu(farm);
     const rounds: Round[] = [];
     const hashes: number[] = [];
     for (let round = WARM_UP + 1; round <= WARM_UP + ROUNDS; round++) {
@@ -61,7 +60,7 @@ export async function measureHaveWant(options: { folder: string; tree: string })
       rounds.push(await publish(farm, files, round));
       hashes.push(hashCpuMs(Object.values(base)));
     }
-    const after = cpuOf(farm);
+    const after = farmCpu(farm);
     return {
       files: Object.keys(base).length,
       treeBytes: Object.values(base).reduce((sum, bytes) => sum + bytes.length, 0),
@@ -137,18 +136,6 @@ function changed(base: Readonly<Record<string, Buffer>>, round: number): Files {
     files[path] = Buffer.concat([base[path] ?? Buffer.alloc(0), Buffer.from(`\n// round ${round}\n`)]);
   }
   return files;
-}
-
-function cpuOf(farm: TestFarm): { farm: number; nats: number } {
-  const nats = Number(readFileSync(join(farm.data, "nats", "nats-server.pid"), "utf8"));
-  return { farm: cpuMsOf(farm.pid), nats: cpuMsOf(nats) };
-}
-
-/** proc_pid_stat(5): utime and stime are fields 14 and 15; the name before them may hold spaces. */
-function cpuMsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
 function mediansOf(rows: readonly Readonly<Record<string, number>>[]): Record<string, number> {
