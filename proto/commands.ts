@@ -64,7 +64,8 @@ export type CommandBody =
   | WebhookUpdateCommand
   | WebhookRemoveCommand
   | WebhookAskCommand
-  | WebhookDisableCommand;
+  | WebhookDisableCommand
+  | EventsTrimCommand;
 
 /** Binds an upload, already durable, to one publish id and gives it its order. Creates org and project when `create` is set. */
 export interface AcceptCommand {
@@ -334,6 +335,12 @@ export interface WebhookDisableCommand {
   readonly revision: number;
   readonly failures: number;
   readonly reason: string;
+}
+
+/** The org's events up to this place are no longer kept; a command takes a thousand of them. */
+export interface EventsTrimCommand {
+  readonly type: "events.trim";
+  readonly through: string;
 }
 
 /** What a command came to. Kept by command id, so that a repeated question gets the same answer; see `trim-expired.ts` for how long. */

@@ -459,6 +459,13 @@ export const ERROR_CODES = {
     "The content does not have the expected image digest.",
     "See which file differs with `granary verify --json`.",
   ),
+  CURSOR_EXPIRED: spec(
+    410,
+    EXIT.notFound,
+    false,
+    "Events behind the cursor are no longer kept.",
+    "Take over the snapshot in the answer and go on from its cursor.",
+  ),
   WEBHOOK_URL_REFUSED: spec(
     422,
     EXIT.usage,

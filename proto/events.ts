@@ -85,6 +85,11 @@ export interface Cursor {
   readonly k: number;
 }
 
+/** Whether a place is strictly behind another. */
+export function isBehind(place: Cursor, other: Cursor): boolean {
+  return place.seq > other.seq || (place.seq === other.seq && place.k > other.k);
+}
+
 export function formatCursor(cursor: Cursor): string {
   return `${cursor.seq}-${cursor.k}`;
 }

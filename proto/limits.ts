@@ -151,6 +151,8 @@ export const LIMITS = {
   issuerAnswerMs: 5_000,
   /** Sessions of one org that wait for their commit. */
   uploadSessionsPerOrg: 1_000,
+  /** Events that the state keeps of an org, whatever their age: some 10 GB. */
+  eventsPerOrg: 10_000_000,
   /** Each is a reader of the org's events with a delivery in flight. */
   webhooksPerOrg: 50,
   webhookUrlBytes: 2_000,

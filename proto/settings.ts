@@ -53,6 +53,11 @@ export const SettingsFile = z.strictObject({
     .boolean()
     .optional()
     .describe("whether webhooks may use http and call private addresses: for tests; default false"),
+  events_keep: z
+    .string()
+    .regex(/^[1-9][0-9]{0,5}[smhd]$/)
+    .optional()
+    .describe("how long events can be replayed, such as 90d; default 30d"),
   limits: Limits.optional().describe("limits of one archive"),
   gc_interval: z
     .union([duration, z.literal("off")])
@@ -86,6 +91,7 @@ export interface FarmSettings {
   readonly natsMonitor: string | undefined;
   readonly logLevel: string;
   readonly webhookAllowPrivate: boolean;
+  readonly eventsKeepMs: number;
   readonly limits: ArchiveLimits;
   readonly gc: GcSettings;
   readonly oidcIssuers: readonly string[];
@@ -105,6 +111,11 @@ export interface GcSettings {
 const GC_INTERVAL = "1h";
 /** A working day: time to publish again what was retired by mistake, without sending it. */
 const GC_GRACE = "24h";
+
+/** The pattern of the setting is that of a duration. */
+function eventsKeepMs(text = "30d"): number {
+  return parseDurationMs(text) ?? 0;
+}
 
 const DEFAULT_PORT = 7421;
 /** 100,000 commands are some 40 MB of log and a minute of replay; a copy of a state of a million rows costs seconds. */
@@ -144,6 +155,7 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
       every: input.snapshots?.every ?? DEFAULT_SNAPSHOTS.every,
       keep: input.snapshots?.keep ?? DEFAULT_SNAPSHOTS.keep,
     },
+    eventsKeepMs: eventsKeepMs(input.events_keep),
     webhookAllowPrivate: input.webhook_allow_private ?? false,
     gc: completeGc(input),
     limits: {

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { WEBHOOK_TYPES } from "./webhooks.ts";
 
-/** Shapes of the webhooks in the HTTP API; the log of deliveries is in webhooks.ts. */
+/** Shapes of webhooks and of the event feed in the HTTP API; the log of deliveries is in webhooks.ts. */
+
 export interface WebhookJson {
   readonly id: string;
   readonly org: string;
@@ -35,3 +36,16 @@ export const ReplayBody = z.union([
   z.strictObject({ from: z.string() }),
   z.strictObject({ event: z.string() }),
 ]);
+
+/** Where a subscriber starts whose cursor is no longer kept; also `GET /v1/events/snapshot`. */
+export interface EventSnapshotJson {
+  readonly cursor: string;
+  readonly projects: readonly {
+    readonly project: string;
+    readonly current: string | null;
+    readonly generation: number;
+    /** Number of the project's newest event. */
+    readonly event_n: number;
+  }[];
+  readonly next_cursor: string | null;
+}

@@ -1,19 +1,27 @@
+import { GranaryError } from "../../proto/errors.ts";
 import {
   type Cursor,
   type EventRecord,
   formatCursor,
+  isBehind,
   parseCursor,
   toCloudEvent,
 } from "../../proto/events.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName } from "../../proto/names.ts";
+import type { EventSnapshotJson } from "../../proto/webhook-http.ts";
 import { authorize, notFound } from "../shared/authenticate.ts";
 import type { HttpReply, HttpRequest, HttpServer } from "../shared/http-server.ts";
-import { findOrg, listEvents } from "../shared/state-queries.ts";
+import { toProblem } from "../shared/problem.ts";
+import { KEYS } from "../shared/state-keys.ts";
+import { findOrg, findProject, listEvents, listProjects, type PageOptions } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
+import { pageOf } from "./read-routes.ts";
 import { booleanQuery, numberQuery, principalOf, query } from "./request.ts";
 
 const KEEP_ALIVE_MS = 15_000;
+/** Behind every event of one command. */
+const LAST_OF_COMMAND = 999_999;
 
 /**
  * The event feed of an org, from the state itself: gap-free per project, replayable from any cursor. As SSE it follows; an
@@ -22,6 +30,11 @@ const KEEP_ALIVE_MS = 15_000;
 export function eventRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/v1/events", async (request, reply) => {
     const feed = feedOf(context, request);
+    if (isExpired(context, feed)) {
+      const error = new GranaryError("CURSOR_EXPIRED", `${formatCursor(feed.after)} is no longer kept`);
+      reply.code(410).type("application/problem+json");
+      return reply.send({ ...toProblem(error, request.id), snapshot: snapshotOf(context, feed.of, {}) });
+    }
     if (!String(request.headers.accept ?? "").includes("text/event-stream")) {
       const limit = numberQuery(request, "limit", { min: 1, max: LIMITS.pageItems, fallback: 50 });
       const events = context.read((view) => listEvents(view, feed.of, { after: feed.after, limit }));
@@ -34,6 +47,41 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
     await stream(context, request, reply, feed);
     return reply;
   });
+
+  server.get("/v1/events/snapshot", async (request, reply) => {
+    const { of } = feedOf(context, request, null);
+    return reply.send(snapshotOf(context, of, pageOf(request)));
+  });
+}
+
+/** `0-0` is the beginning of what is kept; any other place promises that nothing behind it is missing. */
+function isExpired(context: ApiContext, { of, after }: Feed): boolean {
+  if (after.seq === 0) return false;
+  const through = context.read((view) => view.get(KEYS.eventsTrimmed(of.org)))?.through;
+  return through !== undefined && isBehind(parseCursor(through), after);
+}
+
+/**
+ * What is live, and the cursor behind which everything else happens: a subscriber that takes both over has no gap. Later pages are of
+ * a later moment; whoever needs them goes on from the cursor of the first, and knows by `event_n` what it has seen.
+ */
+function snapshotOf(context: ApiContext, of: Feed["of"], page: PageOptions): EventSnapshotJson {
+  return context.read((view) => {
+    const { items, next_cursor } =
+      of.project === undefined
+        ? listProjects(view, of.org, page)
+        : { items: [findProject(view, { ...of, project: of.project }) ?? []].flat(), next_cursor: null };
+    return {
+      cursor: formatCursor({ seq: view.get(KEYS.meta())?.seq ?? 0, k: LAST_OF_COMMAND }),
+      projects: items.map(({ project, current, generation, event_n }) => ({
+        project,
+        current,
+        generation,
+        event_n,
+      })),
+      next_cursor,
+    };
+  });
 }
 
 interface Feed {
@@ -43,14 +91,18 @@ interface Feed {
   readonly follow: boolean;
 }
 
-function feedOf(context: ApiContext, request: HttpRequest): Feed {
+/** @param from the cursor; null: there is none in this request */
+function feedOf(
+  context: ApiContext,
+  request: HttpRequest,
+  from: unknown = request.headers["last-event-id"] ?? query(request, "cursor"),
+): Feed {
   const principal = principalOf(context, request);
   const org = parseName(query(request, "org") ?? principal.org, "org");
   const project = query(request, "project") ?? principal.project;
   const of = project === undefined ? { org } : { org, project: parseName(project, "project") };
   authorize(principal, "read", of);
   if (context.read((view) => findOrg(view, org)) === undefined) throw notFound({ org });
-  const from = request.headers["last-event-id"] ?? query(request, "cursor");
   return {
     of,
     after: parseCursor(typeof from === "string" ? from : "0-0"),

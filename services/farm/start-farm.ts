@@ -105,6 +105,7 @@ async function startParts(options: {
       name: `${settings.node}/pointer`,
     },
     relay: roles.has("pointer"),
+    eventsKeepMs: settings.eventsKeepMs,
     log,
     snapshots: { dir: join(dataDir, "snapshots"), ...settings.snapshots },
   });

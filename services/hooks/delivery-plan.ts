@@ -1,4 +1,4 @@
-import { type Cursor, type EventRecord, formatCursor, parseCursor } from "../../proto/events.ts";
+import { type Cursor, type EventRecord, formatCursor, isBehind, parseCursor } from "../../proto/events.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { Name } from "../../proto/names.ts";
 import { type WebhookRecord, type WebhookRequest, wantsType } from "../../proto/webhooks.ts";
@@ -178,10 +178,6 @@ function sendFrom(from: "feed" | "lane", progress: Progress, event: EventRecord,
 
 function moved(progress: Progress, cursor: Cursor): Progress {
   return { ...progress, cursor: formatCursor(cursor) };
-}
-
-function isBehind(place: Cursor, end: Cursor): boolean {
-  return place.seq > end.seq || (place.seq === end.seq && place.k > end.k);
 }
 
 /** What an attempt came to. */

@@ -67,7 +67,14 @@ async function follow(
     ready = true;
     post({ type: "ready" });
     if (data.relay)
-      relay = startRelay({ bus, source: writer, cursors, now: context.now, warn: warner(post) });
+      relay = startRelay({
+        bus,
+        source: writer,
+        cursors,
+        eventsKeepMs: data.eventsKeepMs,
+        now: context.now,
+        warn: warner(post),
+      });
   };
 
   let halt: (error: GranaryError) => void = () => undefined;

@@ -8,6 +8,7 @@ import { eventRelay, type RelaySource } from "./relay-events.ts";
 import { jobRelay } from "./relay-jobs.ts";
 import { republishLostJobs, SAFETY_NET_MS } from "./republish-lost-jobs.ts";
 import { retentionSweep } from "./retire-releases.ts";
+import { trimOldEvents } from "./trim-old-events.ts";
 
 export interface Relay {
   /** New commands were applied. */
@@ -23,6 +24,8 @@ export function startRelay(options: {
   bus: Bus;
   source: RelaySource;
   cursors: LocalCursors;
+  /** How long events stay in the state. */
+  eventsKeepMs: number;
   now(): number;
   warn(detail: Record<string, unknown>, message: string): void;
 }): Relay {
@@ -64,6 +67,7 @@ export function startRelay(options: {
   const sweep = async (): Promise<void> => {
     const append = (command: Command) => bus.appendCommand(command);
     const retire = retentionSweep({ source, append });
+    let trimAtMs = 0;
     for (;;) {
       await new Wake().wait(EXPIRY_SWEEP_MS, abort.signal);
       if (abort.signal.aborted) return;
@@ -72,6 +76,16 @@ export function startRelay(options: {
         await expirePreviews({ source, append, nowMs: options.now() });
         await expireSessions({ source, append, nowMs: options.now() });
         await retire(options.now());
+        if (options.now() >= trimAtMs) {
+          const trims = await trimOldEvents({
+            source,
+            append,
+            nowMs: options.now(),
+            keepMs: options.eventsKeepMs,
+          });
+          // A backlog is worked off a thousand a second, and looked for rarely.
+          trimAtMs = options.now() + (trims > 0 ? 0 : Math.min(TRIM_SWEEP_MS, options.eventsKeepMs));
+        }
       } catch (error) {
         options.warn({ err: String(error) }, "what is due could not be ended; it tries again");
       }
@@ -96,4 +110,5 @@ export function startRelay(options: {
 /** Looks again without being woken: also picks up after a lost connection. */
 const IDLE_MS = 1_000;
 const RETRY_MS = 500;
+const TRIM_SWEEP_MS = 60_000;
 const FLUSH_MS = 1_000;

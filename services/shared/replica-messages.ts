@@ -9,6 +9,8 @@ export interface ReplicaThreadData {
   readonly inboxPrefix: string;
   readonly name: string;
   readonly relay: boolean;
+  /** How long events stay in the state. */
+  readonly eventsKeepMs: number;
   /** Replicas compare their states at multiples of this position. */
   readonly digestEvery: number;
   readonly snapshots?: SnapshotOptions;

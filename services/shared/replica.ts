@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { GranaryError } from "../../proto/errors.ts";
 import type { BusOptions } from "./bus.ts";
+import { EVENTS_MAX_AGE_MS } from "./bus-streams.ts";
 import type {
   Applied,
   ReplicaMessage,
@@ -29,6 +30,8 @@ export interface ReplicaOptions {
   readonly bus: Omit<BusOptions, "firstConnectMs" | "signal">;
   /** Whether jobs and events leave through this replica: that of the pointer role. It also makes the streams. */
   readonly relay: boolean;
+  /** How long events stay in the state; default 30 days. */
+  readonly eventsKeepMs?: number;
   readonly log: ReplicaLog;
   /** Commands between two comparisons of states. Default 10,000; the same for all replicas of a farm. */
   readonly digestEvery?: number;
@@ -241,6 +244,7 @@ function startThread(
     inboxPrefix: options.bus.credentials.inboxPrefix,
     name: options.bus.name,
     relay: options.relay,
+    eventsKeepMs: options.eventsKeepMs ?? EVENTS_MAX_AGE_MS,
     digestEvery: options.digestEvery ?? DIGEST_EVERY,
     ...(options.snapshots !== undefined && { snapshots: options.snapshots }),
   };

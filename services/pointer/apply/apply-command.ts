@@ -31,6 +31,7 @@ import { setProject } from "./set-project.ts";
 import { startPublish } from "./start-publish.ts";
 import { startSession } from "./start-session.ts";
 import { Refusal, Step } from "./step.ts";
+import { trimEvents } from "./trim-events.ts";
 import { trimExpired } from "./trim-expired.ts";
 import { unholdProject } from "./unhold-project.ts";
 import {
@@ -166,6 +167,8 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
       return endSession(step, body);
     case "session.expire":
       return expireSessions(step, body);
+    case "events.trim":
+      return trimEvents(step, body);
     case "webhook.create":
       return createWebhook(step, body);
     case "webhook.update":
@@ -189,6 +192,7 @@ function isSweep(body: CommandBody): boolean {
   return (
     body.type === "preview.expire" ||
     body.type === "webhook.disable" ||
+    body.type === "events.trim" ||
     (body.type === "retire" && body.automatic === true)
   );
 }
