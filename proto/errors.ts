@@ -495,6 +495,13 @@ export const ERROR_CODES = {
     "The nats-server is too old or not configured durably.",
     "Use nats-server >= 2.12 with jetstream { sync_interval: always }.",
   ),
+  REPLICA_BEHIND: spec(
+    503,
+    EXIT.unavailable,
+    true,
+    "This process has not applied the position of the command log that was asked for.",
+    "Try again, or ask another api; a `min_seq` comes from a Granary-Seq header of the same farm.",
+  ),
   STATE_BEHIND: spec(
     500,
     EXIT.store,

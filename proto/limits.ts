@@ -94,6 +94,8 @@ export const LIMITS = {
   previewTtlMs: 3_650 * 24 * 3_600_000,
   /** Most that `retention` may count: its rule walks that many releases for each one that it retires. */
   keepLastReleases: 1_000,
+  /** How long a read with `min_seq` or `consistent` waits for the local replica: it is milliseconds behind, or something is wrong. */
+  behindMs: 5_000,
   /** How long a session keeps its release when nothing else is said: most are over by then, and each costs rows. */
   sessionTtlDefaultMs: 3_600_000,
   /** Longest time to live of a session; it can be extended again and again. */

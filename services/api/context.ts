@@ -5,6 +5,7 @@ import type { ArchiveLimits } from "../../proto/limits.ts";
 import type { WebhookDelivery } from "../../proto/webhooks.ts";
 import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
+import type { Barrier } from "../shared/barrier.ts";
 import type { Log } from "../shared/log.ts";
 import type { Replica } from "../shared/replica.ts";
 import type { Roots } from "../shared/roots.ts";
@@ -17,7 +18,12 @@ export interface ApiContext {
   readonly store: Store;
   readonly pool: Pick<WorkerPool, "run">;
   readonly roots: Pick<Roots, "materialize">;
-  readonly replica: Pick<Replica, "onApplied" | "appliedSeq" | "compared" | "snapshots" | "health">;
+  readonly replica: Pick<
+    Replica,
+    "onApplied" | "appliedSeq" | "compared" | "snapshots" | "health" | "waitForSeq"
+  >;
+  /** Before it resolves, everything acknowledged earlier is applied here: for reads that must not be outdated. */
+  readonly barrier: Barrier;
   readonly limits: ArchiveLimits;
   /** Issuers of id tokens that admins of an org may trust. */
   readonly oidcIssuers: readonly string[];

@@ -1,5 +1,6 @@
 import type { HttpServer } from "../shared/http-server.ts";
 import { accessRoutes } from "./access-routes.ts";
+import { consistentReads } from "./consistent-reads.ts";
 import type { ApiContext } from "./context.ts";
 import { diffRoute } from "./diff-route.ts";
 import { eventRoutes } from "./event-routes.ts";
@@ -20,6 +21,7 @@ import { webhookRoutes } from "./webhook-routes.ts";
 
 /** Everything under `/v1`, and the probes. */
 export function apiRoutes(server: HttpServer, context: ApiContext): void {
+  consistentReads(server, context);
   const slots = new UploadSlots();
   publishRoutes(server, context, slots);
   uploadRoutes(server, context, slots);

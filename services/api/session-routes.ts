@@ -21,8 +21,13 @@ export function sessionRoutes(server: HttpServer, context: ApiContext): void {
     const { ttl } = parseBody(SessionBody, request.body);
     const ttlMs = ttl === undefined ? undefined : checkSessionTtl(ttl);
     projectOf(context, where);
-    const known = context.read((view) => findSession(view, where, id));
-    if (known !== undefined && ttlMs === undefined) return reply.send(sessionJson(known, context));
+    const look = () => context.read((view) => findSession(view, where, id));
+    if (ttlMs === undefined && look() !== undefined) {
+      // It may have been ended elsewhere: what is told to go on has to live.
+      await context.barrier();
+      const known = look();
+      if (known !== undefined) return reply.send(sessionJson(known, context));
+    }
     // Whatever this replica knows: the log decides whether it is the first start.
     const value = await submitFor(context, request, {
       ...where,
@@ -41,7 +46,13 @@ export function sessionRoutes(server: HttpServer, context: ApiContext): void {
   server.get(`${PROJECT}/sessions/:id`, async (request, reply) => {
     const { where, id } = sessionScoped(context, request);
     projectOf(context, where);
-    const session = context.read((view) => findSession(view, where, id));
+    const look = () => context.read((view) => findSession(view, where, id));
+    let session = look();
+    if (session === undefined) {
+      // It may have been started elsewhere a moment ago.
+      await context.barrier();
+      session = look();
+    }
     if (session === undefined)
       throw new GranaryError("NOT_FOUND", `${where.org}/${where.project} has no session ${id}`);
     return reply.send(sessionJson(session, context));

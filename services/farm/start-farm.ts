@@ -13,6 +13,7 @@ import { startHooks } from "../hooks/start-hooks.ts";
 import { GarbageCollector } from "../node/garbage-collector.ts";
 import { nodeThreads, startNode } from "../node/start-node.ts";
 import { registryRoutes } from "../registry/routes.ts";
+import { createBarrier } from "../shared/barrier.ts";
 import { type Bus, connectBus } from "../shared/bus.ts";
 import { confirmHead } from "../shared/confirm-head.ts";
 import { lockDataDir } from "../shared/data-lock.ts";
@@ -234,6 +235,7 @@ async function startContent(options: {
     read,
     replica,
     submit,
+    barrier: createBarrier({ bus: options.api, replica }),
     log,
     limits: settings.limits,
     oidcIssuers: settings.oidcIssuers,

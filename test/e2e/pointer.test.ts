@@ -194,6 +194,28 @@ describe("the pointer", () => {
     problemOf(await post("/v1/orgs/elsewhere/holds", farm.token), 404, "NOT_FOUND");
   });
 
+  test("an answer tells its position in the log, and a read waits for one, or says that it is not there", async () => {
+    await releases("read", 2);
+    const moved = await activate("read", { version: "v1" });
+    const seq = Number(moved.headers.get("granary-seq"));
+    assert.ok(seq > 0, "Granary-Seq");
+    const path = `${projectUrl("read")}/current`;
+    for (const query of [`min_seq=${seq}`, "consistent=true"]) {
+      const answer = await send<CurrentJson>(farm, `${path}?${query}`);
+      assert.deepEqual([answer.status, answer.body.version], [200, "v1"], answer.text);
+      assert.ok(Number(answer.headers.get("granary-seq")) >= seq);
+    }
+    const { params, retryable } = problemOf(
+      await send(farm, `${path}?min_seq=${seq + 1_000_000}`),
+      503,
+      "REPLICA_BEHIND",
+    );
+    assert.deepEqual([params["min_seq"], retryable], [seq + 1_000_000, true]);
+    problemOf(await send(farm, `${path}?min_seq=-1`), 400, "USAGE");
+    problemOf(await send(farm, `${path}?consistent=maybe`), 400, "USAGE");
+    problemOf(await send(farm, `${path}?min_seq=9999999`, { token: "gr_tok_no" }), 401, "UNAUTHENTICATED");
+  });
+
   test("a publish with activate=false is ready, not live, and says so", async () => {
     await releases("quiet", 1);
     const answer = await publish(farm, "quiet", appArchive({ a: "2" }), {
