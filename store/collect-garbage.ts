@@ -31,6 +31,8 @@ export interface GcOptions {
   readonly roots: () => Iterable<GcRoot> | Promise<Iterable<GcRoot>>;
   /** The undo period: content that was condemned less than this ago is not deleted. */
   readonly graceMs: number;
+  /** How long tasks and readers that began before are waited for; {@link LIMITS.gcPatienceMs} unless it is said. */
+  readonly patienceMs?: number;
   /** Finds out what a run would do, in exact bytes, and does nothing. */
   readonly dryRun?: boolean;
   readonly signal?: AbortSignal;
@@ -253,7 +255,7 @@ class Run {
 
   /** Whether the condition came true in time. */
   async #patience(condition: () => boolean): Promise<boolean> {
-    const deadline = performance.now() + LIMITS.gcPatienceMs;
+    const deadline = performance.now() + (this.#options.patienceMs ?? LIMITS.gcPatienceMs);
     while (!condition()) {
       if (performance.now() > deadline) return false;
       this.#assertWanted();

@@ -6,7 +6,7 @@ import { LIMITS } from "../proto/limits.ts";
 import { corrupt } from "./blob-reader.ts";
 import { checkRecord } from "./check-record.ts";
 import { errnoOf, readFully, type StoreFs } from "./fs.ts";
-import type { BlobRow } from "./index-rows.ts";
+import { BLOB_STATE, type BlobRow } from "./index-rows.ts";
 import type { IndexView } from "./index-view.ts";
 import { readU32 } from "./little-endian.ts";
 import { RECORD_HEADER_BYTES, RECORD_OVERHEAD_BYTES } from "./pack-format.ts";
@@ -41,16 +41,17 @@ export class ContentReader {
     this.#parts = parts;
   }
 
-  /** The row of content that may be served, if there is any. */
-  find(digest: Digest): BlobRow | undefined {
-    return this.#parts.view.liveBlob(digest);
+  /** The row of content that may be served. @throws GranaryError BLOB_UNKNOWN */
+  row(digest: Digest): BlobRow {
+    const row = this.#parts.view.liveBlob(digest);
+    if (row === undefined) throw unknown(digest);
+    return row;
   }
 
-  /** {@link ContentReader.find} for content that has to be there. @throws GranaryError BLOB_UNKNOWN */
-  row(digest: Digest): BlobRow {
-    const row = this.find(digest);
-    if (row === undefined) throw new GranaryError("BLOB_UNKNOWN", `the store has no ${digest}`, { digest });
-    return row;
+  /** The row of content for a read that has begun: what GC has condemned since is still there for it. */
+  find(digest: Digest): BlobRow | undefined {
+    const row = this.#parts.view.blob(digest);
+    return row?.state === BLOB_STATE.damaged ? undefined : row;
   }
 
   /** A whole packed blob. @throws GranaryError STORE_CORRUPT, STORE_IO */
@@ -128,7 +129,8 @@ export class ContentReader {
   /** GC may have moved a blob between the look-up and the read; what still lies where it was found to be broken is broken. */
   async #again(blob: PackedBlob): Promise<Buffer> {
     const { digest, row } = blob;
-    const now = this.row(digest);
+    const now = this.find(digest);
+    if (now === undefined) throw unknown(digest);
     const moved = now.kind === "packed" && (now.segment !== row.segment || now.offset !== row.offset);
     if (!moved) throw this.#fail(digest, "its record is damaged or missing");
     return this.packed({ digest, row: now });
@@ -150,7 +152,7 @@ export class ContentReader {
       );
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw error;
-      this.row(digest);
+      if (this.find(digest) === undefined) throw unknown(digest);
       throw this.#fail(digest, "its file is missing");
     }
   }
@@ -159,4 +161,8 @@ export class ContentReader {
     this.#parts.onCorrupt(digest);
     return corrupt(digest, why);
   }
+}
+
+function unknown(digest: Digest): GranaryError {
+  return new GranaryError("BLOB_UNKNOWN", `the store has no ${digest}`, { digest });
 }

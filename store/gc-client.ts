@@ -20,6 +20,8 @@ export class GcThread {
 
   constructor(data: WorkerData) {
     this.#worker = new Worker(new URL("./gc-main.js", import.meta.url), { workerData: data, name: "gc" });
+    // A call that waits is told; behind the last one it changes nothing.
+    this.#worker.on("error", () => undefined);
     this.#ended = new Promise((resolve) => this.#worker.once("exit", resolve));
   }
 

@@ -83,10 +83,16 @@ export class IndexChanges {
     this.#forget(digest, row);
     this.#index.remove(digestKey(ROW.blob, digest));
     if (row.kind === "big") this.#index.remove(digestKey(ROW.crcs, digest));
-    const memos = this.#index.rows({ ...memosOf(digest), limit: Number.MAX_SAFE_INTEGER });
+    this.removeLayersOf(digest);
+  }
+
+  /** Removes the layers that are computed from a listing. */
+  removeLayersOf(subtree: Digest): void {
+    const memos = this.#index.rows({ ...memosOf(subtree), limit: Number.MAX_SAFE_INTEGER });
     for (const { key, value } of memos) {
+      this.#changed = true;
       this.#index.remove(key);
-      this.#removeLayer(rows.decodeMemo(key, value).digest, digest);
+      this.#removeLayer(rows.decodeMemo(key, value).digest, subtree);
     }
   }
 

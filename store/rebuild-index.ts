@@ -5,11 +5,12 @@ import { crc32 } from "node:zlib";
 import { type Digest, digestFromBytes, digestHex } from "../proto/digest.ts";
 import { LIMITS } from "../proto/limits.ts";
 import { checkRecord } from "./check-record.ts";
+import { eachRow } from "./each-row.ts";
 import { createFsCells, readFullySync, StoreFs, syncFolder } from "./fs.ts";
 import { IndexChanges } from "./index-changes.ts";
 import { type IndexDb, openIndexForWriting } from "./index-db.ts";
-import { META_KEY } from "./index-keys.ts";
-import { encodeMeta } from "./index-rows.ts";
+import { META_KEY, ROW } from "./index-keys.ts";
+import { decodeLayerRow, encodeMeta } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { writeU32 } from "./little-endian.ts";
 import { decodeLayerPayload, RECORD_HEADER_BYTES, RECORD_KIND, SEGMENT_HEADER_BYTES } from "./pack-format.ts";
@@ -59,6 +60,7 @@ export async function rebuildIndex(
   for (const id of segmentFiles(paths).sort((a, b) => a - b)) corrupt.push(...addSegment(rebuild, id));
   for (const { path, digest } of bigFiles(paths))
     if (!addBigFile(rebuild, path, digest)) corrupt.push(digest);
+  dropUnlistedLayers(index);
   leaseInbox(rebuild, (options.now ?? Date.now)() + INBOX_LEASE_MS);
   const result = summarize(index, corrupt);
   await index.close();
@@ -193,6 +195,21 @@ function sumFile(path: string): { hex: string; size: number; crcs: Uint8Array } 
   } finally {
     fs.closeSync(fd);
   }
+}
+
+/** GC deletes a layer with its listing; their records may go at different times. Whoever publishes it again computes it again. */
+function dropUnlistedLayers(index: IndexDb): void {
+  const view = new IndexView(index);
+  const unlisted: Digest[] = [];
+  eachRow(index, ROW.layer, (key, value) => {
+    const { subtree } = decodeLayerRow(key, value);
+    if (view.blob(subtree) === undefined) unlisted.push(subtree);
+  });
+  index.transaction(() => {
+    const changes = new IndexChanges(index);
+    for (const subtree of unlisted) changes.removeLayersOf(subtree);
+    changes.flush();
+  });
 }
 
 function leaseInbox({ paths, index }: Rebuild, untilMs: number): void {

@@ -33,7 +33,8 @@ export async function reconcileInbox(options: {
       record === undefined
         ? now - modifiedMs(store.uploadPath(named)) > waitMs
         : TERMINAL_STATES.has(record.state);
-    if (done) await store.removeUpload(id);
+    // Both names: under the publish's the store may hold what was committed for it.
+    if (done) for (const each of new Set([id, publishId])) await store.removeUpload(each);
   }
 }
 

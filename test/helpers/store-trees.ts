@@ -1,0 +1,50 @@
+import { type Digest, digestOf } from "../../proto/digest.ts";
+import { encodeTree, type TreeEntry } from "../../proto/tree.ts";
+import type { GcOptions, GcResult, GcRoot } from "../../store/collect-garbage.ts";
+import type { TaskWriter } from "../../store/task-writer.ts";
+import { storeFiles } from "./store-disk.ts";
+import type { StoreFixture } from "./store-fixture.ts";
+
+export interface StoredTree {
+  readonly tree: Digest;
+  readonly files: readonly Digest[];
+}
+
+/** Puts contents and their listing; the caller commits. */
+export function writeTree(writer: TaskWriter, contents: readonly Uint8Array[]): StoredTree {
+  const entries: TreeEntry[] = contents.map((content, at) => ({
+    type: "file",
+    path: `f${String(at).padStart(4, "0")}`,
+    executable: false,
+    digest: writer.putBlob(content),
+    size: content.byteLength,
+  }));
+  const tree = writer.putBlob(encodeTree(entries));
+  return { tree, files: contents.map((content) => digestOf(content)) };
+}
+
+export async function putTree(
+  fixture: StoreFixture,
+  contents: readonly Uint8Array[],
+  options: { heldBy?: string } = {},
+): Promise<StoredTree> {
+  const writer = fixture.task();
+  const stored = writeTree(writer, contents);
+  await fixture.store.commit(writer.finish(), options);
+  return stored;
+}
+
+/** A run of GC without an undo period, unless it is said. */
+export function collect(
+  fixture: Pick<StoreFixture, "store">,
+  trees: readonly { tree: Digest }[],
+  options: Partial<GcOptions> = {},
+): Promise<GcResult> {
+  const roots: GcRoot[] = trees.map(({ tree }) => ({ digest: tree, kind: "tree" }));
+  return fixture.store.collectGarbage({ roots: () => roots, graceMs: 0, ...options });
+}
+
+/** What `du` says of packs, big files and uploads. */
+export function contentBytes(dir: string): number {
+  return [...storeFiles(dir)].reduce((total, [, size]) => total + size, 0);
+}
