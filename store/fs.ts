@@ -32,7 +32,7 @@ export const FS_OPS = [
 ] as const;
 export type FsOp = (typeof FS_OPS)[number];
 
-const FAULT_ERRNOS = ["", "EIO", "ENOSPC"] as const;
+const FAULT_ERRNOS = ["", "EIO", "ENOSPC", "KILL"] as const;
 const CELL = { calls: 0, failFrom: 1, failTimes: 2, errno: 3, length: 4 } as const;
 
 /** Shared by all threads of a store: per operation the number of calls, and the fault that a test has asked for. */
@@ -44,10 +44,10 @@ export function fsCallCount(cells: SharedArrayBuffer, op: FsOp): number {
   return Atomics.load(new Int32Array(cells), FS_OPS.indexOf(op) * CELL.length + CELL.calls);
 }
 
-/** Makes calls of `op` fail with `errno`: `times` of them, after `after` more have gone well. `times: 0` ends it. */
+/** Makes calls of `op` fail with `errno` (KILL: end the process): `times` of them, after `after` more have gone well. `times: 0` ends it. */
 export function injectFault(
   cells: SharedArrayBuffer,
-  fault: { op: FsOp; errno: "EIO" | "ENOSPC"; after?: number; times?: number },
+  fault: { op: FsOp; errno: "EIO" | "ENOSPC" | "KILL"; after?: number; times?: number },
 ): void {
   const view = new Int32Array(cells);
   const at = FS_OPS.indexOf(fault.op) * CELL.length;
@@ -96,6 +96,7 @@ export class StoreFs {
     if (failFrom === 0 || call < failFrom || Atomics.load(this.#view, at + CELL.failTimes) <= 0) return;
     Atomics.sub(this.#view, at + CELL.failTimes, 1);
     const code = FAULT_ERRNOS[Atomics.load(this.#view, at + CELL.errno)] ?? "EIO";
+    if (code === "KILL") process.kill(process.pid, "SIGKILL");
     throw Object.assign(new Error(`${code}: injected`), { code });
   }
 }

@@ -1,9 +1,10 @@
 import { type Digest, digestOf } from "../../proto/digest.ts";
+import { LIMITS } from "../../proto/limits.ts";
 import { encodeTree, type TreeEntry } from "../../proto/tree.ts";
 import type { GcOptions, GcResult, GcRoot } from "../../store/collect-garbage.ts";
 import type { TaskWriter } from "../../store/task-writer.ts";
 import { storeFiles } from "./store-disk.ts";
-import type { StoreFixture } from "./store-fixture.ts";
+import { contentOf, type StoreFixture } from "./store-fixture.ts";
 
 export interface StoredTree {
   readonly tree: Digest;
@@ -12,14 +13,8 @@ export interface StoredTree {
 
 /** Puts contents and their listing; the caller commits. */
 export function writeTree(writer: TaskWriter, contents: readonly Uint8Array[]): StoredTree {
-  const entries: TreeEntry[] = contents.map((content, at) => ({
-    type: "file",
-    path: `f${String(at).padStart(4, "0")}`,
-    executable: false,
-    digest: writer.putBlob(content),
-    size: content.byteLength,
-  }));
-  const tree = writer.putBlob(encodeTree(entries));
+  for (const content of contents) writer.putBlob(content);
+  const tree = writer.putBlob(encodeTree(entriesOf(contents)));
   return { tree, files: contents.map((content) => digestOf(content)) };
 }
 
@@ -47,4 +42,30 @@ export function collect(
 /** What `du` says of packs, big files and uploads. */
 export function contentBytes(dir: string): number {
   return [...storeFiles(dir)].reduce((total, [, size]) => total + size, 0);
+}
+
+/** The contents of a numbered tree: one of its own, one that two share, one that all have, and sometimes a big one. */
+export function contentsOfTree(number: number): { digest: Digest; bytes: Buffer }[] {
+  const contents = [
+    contentOf(`own ${number}`, 90_000),
+    contentOf(`two ${number >> 1}`, 3_000),
+    contentOf("all", 500),
+  ];
+  if (number % 4 === 1) contents.push(contentOf(`big ${number}`, LIMITS.packedBlobBytes + 1));
+  return contents.map((bytes) => ({ digest: digestOf(bytes), bytes }));
+}
+
+/** The digest of the tree that {@link putTree} makes of {@link contentsOfTree}. */
+export function treeOf(number: number): Digest {
+  return digestOf(encodeTree(entriesOf(contentsOfTree(number).map(({ bytes }) => bytes))));
+}
+
+function entriesOf(contents: readonly Uint8Array[]): TreeEntry[] {
+  return contents.map((content, at) => ({
+    type: "file",
+    path: `f${String(at).padStart(4, "0")}`,
+    executable: false,
+    digest: digestOf(content),
+    size: content.byteLength,
+  }));
 }
