@@ -122,6 +122,8 @@ function statsOf(
 ): Omit<PublishStats, "timings_ms"> {
   const known = new Set<string>();
   for (const base of task.baseTrees) {
+    // Retired and condemned since the task was made: then it is no base any more.
+    if (!made.writer.has(base)) continue;
     for (const entry of parseTree(made.writer.readBlob(base)))
       if (entry.type === "file") known.add(digestHex(entry.digest));
   }

@@ -23,7 +23,9 @@ export function planUpload(task: PlanTask, store: ThreadStore): PlanResult {
   const { tree, blobs } = parseListing(listing, task);
   const writer = store.beginTask(task.cell);
   try {
-    const fresh = known.missingIn(blobs, task.baseTrees, (base) => writer.readBlob(base));
+    // What was retired and condemned since the task was made is no base any more.
+    const bases = task.baseTrees.filter((base) => writer.has(base));
+    const fresh = known.missingIn(blobs, bases, (base) => writer.readBlob(base));
     const missing = blobs.map((blob) => fresh.has(blob) || !writer.has(blob.digest));
     return {
       tree: digestOf(listing),
