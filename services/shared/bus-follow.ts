@@ -1,15 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ConsumerMessages, type JetStreamManager, type JsMsg, ReplayPolicy } from "@nats-io/jetstream";
+import { type ConsumerMessages, type JetStreamManager, ReplayPolicy } from "@nats-io/jetstream";
 import { GranaryError } from "../../proto/errors.ts";
 import type { BusConnection } from "./bus-connection.ts";
+import { BATCH_MAX, BusInbox, type StreamMessage } from "./bus-inbox.ts";
 import { epochOf } from "./bus-streams.ts";
-
-export interface StreamMessage {
-  readonly seq: number;
-  /** When the server stored it. */
-  readonly timeMs: number;
-  readonly data: Uint8Array;
-}
 
 export interface FollowOptions {
   readonly stream: string;
@@ -29,7 +23,6 @@ export interface Following {
   close(): Promise<void>;
 }
 
-const BATCH_MAX = 256;
 /** Messages that the server may have sent ahead of us: bounds memory while a batch is applied. */
 const AHEAD_MAX = 1_024;
 const HEARTBEAT_MS = 500;
@@ -72,7 +65,7 @@ export function followStream(
       replay_policy: ReplayPolicy.Instant,
       inactive_threshold: 60_000,
     });
-    const inbox = new Inbox({
+    const inbox = new BusInbox({
       lastSeq,
       deliver: (batch, seq) => {
         try {
@@ -94,7 +87,7 @@ export function followStream(
     );
   };
 
-  const serve = async (starting: Promise<ConsumerMessages>, inbox: Inbox): Promise<void> => {
+  const serve = async (starting: Promise<ConsumerMessages>, inbox: BusInbox): Promise<void> => {
     const messages = await starting;
     let aliveAt = Date.now();
     const alive = () => {
@@ -140,73 +133,6 @@ export function followStream(
       await running;
     },
   };
-}
-
-/** Gathers what has arrived until the event loop turns: one group, one transaction. */
-class Inbox {
-  onDelivered: (() => void) | undefined;
-  readonly ended: Promise<never>;
-  readonly #deliver: (batch: readonly StreamMessage[], lastSeq: number) => void;
-  #end: (error: unknown) => void = () => undefined;
-  #waiting: StreamMessage[] = [];
-  #lastSeq: number;
-  #scheduled = false;
-  #over = false;
-
-  constructor(options: {
-    lastSeq: number;
-    deliver: (batch: readonly StreamMessage[], lastSeq: number) => void;
-  }) {
-    this.#lastSeq = options.lastSeq;
-    this.#deliver = options.deliver;
-    this.ended = new Promise<never>((_, reject) => {
-      this.#end = reject;
-    });
-    // Whoever made the inbox awaits `ended`; until then it may fail already.
-    this.ended.catch(() => undefined);
-  }
-
-  get idle(): boolean {
-    return this.#waiting.length === 0;
-  }
-
-  push(message: JsMsg): void {
-    if (this.#over || message.seq <= this.#lastSeq) return;
-    if (message.seq !== this.#lastSeq + 1) {
-      this.end(new Error(`message ${message.seq} came after ${this.#lastSeq}`));
-      return;
-    }
-    this.#lastSeq = message.seq;
-    const timeMs = Number(message.timestampNanos / 1_000_000n);
-    this.#waiting.push({ seq: message.seq, timeMs, data: message.data });
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => this.#flush());
-  }
-
-  end(error: unknown): void {
-    this.#over = true;
-    this.#end(error);
-  }
-
-  #flush(): void {
-    this.#scheduled = false;
-    const batch = this.#waiting.slice(0, BATCH_MAX);
-    const last = batch.at(-1);
-    if (this.#over || last === undefined) return;
-    this.#waiting = this.#waiting.slice(BATCH_MAX);
-    try {
-      this.#deliver(batch, last.seq);
-      this.onDelivered?.();
-    } catch (error) {
-      this.end(error);
-      return;
-    }
-    if (this.#waiting.length > 0 && !this.#scheduled) {
-      this.#scheduled = true;
-      setImmediate(() => this.#flush());
-    }
-  }
 }
 
 /** The log and what we know must fit together; a stream that lost its end or its beginning is no continuation. */

@@ -6,8 +6,9 @@ import { type Appended, appendCommand } from "./bus-append.ts";
 import { type BusOptions, connectNats } from "./bus-connection.ts";
 import { claimDigest, type DigestClaim } from "./bus-digests.ts";
 import { type EventStream, eventStream } from "./bus-events.ts";
-import { type Following, type FollowOptions, followStream, type StreamMessage } from "./bus-follow.ts";
+import { type Following, type FollowOptions, followStream } from "./bus-follow.ts";
 import { type HookBus, hookBus } from "./bus-hooks.ts";
+import type { StreamMessage } from "./bus-inbox.ts";
 import { type JobQueue, jobQueue } from "./bus-jobs.ts";
 import { ensureStreams, epochOf, type StreamOptions } from "./bus-streams.ts";
 
