@@ -11,7 +11,7 @@ import { newId } from "../shared/submit-command.ts";
 import type { ApiContext } from "./context.ts";
 import type { PreviewTarget } from "./preview-target.ts";
 import { renderPublish } from "./render.ts";
-import { type Scoped, submitFor } from "./request.ts";
+import { principalOf, type Scoped, submitFor } from "./request.ts";
 import { waitForPublish } from "./wait.ts";
 
 /** What a publisher says about a publish beside its content. */
@@ -29,7 +29,7 @@ export interface PublishOptions {
 /**
  * Names an upload that is durable by an `accept` command.
  * @returns id of the publish that answers it: this one, or one with the same content
- * @throws GranaryError the refusal; OUTCOME_UNKNOWN
+ * @throws GranaryError the refusal; OUTCOME_UNKNOWN; UNAUTHENTICATED when the token was revoked while the content was sent
  */
 export async function acceptPublish(
   context: ApiContext,
@@ -44,6 +44,7 @@ export async function acceptPublish(
   },
 ): Promise<string> {
   const { where, options, key, publishId, upload } = about;
+  principalOf(context, request);
   const value = await submitFor(context, request, {
     principal: where.principal,
     org: where.org,
@@ -120,6 +121,7 @@ export function refuseWhenUnwell(context: ApiContext): void {
 /** 202, 200 for what was released before; with `Prefer: wait` also 201, or what the publish failed with. */
 export async function answerPublish(
   context: ApiContext,
+  request: HttpRequest,
   reply: HttpReply,
   about: { publishId: string; waitMs: number },
 ): Promise<HttpReply> {
@@ -127,7 +129,7 @@ export async function answerPublish(
   if (accepted === undefined)
     throw new GranaryError("INTERNAL", `publish ${about.publishId} was accepted and is not in the state`);
   const existing = accepted.state === "ready";
-  const record = existing ? accepted : await waitForPublish(context, accepted, about.waitMs);
+  const record = existing ? accepted : await waitForPublish(context, request, accepted, about.waitMs);
   if (about.waitMs > 0) throwEnd(record);
   const status = existing ? 200 : record.state === "ready" ? 201 : 202;
   const body = renderRecord(context, existing ? { ...record, existing: true } : record);

@@ -18,6 +18,7 @@ import { findOrg, findProject, listEvents, listProjects, type PageOptions } from
 import type { ApiContext } from "./context.ts";
 import { pageOf } from "./read-routes.ts";
 import { booleanQuery, numberQuery, principalOf, query } from "./request.ts";
+import { RECHECK_TOKEN_MS } from "./wait.ts";
 
 const KEEP_ALIVE_MS = 15_000;
 /** Behind every event of one command. */
@@ -128,6 +129,11 @@ async function stream(
   const wake = createWake();
   const stopApplied = context.replica.onApplied(wake.ring);
   const keepAlive = setInterval(() => out.write(": keep-alive\n\n"), KEEP_ALIVE_MS);
+  // A token may expire while nothing happens, or while the reader takes nothing more.
+  const recheck = setInterval(() => {
+    if (out.writableNeedDrain && !isValid(context, request)) out.destroy();
+    wake.ring();
+  }, RECHECK_TOKEN_MS);
   let open = true;
   const end = (): void => {
     open = false;
@@ -153,9 +159,19 @@ async function stream(
     context.log.info({ request_id: request.id, err: error }, "event feed ended");
   } finally {
     clearInterval(keepAlive);
+    clearInterval(recheck);
     stopApplied();
     context.closing.removeEventListener("abort", end);
     out.end();
+  }
+}
+
+function isValid(context: ApiContext, request: HttpRequest): boolean {
+  try {
+    principalOf(context, request);
+    return true;
+  } catch {
+    return false;
   }
 }
 

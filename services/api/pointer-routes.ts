@@ -34,6 +34,7 @@ export function pointerRoutes(server: HttpServer, context: ApiContext): void {
     const waitMs = 1000 * numberQuery(request, "wait", { min: 0, max: LIMITS.waitMs / 1000, fallback: 0 });
     await waitUntil(
       context,
+      request,
       () => projectOf(context, where).generation !== known,
       known === undefined ? 0 : waitMs,
     );

@@ -50,7 +50,7 @@ export function publishRoutes(server: HttpServer, context: ApiContext, slots: Up
       const known = await acceptKnown(context, request, { where, options, key, announced });
       if (known !== undefined) {
         leaveUnreadBody(request, reply);
-        return await answerPublish(context, reply, { publishId: known, waitMs });
+        return await answerPublish(context, request, reply, { publishId: known, waitMs });
       }
     }
     refuseOverQuota(context, where, Number(request.headers["content-length"] ?? 0));
@@ -58,13 +58,13 @@ export function publishRoutes(server: HttpServer, context: ApiContext, slots: Up
       sendContinue(request, reply);
       return receiveAndAccept(context, request, { where, options, key, announced });
     });
-    return await answerPublish(context, reply, { publishId, waitMs });
+    return await answerPublish(context, request, reply, { publishId, waitMs });
   });
 
   server.get("/v1/publishes/:id", async (request, reply) => {
     const record = readable(context, request);
     const waitMs = 1000 * numberQuery(request, "wait", { min: 0, max: LIMITS.waitMs / 1000, fallback: 0 });
-    const latest = await waitForPublish(context, record, waitMs);
+    const latest = await waitForPublish(context, request, record, waitMs);
     return reply.send(renderRecord(context, latest));
   });
 

@@ -82,7 +82,7 @@ export function uploadRoutes(server: HttpServer, context: ApiContext, slots: Upl
     const id = (request.params as { session: string }).session;
     const publishId =
       committedOf(context, id, where) ?? (await committing.get(id)) ?? (await commitOnce(id, request));
-    return await answerPublish(context, reply, { publishId, waitMs });
+    return await answerPublish(context, request, reply, { publishId, waitMs });
 
     async function commitOnce(session: string, from: HttpRequest): Promise<string> {
       const commit = commitSession(from, sessions.find(session, where));

@@ -1,29 +1,55 @@
 import { type PublishRecord, TERMINAL_STATES } from "../../proto/records.ts";
+import type { HttpRequest } from "../shared/http-server.ts";
 import { findPublish } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
+import { principalOf } from "./request.ts";
 
-/** Answers the publish when it has ended, or as it is when `waitMs` are over. */
+/** Answers the publish when it has ended, or as it is when `waitMs` are over. @throws GranaryError as {@link waitUntil} */
 export async function waitForPublish(
   context: ApiContext,
+  request: HttpRequest,
   record: PublishRecord,
   waitMs: number,
 ): Promise<PublishRecord> {
   const latest = (): PublishRecord => context.read((view) => findPublish(view, record.publish_id)) ?? record;
-  await waitUntil(context, () => TERMINAL_STATES.has(latest().state), waitMs);
+  await waitUntil(context, request, () => TERMINAL_STATES.has(latest().state), waitMs);
   return latest();
 }
 
-/** Resolves when `done` holds after some applied command, when the time is over, or when the server closes. */
-export async function waitUntil(context: ApiContext, done: () => boolean, waitMs: number): Promise<void> {
+/** How often those who wait show their token again: one that is revoked is dead within 2 s, also for what it has open. */
+export const RECHECK_TOKEN_MS = 500;
+
+/**
+ * Resolves when `done` holds after some applied command, when the time is over, or when the server closes.
+ * @throws GranaryError UNAUTHENTICATED when the token is revoked or expires meanwhile
+ */
+export async function waitUntil(
+  context: ApiContext,
+  request: HttpRequest,
+  done: () => boolean,
+  waitMs: number,
+): Promise<void> {
   if (waitMs <= 0 || done() || context.closing.aborted) return;
-  await new Promise<void>((resolve) => {
-    const finish = (): void => {
+  await new Promise<void>((resolve, reject) => {
+    const stopWaiting = (): void => {
       clearTimeout(timer);
+      clearInterval(recheck);
       stop();
       context.closing.removeEventListener("abort", finish);
+    };
+    const finish = (): void => {
+      stopWaiting();
       resolve();
     };
     const timer = setTimeout(finish, waitMs);
+    const recheck = setInterval(() => {
+      try {
+        principalOf(context, request);
+      } catch (error) {
+        stopWaiting();
+        reject(error);
+      }
+    }, RECHECK_TOKEN_MS);
     const stop = context.replica.onApplied(() => {
       if (done()) finish();
     });

@@ -1,20 +1,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { Page, ReleaseJson, TokenJson, WhoamiJson } from "../../proto/http.ts";
+import type { AuditJson, Page, ReleaseJson, TokenJson, WhoamiJson } from "../../proto/http.ts";
 import { SCOPES, type Scope } from "../../proto/records.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
-import {
-  makeToken,
-  problemOf,
-  projectUrl,
-  publish,
-  publishReady,
-  type SendOptions,
-  send,
-} from "../helpers/farm-requests.ts";
+import { makeToken, problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
+import { type RouteCase, registeredRoutes, routeCases } from "../helpers/route-cases.ts";
 
 const folder = tempDir("access");
 const APP = projectUrl("app");
@@ -31,45 +24,15 @@ after(async () => {
   removeDir(folder);
 });
 
-interface Route extends SendOptions {
-  readonly path: string;
-  /** Any one of them opens it. */
-  readonly scopes: readonly Scope[];
+/** Cases about one kind of things. */
+function casesAbout(...about: RouteCase["about"][]): readonly RouteCase[] {
+  return routeCases(release).filter((one) => about.includes(one.about));
 }
 
-/** Every route that is about one org's things. What is written is harmless when repeated. */
-function orgRoutes(): Route[] {
-  return [
-    { path: "/v1/orgs/default/projects", scopes: ["read"] },
-    { path: APP, scopes: ["read"] },
-    { path: `${APP}/publishes`, scopes: ["read"] },
-    { path: `${APP}/releases`, scopes: ["read"] },
-    { path: `${APP}/releases/v1`, scopes: ["read"] },
-    { path: `${APP}/releases/1234567`, scopes: ["read"] },
-    { path: `${APP}/releases/v1/files`, scopes: ["read"] },
-    { path: `${APP}/current`, scopes: ["read"] },
-    { path: `/v1/publishes/${release.publish_id}`, scopes: ["read", "publish"] },
-    { path: "/v1/orgs/default/audit", scopes: ["read"] },
-    { path: "/v1/events?org=default", scopes: ["read"] },
-    { path: "/v1/events?org=default&project=app", scopes: ["read"] },
-    { path: `${APP}/publishes`, method: "POST", bytes: appArchive({ a: "2" }), scopes: ["publish"] },
-    { path: `/v1/publishes/${release.publish_id}:cancel`, json: {}, scopes: ["publish"] },
-    { path: `${APP}/activations`, json: { version: "v2" }, scopes: ["activate"] },
-    { path: `${APP}/rollbacks`, json: { to: "v2" }, scopes: ["rollback"] },
-    { path: `${APP}/holds`, json: { for: "1s" }, scopes: ["hold"] },
-    { path: `${APP}/holds`, method: "DELETE", scopes: ["hold"] },
-    { path: `${APP}/settings`, method: "PUT", json: {}, scopes: ["token:admin"] },
-    { path: "/v1/orgs/default/tokens", scopes: ["token:admin"] },
-    { path: "/v1/orgs/default/tokens", json: { scopes: ["read"], expires: "1s" }, scopes: ["token:admin"] },
-    { path: "/v1/orgs/default/tokens/none", method: "DELETE", scopes: ["token:admin"] },
-    { path: "/v2/default/app/manifests/v1", scopes: ["read"] },
-    { path: "/v2/default/app/tags/list", scopes: ["read"] },
-    { path: `/v2/default/app/blobs/${release.layers[0]?.digest}`, scopes: ["read"] },
-  ];
-}
-
-/** Routes about the whole farm. */
-const FARM_ROUTES: readonly string[] = ["/v1/nodes", "/v1/queue", "/v1/store"];
+test("every route that the services register is tried here, and none that they do not", () => {
+  const tried = new Set(routeCases(release).map(({ route }) => route));
+  assert.deepEqual([...tried].sort(), [...registeredRoutes()].sort());
+});
 
 /** What a scope opens beside itself. */
 const IMPLIED: Partial<Record<Scope, readonly Scope[]>> = {
@@ -83,16 +46,12 @@ describe("scopes", () => {
     test(`${scope} opens what it names, and nothing else`, async () => {
       const { token } = await makeToken(farm, "default", [scope]);
       const has = new Set<Scope>([scope, ...(IMPLIED[scope] ?? [])]);
-      for (const { path, scopes, ...options } of orgRoutes()) {
+      for (const { path, scopes = [], ...options } of casesAbout("org", "farm")) {
         const answer = await send(farm, path, { ...options, token });
         const open = scopes.some((one) => has.has(one));
-        const what = `${options.method ?? "GET"} ${path} with ${scope}: ${answer.text.slice(0, 200)}`;
+        const what = `${options.route} with ${scope}: ${answer.text.slice(0, 200)}`;
         if (open) assert.ok(answer.status !== 403 && answer.status !== 401, what);
         else assert.equal(answer.status, 403, what);
-      }
-      for (const path of FARM_ROUTES) {
-        const answer = await send(farm, path, { token });
-        assert.equal(answer.status, has.has("farm:read") ? 200 : 403, `${path} with ${scope}`);
       }
     });
   }
@@ -116,16 +75,28 @@ describe("scopes", () => {
   });
 });
 
+test("without a token every route but the probes and the exchange is closed", async () => {
+  for (const { path, about, route, ...options } of routeCases(release)) {
+    const answer = await send(farm, path, { ...options, token: "" });
+    const open = about === "public" && route !== "POST /v1/oidc/token" && route !== "GET /v2";
+    assert.equal(answer.status === 401, !open, `${route}: ${answer.status}`);
+    if (!open && !route.startsWith("HEAD")) assert.match(answer.text, /UNAUTH|ID_TOKEN_REFUSED/, route);
+  }
+});
+
 describe("a token of another org", () => {
-  test("gets on every route the answer that it would get for what is not there", async () => {
+  test("gets on every route the answer that it would get for what is not there, and changes nothing", async () => {
     const { token } = await makeToken(farm, "stranger", ["admin"]);
-    for (const { path, scopes: _, ...options } of orgRoutes()) {
+    const newest = async (): Promise<number | undefined> =>
+      (await farm.json<Page<AuditJson>>("/v1/orgs/default/audit?limit=1")).items[0]?.seq;
+    const before = [await farm.json(APP), await newest()];
+    for (const { path, route, ...options } of casesAbout("org")) {
       const foreign = await send<object>(farm, path, { ...options, token });
       const elsewhere = path
         .replaceAll("default", "absentx")
         .replace(release.publish_id, "pub_00000000000000000000000000");
       const absent = await send<object>(farm, elsewhere, { ...options, token });
-      const what = `${options.method ?? "GET"} ${path}: ${foreign.text.slice(0, 200)}`;
+      const what = `${route}: ${foreign.text.slice(0, 200)}`;
       assert.equal(foreign.status, 404, what);
       const shape = (text: string): string =>
         text
@@ -133,9 +104,10 @@ describe("a token of another org", () => {
           .replace("pub_00000000000000000000000000", release.publish_id)
           .replace(/"request_id":"[^"]*"/, "");
       assert.equal(shape(foreign.text), shape(absent.text), what);
+      const names = (answer: typeof foreign): string[] => [...answer.headers.keys()].sort();
+      assert.deepEqual(names(foreign), names(absent), what);
     }
-    const { generation } = await farm.json<{ generation: number }>(APP);
-    assert.equal(generation, 2, "nothing moved");
+    assert.deepEqual([await farm.json(APP), await newest()], before, "something changed");
   });
 
   test("does not tell by its stats whether another org has stored the same content", async () => {
@@ -171,6 +143,63 @@ describe("a token", () => {
     assert.ok(!seen.includes("after-revoke"), "the feed of a revoked token went on");
     const { items } = await farm.json<Page<TokenJson>>("/v1/orgs/default/tokens?limit=200");
     assert.ok(items.find((one) => one.id === id)?.revoked_at);
+  });
+
+  test("that is revoked ends what it waits for, and what it follows, within two seconds", async () => {
+    const current = await send(farm, `${APP}/current`);
+    const { id, token } = await makeToken(farm, "default", ["read"]);
+    const feed = await farm.fetch("/v1/events?cursor=999999999-0", {
+      token,
+      headers: { accept: "text/event-stream" },
+    });
+    const feedEnd = feed.text().then(() => performance.now());
+    const poll = send(farm, `${APP}/current?wait=60`, {
+      token,
+      headers: { "if-none-match": current.headers.get("etag") ?? "" },
+    }).then((answer) => ({ answer, at: performance.now() }));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal((await send(farm, `/v1/orgs/default/tokens/${id}`, { method: "DELETE" })).status, 204);
+    const revokedAt = performance.now();
+    const { answer, at } = await poll;
+    problemOf(answer, 401, "UNAUTHENTICATED");
+    for (const endedAt of [at, await feedEnd])
+      assert.ok(endedAt - revokedAt < 2_000, `${endedAt - revokedAt} ms`);
+  });
+
+  test("that is revoked while it sends publishes nothing", async () => {
+    const { id, token } = await makeToken(farm, "default", ["publish"]);
+    const archive = appArchive({ late: "1" });
+    let revoke: Promise<unknown> = Promise.resolve();
+    const body = new ReadableStream<Uint8Array>({
+      async start(controller) {
+        controller.enqueue(archive.subarray(0, 100));
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        revoke = send(farm, `/v1/orgs/default/tokens/${id}`, { method: "DELETE" });
+        await revoke;
+        controller.enqueue(archive.subarray(100));
+        controller.close();
+      },
+    });
+    const response = await farm.fetch(`${projectUrl("late")}/publishes`, {
+      method: "POST",
+      body,
+      duplex: "half",
+      token,
+      headers: { "content-type": "application/gzip" },
+    } as RequestInit & { token: string });
+    assert.equal(response.status, 401, await response.text());
+    problemOf(await send(farm, projectUrl("late")), 404, "NOT_FOUND");
+  });
+
+  test("that expires while nothing happens ends what it follows", async () => {
+    const { token } = await makeToken(farm, "default", ["read"], { expires: "2s" });
+    const feed = await farm.fetch("/v1/events?cursor=999999999-0", {
+      token,
+      headers: { accept: "text/event-stream" },
+    });
+    assert.equal(feed.status, 200);
+    await feed.text();
+    problemOf(await send(farm, "/v1/whoami", { token }), 401, "UNAUTHENTICATED");
   });
 
   test("that has expired is dead", async () => {
