@@ -6,6 +6,7 @@ import type {
   Actor,
   ArtifactRecord,
   Channel,
+  OrgSettings,
   ProjectSettings,
   PublishStats,
   Scope,
@@ -43,6 +44,8 @@ export type CommandBody =
   | UnholdCommand
   | ProjectSetCommand
   | OrgCreateCommand
+  | OrgSetCommand
+  | OrgRemoveCommand
   | TokenCreateCommand
   | TokenRevokeCommand
   | TrustCreateCommand
@@ -162,6 +165,17 @@ export interface ProjectSetCommand {
 
 export interface OrgCreateCommand {
   readonly type: "org.create";
+}
+
+/** Changes the settings that are named and keeps the others. */
+export interface OrgSetCommand {
+  readonly type: "org.set";
+  readonly settings: OrgSettings;
+}
+
+/** Ends an org that has no project and no webhook, with its tokens and trusts. */
+export interface OrgRemoveCommand {
+  readonly type: "org.remove";
 }
 
 export interface TokenCreateCommand {

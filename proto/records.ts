@@ -320,8 +320,14 @@ export interface TrustRecord {
   readonly created_by: Actor;
 }
 
+export interface OrgSettings {
+  /** Publishes that wait or run at once; null: the farm's own limit. */
+  readonly max_queued?: number | null;
+}
+
 export interface OrgRecord {
   readonly org: Name;
+  readonly settings?: OrgSettings;
   readonly created_at: string;
   readonly created_by: Actor;
 }

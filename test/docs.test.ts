@@ -16,6 +16,7 @@ const PAGES = [
   "store/README.md",
   "docs/image-spec.md",
   "docs/publish-from-ci.md",
+  "docs/security.md",
   "docs/events.md",
   "docs/settings.md",
 ];

@@ -7,6 +7,7 @@ import { eventRoutes } from "./event-routes.ts";
 import { farmRoutes } from "./farm-routes.ts";
 import { holdRoutes } from "./hold-routes.ts";
 import { materializeRoute } from "./materialize-route.ts";
+import { orgRoutes } from "./org-routes.ts";
 import { pointerRoutes } from "./pointer-routes.ts";
 import { previewRoutes } from "./preview-routes.ts";
 import { publishRoutes } from "./publish-routes.ts";
@@ -36,6 +37,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   eventRoutes(server, context);
   accessRoutes(server, context);
   trustRoutes(server, context);
+  orgRoutes(server, context);
   webhookRoutes(server, context);
   farmRoutes(server, context);
   replicaRoutes(server, context);

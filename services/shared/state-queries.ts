@@ -57,6 +57,11 @@ export function findProject(view: StateView, at: ProjectAt): ProjectRecord | und
   return view.get(KEYS.project(at));
 }
 
+/** By name. */
+export function listOrgs(view: StateView, options?: PageOptions): Page<OrgRecord> {
+  return page(view, RANGES.orgs(), options);
+}
+
 /** Whether publishes of the project stay inactive at `timeMs`: an expired hold stays in the record until the next command. */
 export function isHeld(project: ProjectRecord, timeMs: number): boolean {
   const until = project.hold?.until;

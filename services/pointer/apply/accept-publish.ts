@@ -122,7 +122,8 @@ function checkAcceptable(
   has: { body: AcceptCommand; backlog: number; project: ProjectRecord | undefined },
 ): void {
   const { body, backlog, project } = has;
-  const limit = LIMITS.queuedPublishesPerOrg;
+  const ofOrg = step.get(KEYS.org(step.command.org))?.settings?.max_queued ?? LIMITS.queuedPublishesPerOrg;
+  const limit = Math.min(ofOrg, LIMITS.queuedPublishesPerOrg);
   if (backlog >= limit) {
     step.refuse("RATE_LIMITED", `${backlog} publishes of ${step.command.org} wait or run, limit ${limit}`, {
       actual: backlog,

@@ -21,12 +21,14 @@ import { holdProject } from "./hold-project.ts";
 import { holdWider, unholdWider } from "./hold-wider.ts";
 import { pinPreview } from "./pin-preview.ts";
 import { promotePreview } from "./promote-preview.ts";
+import { removeOrg } from "./remove-org.ts";
 import { removePreview } from "./remove-preview.ts";
 import { removeTrust } from "./remove-trust.ts";
 import { retireRelease } from "./retire-release.ts";
 import { revokeToken } from "./revoke-token.ts";
 import { rollBack } from "./roll-back.ts";
 import { setNode } from "./set-node.ts";
+import { setOrg } from "./set-org.ts";
 import { setProject } from "./set-project.ts";
 import { startPublish } from "./start-publish.ts";
 import { startSession } from "./start-session.ts";
@@ -131,6 +133,10 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
       return setProject(step, body);
     case "org.create":
       return createOrg(step);
+    case "org.set":
+      return setOrg(step, body);
+    case "org.remove":
+      return removeOrg(step);
     case "token.create":
       return createToken(step, body);
     case "token.revoke":
