@@ -12,8 +12,8 @@ import { LIMITS } from "../proto/limits.ts";
 import { TASK_CELL } from "../proto/worker-tasks.ts";
 import { type BlobReader, corrupt } from "./blob-reader.ts";
 import { ByteList } from "./byte-list.ts";
-import { ContentCache } from "./content-cache.ts";
 import { DigestTable } from "./digest-table.ts";
+import { FreshContent } from "./fresh-content.ts";
 import type { StoreFs } from "./fs.ts";
 import type { IndexReader } from "./index-db.ts";
 import { ROW } from "./index-keys.ts";
@@ -65,7 +65,7 @@ export class TaskWriter {
   /** A blob row's key; the digest in hand lies behind its first byte. */
   readonly #key = Buffer.allocUnsafeSlow(33);
   readonly #window: PackWindow;
-  readonly #cache = new ContentCache();
+  readonly #fresh = new FreshContent();
   readonly #known = new DigestTable();
   readonly #rows = new ByteList(1024 * BLOB_ROW_BYTES);
   readonly #references = new ByteList(1024 * 32);
@@ -100,7 +100,7 @@ export class TaskWriter {
     slot.setSegment(appender.id);
     this.#active = true;
     this.#window.reset();
-    this.#cache.beginTask();
+    this.#fresh.clear();
     this.#cell = cell;
     this.#start = appender.end;
     cell[TASK_CELL.segmentStart] = this.#start;
@@ -127,9 +127,10 @@ export class TaskWriter {
     }
     const hex = hash("sha256", bytes, "hex");
     this.#key.write(hex, 1, 32, "hex");
-    if (!this.#isKnown()) this.#append(bytes);
     const digest = `sha256:${hex}` as Digest;
-    this.#cache.add(digest, bytes);
+    if (this.#isKnown()) return digest;
+    this.#append(bytes);
+    this.#fresh.add(digest, bytes);
     return digest;
   }
 
@@ -160,19 +161,16 @@ export class TaskWriter {
 
   /**
    * {@link readBlob} into a buffer at `at`, for many blobs in a row: verified by crc32 and the digest in its record, where it is
-   * packed and this thread has not had it lately. `size` is what the caller expects, and has room for.
+   * packed and not new. `size` is what the caller expects, and has room for.
    * @throws GranaryError BLOB_UNKNOWN, STORE_CORRUPT, STORE_IO
    */
   copyBlob({ digest, size }: { digest: Digest; size: number }, into: Uint8Array, at: number): void {
     this.#setKey(digest);
-    const isKnown = this.#isKnown();
-    if (isKnown && this.#cache.copy(digest, size, into, at)) return;
-    if (!isKnown || !this.#copyPacked(digest, size, into, at)) {
-      const bytes = this.readBlob(digest);
-      if (bytes.byteLength !== size) throw wrongSize(digest, bytes.byteLength, size);
-      into.set(bytes, at);
-    }
-    this.#cache.add(digest, into.subarray(at, at + size));
+    if (this.#fresh.copy(digest, size, into, at)) return;
+    if (this.#isKnown() && this.#copyPacked(digest, size, into, at)) return;
+    const bytes = this.readBlob(digest);
+    if (bytes.byteLength !== size) throw wrongSize(digest, bytes.byteLength, size);
+    into.set(bytes, at);
   }
 
   /** The layer of a subtree, when it has been computed before and can still be read; the task is taken to rely on it. */
