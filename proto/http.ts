@@ -97,6 +97,18 @@ export interface CurrentJson extends ReleaseJson {
   readonly event_seq: string;
 }
 
+/** `GET .../at`: the release as it is today, and the activation that was in force then. */
+export interface LiveAtJson extends ReleaseJson {
+  readonly time: string;
+  readonly generation: number;
+  readonly cause: ActivationCause;
+  readonly reason?: string;
+  readonly live_from: string;
+  readonly live_by: string;
+  /** null: it is live. */
+  readonly live_until: string | null;
+}
+
 export interface PointerChangeJson extends CurrentJson {
   readonly changed: boolean;
   readonly from: string | null;

@@ -223,6 +223,13 @@ export const VERBS = [
     example: "granary current acme/bot",
   }),
   verb({
+    name: "at",
+    group: "Look",
+    summary: "Show what was live at a time",
+    args: [PROJECT, arg("TIME", "RFC 3339 (2026-11-21T12:00:00Z), or how long ago: 90s, 15m, 8h, 7d.")],
+    example: "granary at acme/bot 8h",
+  }),
+  verb({
     name: "event ls",
     aliases: ["events", "events ls"],
     group: "Look",

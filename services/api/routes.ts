@@ -6,6 +6,7 @@ import { diffRoute } from "./diff-route.ts";
 import { eventRoutes } from "./event-routes.ts";
 import { farmRoutes } from "./farm-routes.ts";
 import { holdRoutes } from "./hold-routes.ts";
+import { liveAtRoute } from "./live-at-route.ts";
 import { materializeRoute } from "./materialize-route.ts";
 import { orgRoutes } from "./org-routes.ts";
 import { pointerRoutes } from "./pointer-routes.ts";
@@ -32,6 +33,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   previewRoutes(server, context);
   sessionRoutes(server, context);
   readRoutes(server, context);
+  liveAtRoute(server, context);
   diffRoute(server, context);
   materializeRoute(server, context);
   eventRoutes(server, context);

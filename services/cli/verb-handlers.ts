@@ -17,6 +17,7 @@ export const VERB_HANDLERS: { readonly [N in VerbName]: () => Promise<VerbHandle
   diff: async () => (await import("./verbs/diff.ts")).diff,
   files: async () => (await import("./verbs/files.ts")).files,
   current: async () => (await import("./verbs/current.ts")).current,
+  at: async () => (await import("./verbs/at.ts")).at,
   "event ls": async () => (await import("./verbs/event-ls.ts")).eventLs,
   "event tail": async () => (await import("./verbs/event-tail.ts")).eventTail,
   audit: async () => (await import("./verbs/audit.ts")).audit,

@@ -227,6 +227,35 @@ export function listReleases(view: StateView, at: ProjectAt, options?: PageOptio
   return page(view, RANGES.releases(at), { ...options, reverse: true });
 }
 
+/**
+ * The activation that was in force at `timeMs`: at its own millisecond it is, and of several within one the last. The log's time never
+ * goes back, so it is a binary search.
+ */
+export function findActivationAt(
+  view: StateView,
+  project: ProjectRecord,
+  timeMs: number,
+): ActivationRecord | undefined {
+  let found: ActivationRecord | undefined;
+  for (let low = 1, high = project.generation; low <= high; ) {
+    const middle = (low + high) >> 1;
+    const activation = findActivation(view, project, middle);
+    if (activation !== undefined && Date.parse(activation.at) <= timeMs) {
+      found = activation;
+      low = middle + 1;
+    } else high = middle - 1;
+  }
+  return found;
+}
+
+export function findActivation(
+  view: StateView,
+  at: ProjectAt,
+  generation: number,
+): ActivationRecord | undefined {
+  return view.get(KEYS.history(at, generation));
+}
+
 /** Activations, newest first. */
 export function listHistory(view: StateView, at: ProjectAt, options?: PageOptions): Page<ActivationRecord> {
   return page(view, RANGES.history(at), { ...options, reverse: true });

@@ -5,6 +5,7 @@ import type { CloudEvent } from "../../proto/events.ts";
 import type {
   AuditJson,
   CurrentJson,
+  LiveAtJson,
   Page,
   PointerChangeJson,
   ProjectJson,
@@ -214,6 +215,22 @@ describe("the pointer", () => {
     problemOf(await send(farm, `${path}?min_seq=-1`), 400, "USAGE");
     problemOf(await send(farm, `${path}?consistent=maybe`), 400, "USAGE");
     problemOf(await send(farm, `${path}?min_seq=9999999`, { token: "gr_tok_no" }), 401, "UNAUTHENTICATED");
+  });
+
+  test("what was live at a time is told until when, and what cannot be known is refused", async () => {
+    await releases("past", 2);
+    const at = (time: string) => send<LiveAtJson>(farm, `${projectUrl("past")}/at?time=${time}`);
+    const [two] = (await send<Page<ReleaseJson>>(farm, `${projectUrl("past")}/releases`)).body.items;
+    const then = new Date(Date.parse(two?.activated_at ?? "") - 1).toISOString();
+    const one = await at(then);
+    assert.deepEqual([one.body.version, one.body.live_until], ["v1", two?.activated_at], one.text);
+    const now = await at(two?.activated_at ?? "");
+    assert.deepEqual([now.body.version, now.body.generation, now.body.live_until], ["v2", 2, null]);
+    problemOf(await at("2020-01-01T00:00:00Z"), 409, "NOTHING_ACTIVE");
+    for (const wrong of ["", "yesterday", "2026-13-01T00:00:00Z", "9999-01-01T00:00:00Z"])
+      problemOf(await at(wrong), 400, "USAGE");
+    const cli = await runCli(["at", "default/past", then, "--url", farm.url, "--token", farm.token]);
+    assert.match(cli.stdout, /default\/past@v1[\s\S]*live until/, cli.stderr);
   });
 
   test("a publish with activate=false is ready, not live, and says so", async () => {

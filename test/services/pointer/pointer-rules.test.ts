@@ -6,7 +6,13 @@ import type { Name } from "../../../proto/names.ts";
 import { applyCommand } from "../../../services/pointer/apply/apply-command.ts";
 import { findHold } from "../../../services/shared/find-hold.ts";
 import { KEYS } from "../../../services/shared/state-keys.ts";
-import { findNode, findTokenByHash, listAudit, listHistory } from "../../../services/shared/state-queries.ts";
+import {
+  findActivationAt,
+  findNode,
+  findTokenByHash,
+  listAudit,
+  listHistory,
+} from "../../../services/shared/state-queries.ts";
 import { AT, acceptOf, commandOf, Machine, ORG } from "./machine.ts";
 
 const refusal = (result: ReturnType<Machine["apply"]>) => (result.ok ? "ok" : result.error.code);
@@ -213,6 +219,21 @@ test("a rollback under a hold of the org still holds the project itself", () => 
   machine.ok({ type: "rollback" });
   machine.ok({ type: "org.unhold" });
   assert.equal(findHold(machine.state, machine.project, machine.timeMs)?.level, "project");
+});
+
+test("what was live at a time is exact to the activation's own millisecond, however many there were", () => {
+  const machine = new Machine();
+  const first = machine.timeMs;
+  for (const content of ["one", "two", "three"]) machine.publish(content);
+  for (let i = 0; i < 10; i++) machine.ok({ type: "activate", version: `v${1 + (i % 2)}` });
+  const history = listHistory(machine.state, AT).items.toReversed();
+  const liveAt = (timeMs: number) => findActivationAt(machine.state, machine.project, timeMs)?.generation;
+  assert.equal(liveAt(first), undefined);
+  for (const { generation, at } of history) {
+    assert.equal(liveAt(Date.parse(at)), generation);
+    assert.equal(liveAt(Date.parse(at) - 1), generation === 1 ? undefined : generation - 1);
+  }
+  assert.equal(liveAt(machine.timeMs + 1e9), history.length);
 });
 
 test("a hold cannot end in the past", () => {
