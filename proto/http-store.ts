@@ -33,6 +33,8 @@ export interface GcJson {
   /** Content without a reference that is still there: its undo period is not over, or somebody reads it. */
   readonly waiting_blobs: number;
   readonly waiting_bytes: number;
+  /** After a run: what is dead in segments that were not worth a copy, or are written to. */
+  readonly dead_bytes?: number;
   readonly duration_ms: number;
 }
 

@@ -33,6 +33,8 @@ export interface GcOptions {
   readonly graceMs: number;
   /** How long tasks and readers that began before are waited for; {@link LIMITS.gcPatienceMs} unless it is said. */
   readonly patienceMs?: number;
+  /** Compacts every segment with dead bytes worth a copy, instead of those that are mostly dead: more is written, more comes back. */
+  readonly compactFully?: boolean;
   /** Finds out what a run would do, in exact bytes, and does nothing. */
   readonly dryRun?: boolean;
   readonly signal?: AbortSignal;
@@ -200,7 +202,8 @@ class Run {
     for (const [id, { end }] of this.#parts.view.segments()) {
       const bytes = before.get(id) ?? 0;
       const deadBytes = end - SEGMENT_HEADER_BYTES - bytes;
-      const isWorth = deadBytes >= LIMITS.gcRewriteDeadBytes && deadBytes >= LIMITS.gcRewriteDeadShare * end;
+      const share = this.#options.compactFully === true ? 0 : LIMITS.gcRewriteDeadShare;
+      const isWorth = deadBytes >= LIMITS.gcRewriteDeadBytes && deadBytes >= share * end;
       if (bytes > 0 && isWorth && this.#isSettled(id, end)) await this.#rewrite(id);
     }
     await this.#drop();

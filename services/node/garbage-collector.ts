@@ -115,7 +115,12 @@ export class GarbageCollector {
     const { dryRun } = request;
     if (!dryRun) this.#lastMs = now();
     try {
-      const result = await store.collectGarbage({ ...request, roots: () => this.#roots() });
+      const result = await store.collectGarbage({
+        ...request,
+        // Who asks was told by a dry run what comes back; and a store beyond its budget needs it.
+        compactFully: cause !== "age",
+        roots: () => this.#roots(),
+      });
       const { deleted, waiting, segments, reclaimableBytes, reclaimedBytes, durationMs } = result;
       const json: GcJson = {
         ...(dryRun ? { reclaimable_bytes: reclaimableBytes } : { reclaimed_bytes: reclaimedBytes }),
@@ -123,6 +128,7 @@ export class GarbageCollector {
         segments: segments.dropped + segments.rewritten,
         waiting_blobs: waiting.blobs,
         waiting_bytes: waiting.bytes,
+        ...(dryRun ? {} : { dead_bytes: reclaimableBytes - waiting.bytes }),
         duration_ms: Math.round(durationMs),
       };
       if (dryRun) return json;

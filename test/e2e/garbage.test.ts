@@ -67,7 +67,7 @@ describe("garbage collection", () => {
   test("what a retired release alone had is gone from the disk; what is kept can still be pulled", async () => {
     const shared = { "shared.txt": unique(10 * KIB) };
     const made: ReleaseJson[] = [];
-    for (let i = 1; i <= 6; i++)
+    for (let i = 1; i <= 4; i++)
       made.push(await publishReady(farm, "app", appArchive({ ...shared, "own.txt": unique(MIB / 4) })));
     const shown = await publish(farm, "app", appArchive({ ...shared, "own.txt": unique(MIB / 4) }), {
       query: { preview: "pr-1" },
@@ -75,24 +75,23 @@ describe("garbage collection", () => {
     });
     assert.equal(shown.status, 201, shown.text);
     const nothing = await collect("?dry_run=true");
-    for (const version of ["v1", "v2", "v3", "v4"]) assert.equal((await retire("app", version)).status, 200);
+    for (const version of ["v1", "v2"]) assert.equal((await retire("app", version)).status, 200);
 
     const before = onDisk();
     const dry = await granary("store", "gc", "--dry-run", "--json");
     assert.equal(dry.code, 0, dry.stderr);
     const told = JSON.parse(dry.stdout) as GcJson;
-    assert.ok(
-      (told.reclaimable_bytes ?? 0) - (nothing.reclaimable_bytes ?? 0) > 2 * MIB,
-      JSON.stringify(told),
-    );
+    assert.ok((told.reclaimable_bytes ?? 0) - (nothing.reclaimable_bytes ?? 0) > MIB, JSON.stringify(told));
     assert.equal(onDisk(), before, "a dry run changes nothing");
     const done = await collect();
-    assert.ok(before - onDisk() > 1.9 * MIB, `${before} -> ${onDisk()}: ${JSON.stringify(done)}`);
-    assert.ok((done.reclaimed_bytes ?? 0) > 1.9 * MIB, JSON.stringify(done));
+    assert.ok(before - onDisk() > 0.9 * MIB, `${before} -> ${onDisk()}: ${JSON.stringify(done)}`);
+    assert.ok((done.reclaimed_bytes ?? 0) > 0.99 * MIB, JSON.stringify(done));
     assert.equal(done.blobs, told.blobs);
+    const copied = Math.abs((told.reclaimable_bytes ?? 0) - (done.reclaimed_bytes ?? 0));
+    assert.ok(copied < 64 * KIB, `foretold ${told.reclaimable_bytes}, had back ${done.reclaimed_bytes}`);
 
     assert.deepEqual(
-      [await pull("app", "v1"), await pull("app", made[1]?.image_digest ?? ""), await pull("app", "v5")],
+      [await pull("app", "v1"), await pull("app", made[1]?.image_digest ?? ""), await pull("app", "v3")],
       [404, 404, 200],
     );
     assert.deepEqual([await pull("app", "current"), await pull("app", "preview-pr-1")], [200, 200]);

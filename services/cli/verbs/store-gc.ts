@@ -22,6 +22,13 @@ export const storeGc: VerbHandler<"store gc"> = async ({ flags, output, api }) =
     );
     if (!dryRun && result.waiting_blobs > 0)
       output.note(`${formatBytes(result.waiting_bytes)} more go later: in their undo period, or being read`);
+    if ((result.dead_bytes ?? 0) >= DEAD_NOTED_BYTES)
+      output.note(
+        `${formatBytes(result.dead_bytes ?? 0)} are left in segments that are in use; a later run gets them`,
+      );
   });
   return EXIT.ok;
 };
+
+/** Less than this is what compaction leaves on purpose. */
+const DEAD_NOTED_BYTES = 1024 * 1024;

@@ -26,7 +26,7 @@ const DONE: GcResult = {
 /** A collector of a store that only writes down what it is asked for. */
 function collector(options: { settings?: Partial<GcSettings>; confirm?: () => Promise<void> } = {}) {
   const machine = new Machine();
-  const runs: { graceMs: number; roots: GcRoot[] }[] = [];
+  const runs: { graceMs: number; compactFully: boolean | undefined; roots: GcRoot[] }[] = [];
   const warnings: string[] = [];
   const world = { nowMs: 0, diskBytes: 100, leases: [] as { id: string; untilMs: number }[] };
   const log = { info: () => undefined, warn: (_: unknown, text: string) => warnings.push(text) };
@@ -34,8 +34,8 @@ function collector(options: { settings?: Partial<GcSettings>; confirm?: () => Pr
     store: {
       leases: () => world.leases,
       stats: () => ({ diskBytes: world.diskBytes }) as StoreStats,
-      collectGarbage: async ({ graceMs, roots }: GcOptions) => {
-        runs.push({ graceMs, roots: [...(await roots())] });
+      collectGarbage: async ({ graceMs, compactFully, roots }: GcOptions) => {
+        runs.push({ graceMs, compactFully, roots: [...(await roots())] });
         return DONE;
       },
     },
@@ -113,8 +113,8 @@ test("garbage is collected by age, with the undo period, and not while it is off
   await garbage.tick();
   await garbage.tick();
   assert.deepEqual(
-    runs.map(({ graceMs }) => graceMs),
-    [24 * HOUR_MS],
+    runs.map(({ graceMs, compactFully }) => [graceMs, compactFully]),
+    [[24 * HOUR_MS, false]],
   );
   world.nowMs += HOUR_MS;
   await garbage.tick();
@@ -127,6 +127,7 @@ test("garbage is collected by age, with the undo period, and not while it is off
     segments: 2,
     waiting_blobs: 1,
     waiting_bytes: 10,
+    dead_bytes: 0,
     duration_ms: 1,
   });
   const off = collector({ settings: { intervalMs: undefined } });
@@ -140,8 +141,8 @@ test("a store beyond its budget is collected at once; one that stays beyond it i
   await garbage.tick();
   await garbage.tick();
   assert.deepEqual(
-    runs.map(({ graceMs }) => graceMs),
-    [0],
+    runs.map(({ graceMs, compactFully }) => [graceMs, compactFully]),
+    [[0, true]],
   );
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", /retire releases or raise store_budget_bytes/);
