@@ -268,6 +268,20 @@ export interface WhoamiJson {
   readonly expires_at: string | null;
 }
 
+/** `GET /v1/queue`: orgs with publishes that have not ended. */
+export interface QueueJson {
+  readonly lanes: readonly {
+    readonly lane: string;
+    readonly org: string;
+    /** Accepted, and no node has taken it up. */
+    readonly queued: number;
+    readonly running: number;
+    /** The publish that was accepted first of those that have not ended. */
+    readonly oldest_publish: string | null;
+    readonly oldest_age_ms: number | null;
+  }[];
+}
+
 export interface NodeJson {
   readonly node: string;
   /** `draining`: cordoned, and jobs still run; `cordoned`: none runs any more. */

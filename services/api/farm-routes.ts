@@ -1,13 +1,13 @@
 import { parseDigest } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import { NodeBody, type NodeJson, parseDurationMs } from "../../proto/http.ts";
+import { NodeBody, type NodeJson, parseDurationMs, type QueueJson } from "../../proto/http.ts";
 import { FSCK_NAMES_MAX, type FsckJson, type StoreJson } from "../../proto/http-store.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { parseName } from "../../proto/names.ts";
 import type { FsckResult } from "../../store/fsck.ts";
 import { requireScope } from "../shared/authenticate.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
-import { listBacklogs } from "../shared/state-queries.ts";
+import { listQueue } from "../shared/list-queue.ts";
 import type { ApiContext } from "./context.ts";
 import { booleanQuery, numberQuery, parseBody, principalOf, query, submitFor } from "./request.ts";
 import { whyContent } from "./why-content.ts";
@@ -57,9 +57,8 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
 
   server.get("/v1/queue", async (request, reply) => {
     requireScope(principalOf(context, request), "farm:read");
-    return reply.send({
-      lanes: context.read(listBacklogs).map(({ org, publishes }) => ({ lane: "prod", org, publishes })),
-    });
+    const answer: QueueJson = { lanes: context.read((view) => listQueue(view, context.now())) };
+    return reply.send(answer);
   });
 
   server.post("/v1/store::fsck", async (request, reply) => {

@@ -176,6 +176,7 @@ export const RANGES = {
   projects: (org: Name): KeyRange<ProjectRecord> => below("project", org),
   projectPublishes: (at: In): KeyRange<string> => below("publishes", at.org, at.project),
   work: (lane: Lane): KeyRange<WorkRow> => below("work", lane),
+  orgWork: (lane: Lane, org: Name): KeyRange<WorkRow> => below("work", lane, org),
   backlogs: (): KeyRange<number> => below("backlog"),
   idempotencyExpiry: (): KeyRange<string> => below("idempotency-expiry"),
   /** Of the whole farm. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import type { NodeJson, PublishJson } from "../../proto/http.ts";
+import type { NodeJson, PublishJson, QueueJson } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { type CliResult, runCli } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
@@ -91,10 +91,27 @@ test("a cordoned node takes no job, not after a restart either, until it is unco
   farm = await startTestFarm({ data });
   const still = await send<PublishJson>(farm, `/v1/publishes/${waiting.body.publish_id}?wait=1`);
   assert.equal(still.body.state, "queued");
+  const { lanes } = await farm.json<QueueJson>("/v1/queue");
+  assert.deepEqual(lanes, [
+    {
+      lane: "prod",
+      org: "default",
+      queued: 1,
+      running: 0,
+      oldest_publish: waiting.body.publish_id,
+      oldest_age_ms: lanes[0]?.oldest_age_ms,
+    },
+  ]);
+  assert.ok((lanes[0]?.oldest_age_ms ?? 0) >= 1_000);
+  assert.match(
+    (await cli(farm, "queue", "ls")).stdout,
+    new RegExp(`default +1 +0 +${waiting.body.publish_id}`),
+  );
   const uncordoned = await cli(farm, "uncordon", "local");
   assert.equal(uncordoned.code, 0, uncordoned.stderr);
   assert.equal((await ended(farm, waiting.body.publish_id)).state, "ready");
   assert.equal((await node(farm)).state, "ready");
+  assert.deepEqual(await farm.json<QueueJson>("/v1/queue"), { lanes: [] });
 
   const refused: readonly [string[], number, RegExp][] = [
     [["scale", "local"], 4, /--threads wants a number from 1 to 256, or default; it is missing/],

@@ -1,24 +1,22 @@
 import { EXIT } from "../../../proto/errors.ts";
+import type { QueueJson } from "../../../proto/http.ts";
+import { formatDuration } from "../output/format.ts";
 import type { VerbHandler } from "../verb-context.ts";
-
-interface QueueJson {
-  readonly lanes: readonly {
-    readonly lane: string;
-    readonly org: string;
-    /** Accepted and not ended, where the farm does not tell waiting from running. */
-    readonly publishes?: number;
-    readonly queued?: number;
-    readonly running?: number;
-  }[];
-}
 
 /** Shows what waits and what runs. */
 export const queueLs: VerbHandler<"queue ls"> = async ({ output, api }) => {
   const { lanes } = await api().get<QueueJson>("/v1/queue");
   output.emit(lanes, () =>
     output.table(
-      ["LANE", "ORG", "QUEUED", "RUNNING"],
-      lanes.map((row) => [row.lane, row.org, row.queued ?? row.publishes, row.running]),
+      ["LANE", "ORG", "QUEUED", "RUNNING", "OLDEST", "SINCE"],
+      lanes.map((row) => [
+        row.lane,
+        row.org,
+        row.queued,
+        row.running,
+        row.oldest_publish ?? undefined,
+        row.oldest_age_ms === null ? undefined : formatDuration(row.oldest_age_ms),
+      ]),
       "the queue is empty",
     ),
   );
