@@ -27,7 +27,10 @@ export interface SoakReport {
   readonly p99Ms: number;
   readonly backPressure: number;
   readonly perOrg: readonly number[];
-  readonly rssMib: readonly number[];
+  /** Memory of the farm's process, every half second. */
+  readonly anonMib: readonly number[];
+  /** Pages of LMDB's files, which the kernel takes back when it needs them. */
+  readonly mappedMib: readonly number[];
 }
 
 /** One org's publisher: its token, and the application that it changes a little each time. */
@@ -93,15 +96,16 @@ export async function soakPublishers(farm: TestFarm, options: SoakOptions): Prom
     p99Ms: quantile(latencies, 0.99),
     backPressure: pressure.count,
     perOrg: [...perOrg.values()],
-    rssMib: rss.mib,
+    anonMib: rss.mib,
+    mappedMib: rss.fileMib,
   };
 }
 
 /** How much the memory of the last third is above that of the second; the first is warm-up. */
-export function memoryGrowthMib({ rssMib }: SoakReport): number {
-  const third = Math.floor(rssMib.length / 3);
-  const highest = (from: number, to: number): number => Math.max(0, ...rssMib.slice(from, to));
-  return highest(2 * third, rssMib.length) - highest(third, 2 * third);
+export function memoryGrowthMib({ anonMib }: SoakReport): number {
+  const third = Math.floor(anonMib.length / 3);
+  const highest = (from: number, to: number): number => Math.max(0, ...anonMib.slice(from, to));
+  return highest(2 * third, anonMib.length) - highest(third, 2 * third);
 }
 
 async function startPublishers(
@@ -237,14 +241,18 @@ async function sendByteByByte(
   return (JSON.parse(text) as PublishJson).publish_id;
 }
 
-function sampleRss(pid: number): { readonly mib: number[]; stop(): void } {
+function sampleRss(pid: number): { readonly mib: number[]; readonly fileMib: number[]; stop(): void } {
   const mib: number[] = [];
+  const fileMib: number[] = [];
   const sample = (): void => {
-    const kib = /^VmRSS:\s+([0-9]+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    mib.push(Math.round(Number(kib) / 1024));
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const of = (name: string): number =>
+      Math.round(Number(new RegExp(`^${name}:\\s+([0-9]+) kB`, "m").exec(status)?.[1]) / 1024);
+    mib.push(of("RssAnon"));
+    fileMib.push(of("RssFile"));
   };
   const timer = setInterval(sample, RSS_INTERVAL_MS);
-  return { mib, stop: () => clearInterval(timer) };
+  return { mib, fileMib, stop: () => clearInterval(timer) };
 }
 
 async function checkEnd(farm: TestFarm, accepted: ReadonlyMap<string, Publisher>): Promise<void> {
