@@ -195,18 +195,6 @@ export interface FileJson {
   readonly target?: string;
 }
 
-/** `GET /v1/pointer`: this process's copy of the state. */
-export interface PointerJson {
-  readonly up: boolean;
-  readonly reason?: string;
-  readonly applied_seq: number;
-  readonly state_version: number;
-  /** The newest position at which all replicas that came so far had this state; null before the first. */
-  readonly compared: { readonly seq: number; readonly digest: string } | null;
-  /** Positions of the snapshots that are kept here, the newest first. */
-  readonly snapshots: readonly number[];
-}
-
 /** `POST .../releases/{ref}:materialize`: a folder on the node. */
 export interface MaterializedJson {
   readonly org: string;
@@ -355,6 +343,7 @@ export const CommitUploadBody = z.strictObject({
   activate: z.boolean().optional(),
   force_new: z.boolean().optional(),
 });
+export const BackupBody = z.strictObject({ dir: z.string().min(1).max(4_096) });
 export const CancelBody = z.strictObject({ reason: reason.optional() });
 export const TokenBody = z.strictObject({
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),

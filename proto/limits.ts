@@ -151,6 +151,8 @@ export const LIMITS = {
   /** Discovery document and key set of an issuer. */
   issuerAnswerBytes: 256 * KIB,
   issuerAnswerMs: 5_000,
+  /** How long a backup may keep garbage collection from starting. */
+  backupMs: 24 * 3_600_000,
   /** Sessions of one org that wait for their commit. */
   uploadSessionsPerOrg: 1_000,
   /** Events that the state keeps of an org, whatever their age: some 10 GB. */

@@ -710,6 +710,25 @@ export const VERBS = [
     example: "granary store rebuild-index --data ./.granary",
   }),
   verb({
+    name: "backup",
+    group: "Operate",
+    summary: "Write everything the farm is into a new folder on its machine, while it runs",
+    details: [
+      "State, content, uploads and keys; consistent as of one command. DIR is a path on the farm's machine, new or empty; the backup",
+      "counts when backup.json is in it. It holds secrets. Needs farm:admin.",
+    ],
+    args: [arg("DIR", "New folder.")],
+    example: "granary backup /backups/2026-11-21",
+  }),
+  verb({
+    name: "restore",
+    group: "Operate",
+    summary: "Make a new data folder from a backup, verified before it gets its name",
+    args: [arg("DIR", "Folder of the backup.")],
+    flags: [text("data", "DIR", "Data folder to make; ./.granary when not given.")],
+    example: "granary restore /backups/2026-11-21 --data ./.granary",
+  }),
+  verb({
     name: "pointer reseed",
     group: "Operate",
     summary: "Let a stopped farm go on from its state when its command log was lost (STATE_BEHIND)",

@@ -16,11 +16,12 @@ import type { Resolve } from "../shared/webhook-target.ts";
 /** What the routes need of the farm around them. */
 export interface ApiContext {
   readonly store: Store;
+  readonly dataDir: string;
   readonly pool: Pick<WorkerPool, "run">;
   readonly roots: Pick<Roots, "materialize">;
   readonly replica: Pick<
     Replica,
-    "onApplied" | "appliedSeq" | "compared" | "snapshots" | "health" | "waitForSeq"
+    "onApplied" | "appliedSeq" | "compared" | "snapshots" | "copyState" | "health" | "waitForSeq"
   >;
   /** Before it resolves, everything acknowledged earlier is applied here: for reads that must not be outdated. */
   readonly barrier: Barrier;

@@ -1,4 +1,4 @@
-import type { PointerJson } from "../../proto/http.ts";
+import type { PointerJson } from "../../proto/http-pointer.ts";
 import { requireScope } from "../shared/authenticate.ts";
 import type { HttpServer } from "../shared/http-server.ts";
 import { STATE_VERSION } from "../shared/state-keys.ts";

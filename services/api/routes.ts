@@ -1,5 +1,6 @@
 import type { HttpServer } from "../shared/http-server.ts";
 import { accessRoutes } from "./access-routes.ts";
+import { backupRoutes } from "./backup-routes.ts";
 import { consistentReads } from "./consistent-reads.ts";
 import type { ApiContext } from "./context.ts";
 import { diffRoute } from "./diff-route.ts";
@@ -43,4 +44,5 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   webhookRoutes(server, context);
   farmRoutes(server, context);
   replicaRoutes(server, context);
+  backupRoutes(server, context);
 }

@@ -230,6 +230,7 @@ async function startContent(options: {
   let address = "";
   const context = {
     store,
+    dataDir: parts.dataDir,
     pool,
     roots,
     read,

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { GranaryError } from "../../proto/errors.ts";
 import type { Bus, LogEntry } from "../shared/bus.ts";
+import { digestInSlices } from "../shared/digest-in-slices.ts";
 import type { StateWriter } from "../shared/state-db.ts";
-import { digestInSlices } from "./digest-in-slices.ts";
 
 export interface DigestChecks {
   /** The state is that of `seq` now: called after each commit, before the next. */

@@ -1,7 +1,7 @@
+import { digestInSlices } from "../shared/digest-in-slices.ts";
 import type { SnapshotOptions } from "../shared/replica-messages.ts";
 import { listSnapshots, writeSnapshot } from "../shared/snapshots.ts";
 import type { StateWriter } from "../shared/state-db.ts";
-import { digestInSlices } from "./digest-in-slices.ts";
 
 export interface SnapshotTaker {
   /** Commands up to `seq` are applied. */

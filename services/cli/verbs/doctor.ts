@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
 import os from "node:os";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
-import type { PointerJson, WhoamiJson } from "../../../proto/http.ts";
+import type { WhoamiJson } from "../../../proto/http.ts";
+import type { PointerJson } from "../../../proto/http-pointer.ts";
 import { findNatsBinary } from "../../shared/nats-binary.ts";
 import { cliVersion } from "../cli-version.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";

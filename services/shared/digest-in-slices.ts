@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { StateHasher } from "../shared/state-db-digest.ts";
+import { StateHasher } from "./state-db-digest.ts";
 
 /** The thread applies commands between two slices; one costs an activation at most this much. */
 const SLICE_MS = 4;
