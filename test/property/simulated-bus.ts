@@ -49,8 +49,10 @@ export class SimulatedBus {
         await this.#pause();
         if (this.events.length !== lastSeq) return { ok: false };
         this.events.push(...events.map(({ seq, k }: EventRecord) => ({ seq, k })));
+        // The answer is about this append, whatever is stored before it arrives.
+        const last = this.events.length;
         await this.#pause();
-        return { ok: true, lastSeq: this.events.length };
+        return { ok: true, lastSeq: last };
       },
     };
   }
