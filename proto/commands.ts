@@ -11,6 +11,7 @@ import type {
   PublishStats,
   Scope,
   SessionRecord,
+  SubscriptionRecord,
   UploadRecord,
 } from "./records.ts";
 import type { TrustProvider } from "./trust.ts";
@@ -68,7 +69,10 @@ export type CommandBody =
   | WebhookRemoveCommand
   | WebhookAskCommand
   | WebhookDisableCommand
-  | EventsTrimCommand;
+  | EventsTrimCommand
+  | SubscriptionClaimCommand
+  | SubscriptionCommitCommand
+  | SubscriptionRemoveCommand;
 
 /** Binds an upload, already durable, to one publish id and gives it its order. Creates org and project when `create` is set. */
 export interface AcceptCommand {
@@ -357,6 +361,40 @@ export interface EventsTrimCommand {
   readonly through: string;
 }
 
+/**
+ * One of a group of subscribers asks to be the one that reads, or to stay it. It is, when nobody else's claim lives; each new holder
+ * has a new epoch, and what an older one commits is refused.
+ */
+export interface SubscriptionClaimCommand {
+  readonly type: "subscription.claim";
+  readonly group: Name;
+  /** Only of this project's events; part of what the group is. */
+  readonly of_project?: Name;
+  /** Who asks: unique per process. */
+  readonly holder: string;
+  readonly ttl_ms: number;
+  /** Where a group that does not exist yet begins. */
+  readonly from: string;
+  /** Groups of the org that may exist: in the command, so that a changed limit does not change old logs. */
+  readonly limit: number;
+}
+
+/** The holder has handled everything up to a cursor. */
+export interface SubscriptionCommitCommand {
+  readonly type: "subscription.commit";
+  readonly group: Name;
+  readonly epoch: number;
+  readonly cursor: string;
+  readonly ttl_ms: number;
+  /** The holder leaves: another may take over at once. */
+  readonly leave: boolean;
+}
+
+export interface SubscriptionRemoveCommand {
+  readonly type: "subscription.remove";
+  readonly group: Name;
+}
+
 /** What a command came to. Kept by command id, so that a repeated question gets the same answer; see `trim-expired.ts` for how long. */
 export type CommandResult =
   | { readonly ok: true; readonly seq: number; readonly value: CommandValue }
@@ -387,6 +425,7 @@ export type CommandValue =
       readonly existing: boolean;
       readonly activated: boolean;
     }
+  | { readonly type: "subscription"; readonly held: boolean; readonly subscription: SubscriptionRecord }
   | { readonly type: "session"; readonly started: boolean; readonly session: SessionRecord }
   | { readonly type: "ended"; readonly publish_id: string; readonly applied: boolean }
   | { readonly type: "done"; readonly changed: boolean };

@@ -197,6 +197,20 @@ export const ERROR_CODES = {
     "There is no such upload session, or it has expired.",
     "Plan the publish again.",
   ),
+  SUBSCRIPTION_LOST: spec(
+    409,
+    EXIT.conflict,
+    false,
+    "Another subscriber of the group has taken over.",
+    "Stop handling; claim the group again and go on behind its cursor.",
+  ),
+  EVENT_GAP: spec(
+    500,
+    EXIT.other,
+    false,
+    "An event stream left out a number of its project.",
+    "Read again from the last cursor that was handled; if it is still missing, report it.",
+  ),
   CONTENT_GONE: spec(
     409,
     EXIT.conflict,

@@ -102,6 +102,12 @@ export const LIMITS = {
   sessionTtlMs: 30 * 24 * 3_600_000,
   /** Sessions of one project that live at once: about 100 MB of state. Whoever starts 300/s ends them, or lets them live for 5 min. */
   sessionsPerProject: 100_000,
+  /** Groups of subscribers of one org; each holder renews its claim every few seconds. */
+  subscriptionsPerOrg: 1_000,
+  /** How long a subscriber that fell silent keeps its group waiting. It renews three times as often. */
+  subscriptionClaimMs: 30_000,
+  /** Name of a subscriber, bytes. */
+  subscriberBytes: 128,
   /** How long the result of a session's command is kept: longer than a request is repeated. At 300/s a week would be 180 million. */
   sessionResultMs: 5 * 60_000,
   /** References that `store why` names, and trees that it looks into: one of 50,000 files takes about 50 ms. */

@@ -16,7 +16,10 @@ export function isName(text: unknown): text is Name {
 }
 
 /** @throws GranaryError NAME_INVALID with the kind of thing that is named */
-export function parseName(text: string, kind: "org" | "project" | "preview" | "node" | "session"): Name {
+export function parseName(
+  text: string,
+  kind: "org" | "project" | "preview" | "node" | "session" | "group",
+): Name {
   if (isName(text)) return text;
   const why = RESERVED.test(text)
     ? "is reserved"

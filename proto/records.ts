@@ -171,6 +171,23 @@ export interface PreviewRecord extends ArtifactRecord {
   readonly stats: PublishStats;
 }
 
+/** A durable place in an org's events that the subscribers of a group share: one of them reads at a time. */
+export interface SubscriptionRecord {
+  readonly group: Name;
+  readonly org: Name;
+  /** Only of this project's events. */
+  readonly of_project?: Name;
+  /** Everything up to here has been handled. */
+  readonly cursor: string;
+  /** Grows with every new holder; a commit of an older one is refused. */
+  readonly epoch: number;
+  readonly holder: string;
+  /** RFC 3339: the holder's claim ends here unless it is renewed. */
+  readonly held_until: string;
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
 /** An application session, pinned to the release that was live when it started. The row is gone when the session has ended. */
 export interface SessionRecord {
   readonly session_id: string;

@@ -17,6 +17,7 @@ import { readRoutes } from "./read-routes.ts";
 import { replicaRoutes } from "./replica-routes.ts";
 import { retireRoute } from "./retire-route.ts";
 import { sessionRoutes } from "./session-routes.ts";
+import { subscriptionRoutes } from "./subscription-routes.ts";
 import { trustRoutes } from "./trust-routes.ts";
 import { uploadRoutes } from "./upload-routes.ts";
 import { UploadSlots } from "./upload-slots.ts";
@@ -38,6 +39,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   diffRoute(server, context);
   materializeRoute(server, context);
   eventRoutes(server, context);
+  subscriptionRoutes(server, context);
   accessRoutes(server, context);
   trustRoutes(server, context);
   orgRoutes(server, context);

@@ -16,6 +16,7 @@ import type {
   PublishRecord,
   ReleaseRecord,
   SessionRecord,
+  SubscriptionRecord,
   TokenRecord,
   TrustRecord,
 } from "../../proto/records.ts";
@@ -135,6 +136,7 @@ export const KEYS = {
     key("session", at.org, at.project, sessionId),
   sessionExpiry: (expiresMs: number, at: In, sessionId: string): StateKey<SessionExpiryRow> =>
     key("session-expiry", seqText(expiresMs), at.org, at.project, sessionId),
+  subscription: (org: Name, group: Name): StateKey<SubscriptionRecord> => key("subscription", org, group),
   /** Living sessions of the project; absent: none. */
   sessionCount: (at: In): StateKey<number> => key("session-count", at.org, at.project),
   /** Living sessions that are pinned to the release; absent: none. */
@@ -195,6 +197,7 @@ export const RANGES = {
   previewDigests: (at: In, digest: Digest): KeyRange<PreviewDigestRow> =>
     below("preview-digest", at.org, at.project, digestHex(digest)),
   retentions: (): KeyRange<{ readonly org: Name; readonly project: Name }> => below("retention"),
+  subscriptions: (org: Name): KeyRange<SubscriptionRecord> => below("subscription", org),
   sessions: (at: In): KeyRange<SessionRecord> => below("session", at.org, at.project),
   sessionExpiry: (): KeyRange<SessionExpiryRow> => below("session-expiry"),
   history: (at: In): KeyRange<ActivationRecord> => below("history", at.org, at.project),

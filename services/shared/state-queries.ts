@@ -13,6 +13,7 @@ import {
   type PublishRecord,
   type ReleaseRecord,
   type SessionRecord,
+  type SubscriptionRecord,
   TERMINAL_STATES,
   type TokenRecord,
   type TrustRecord,
@@ -171,6 +172,27 @@ function findReleaseOfCommit(view: StateView, at: ProjectAt, prefix: string): Re
     if (release !== undefined && release.state !== "retired") return release;
   }
   return findRelease(view, at, last.value);
+}
+
+export function findSubscription(view: StateView, org: Name, group: Name): SubscriptionRecord | undefined {
+  return view.get(KEYS.subscription(org, group));
+}
+
+export function listSubscriptions(
+  view: StateView,
+  org: Name,
+  options?: PageOptions,
+): Page<SubscriptionRecord> {
+  return page(view, RANGES.subscriptions(org), options);
+}
+
+/** Behind the newest event of an org, or of one project of it. */
+export function newestCursor(view: StateView, of: { org: Name; project?: Name }): Cursor {
+  const { org, project } = of;
+  const range = project === undefined ? RANGES.orgEvents(org) : RANGES.projectEvents({ org, project });
+  const [row] = view.range(range, { limit: 1, reverse: true });
+  const event = row === undefined ? undefined : view.get(row.value as StateKey<EventRecord>);
+  return event === undefined ? { seq: 0, k: 0 } : { seq: event.seq, k: event.k };
 }
 
 export function findToken(view: StateView, org: Name, tokenId: string): TokenRecord | undefined {

@@ -42,6 +42,8 @@ export function removeDir(path: string): void {
 /** Starts a farm on `data`, which a later one may take over, or single roles of one. @param args more of `granary up` */
 export async function startTestFarm(options: {
   data: string;
+  /** One that an earlier farm had; any free one when absent. */
+  port?: string;
   roles?: readonly string[];
   args?: readonly string[];
   env?: NodeJS.ProcessEnv;
@@ -53,7 +55,16 @@ export async function startTestFarm(options: {
     ...options.env,
   };
   const verb = options.roles === undefined ? ["up"] : ["serve", ...options.roles];
-  const args = [CLI, ...verb, "--port", "0", "--data", options.data, "--json", ...(options.args ?? [])];
+  const args = [
+    CLI,
+    ...verb,
+    "--port",
+    options.port ?? "0",
+    "--data",
+    options.data,
+    "--json",
+    ...(options.args ?? []),
+  ];
   const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
   child.once("exit", () => running.delete(child));

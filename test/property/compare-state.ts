@@ -50,6 +50,7 @@ export function outcomeOf(result: CommandResult, body: CommandBody): string {
   const { value } = result;
   if (body.type === "project.set") return "set";
   if (value.type === "ended") return value.applied ? "applied" : "ignored";
+  if (value.type === "subscription") return value.held ? "held" : "not held";
   if (value.type === "session")
     return `${value.started ? "started" : "goes on"} with ${value.session.version}`;
   if (value.type === "promoted") return `${value.existing ? "existing" : "new"} ${value.version}`;

@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { GranaryError } from "../../../proto/errors.ts";
 import type { Page } from "../../../proto/http.ts";
+import { toFailure } from "../../shared/read-problem.ts";
 import { openRequest, parseJson, readBody } from "./open-request.ts";
-import { toFailure } from "./problem.ts";
 import { withRetries } from "./with-retries.ts";
 
 export type Query = Readonly<Record<string, string | number | undefined>>;

@@ -1,9 +1,9 @@
 import { GranaryError } from "../../../proto/errors.ts";
 import type { TokenJson } from "../../../proto/http.ts";
+import { toFailure } from "../../shared/read-problem.ts";
 import type { Sourced } from "../config/settings.ts";
 import type { Environment } from "../verb-context.ts";
 import { openRequest, parseJson, readBody } from "./open-request.ts";
-import { toFailure } from "./problem.ts";
 
 const IDLE_MS = 30_000;
 /** A token is exchanged anew this long before its end, where the CI system gives another id token. */

@@ -2,10 +2,10 @@ import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GranaryError } from "../../../proto/errors.ts";
 import { type CloudEvent, parseCursor } from "../../../proto/events.ts";
+import { toFailure } from "../../shared/read-problem.ts";
+import { readServerEvents } from "../../shared/read-server-events.ts";
 import type { ApiClient, Query } from "./api-client.ts";
 import { connectionError, openRequest, parseJson, readBody } from "./open-request.ts";
-import { toFailure } from "./problem.ts";
-import { readServerEvents } from "./read-server-events.ts";
 import { isPassing, waitBefore } from "./with-retries.ts";
 
 export interface FollowOptions {

@@ -1,6 +1,6 @@
 import { ERROR_CODES, GranaryError } from "../../../proto/errors.ts";
 import type { Problem } from "../../../proto/http.ts";
-import { isProblem } from "../http/problem.ts";
+import { isProblem } from "../../shared/read-problem.ts";
 import { printable } from "./format.ts";
 import type { Output } from "./output.ts";
 

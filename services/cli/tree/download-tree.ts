@@ -9,9 +9,9 @@ import type { TreeEntry } from "../../../proto/tree.ts";
 import { TreeFolder } from "../../../store/tree-folder.ts";
 import type { ArchiveSink } from "../../../workers/archive/archive-sink.ts";
 import { TarReader } from "../../../workers/archive/tar-reader.ts";
+import { toFailure } from "../../shared/read-problem.ts";
 import type { ApiClient } from "../http/api-client.ts";
 import { connectionError, openRequest, parseJson, readBody } from "../http/open-request.ts";
-import { toFailure } from "../http/problem.ts";
 
 const IDLE_MS = 30_000;
 /** Layers hold the tree below `app/`. */

@@ -7,6 +7,8 @@ import { KEYS, STATE_VERSION } from "../../shared/state-keys.ts";
 import { acceptPublish } from "./accept-publish.ts";
 import { activateRelease } from "./activate-release.ts";
 import { cancelPublish } from "./cancel-publish.ts";
+import { claimSubscription } from "./claim-subscription.ts";
+import { commitSubscription } from "./commit-subscription.ts";
 import { createOrg } from "./create-org.ts";
 import { createToken } from "./create-token.ts";
 import { createTrust } from "./create-trust.ts";
@@ -23,6 +25,7 @@ import { pinPreview } from "./pin-preview.ts";
 import { promotePreview } from "./promote-preview.ts";
 import { removeOrg } from "./remove-org.ts";
 import { removePreview } from "./remove-preview.ts";
+import { removeSubscription } from "./remove-subscription.ts";
 import { removeTrust } from "./remove-trust.ts";
 import { retireRelease } from "./retire-release.ts";
 import { revokeToken } from "./revoke-token.ts";
@@ -73,7 +76,7 @@ export function applyCommand(tx: StateTx, command: Command, at: LogPosition): Co
 
   const result = run(tx, command, { ...at, timeMs });
   tx.put(KEYS.command(command.id), { result, time_ms: timeMs });
-  const place = isOfSession(command.body) ? KEYS.briefCommandAt(at.seq) : KEYS.commandAt(at.seq);
+  const place = isBrief(command.body) ? KEYS.briefCommandAt(at.seq) : KEYS.commandAt(at.seq);
   tx.put(place, { id: command.id, time_ms: timeMs });
   trimExpired(tx, timeMs);
   return result;
@@ -87,11 +90,11 @@ function run(tx: StateTx, command: Command, at: LogPosition): CommandResult {
     value = dispatch(step, command.body);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    if (!isOfSession(command.body))
+    if (!isBrief(command.body))
       step.auditCommand({ ...audited, resource: resourceOf(command), code: error.wire.code });
     return { ok: false, seq: at.seq, error: error.wire };
   }
-  if (isOfSession(command.body)) return { ok: true, seq: at.seq, value };
+  if (isBrief(command.body)) return { ok: true, seq: at.seq, value };
   const ignored =
     (value.type === "ended" && !value.applied) ||
     (isSweep(command.body) && value.type === "done" && !value.changed);
@@ -104,9 +107,17 @@ function run(tx: StateTx, command: Command, at: LogPosition): CommandResult {
   return { ok: true, seq: at.seq, value };
 }
 
-/** Sessions are data of the applications, hundreds a second: neither events nor audit rows, and results for minutes only. */
-function isOfSession(body: CommandBody): boolean {
-  return body.type === "session.start" || body.type === "session.end" || body.type === "session.expire";
+const BRIEF: ReadonlySet<CommandBody["type"]> = new Set([
+  "session.start",
+  "session.end",
+  "session.expire",
+  "subscription.claim",
+  "subscription.commit",
+]);
+
+/** Sessions and cursors are data of the applications, hundreds a second: neither events nor audit rows, results for minutes only. */
+function isBrief(body: CommandBody): boolean {
+  return BRIEF.has(body.type);
 }
 
 function dispatch(step: Step, body: CommandBody): CommandValue {
@@ -185,6 +196,12 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
       return askWebhook(step, body);
     case "webhook.disable":
       return disableWebhook(step, body);
+    case "subscription.claim":
+      return claimSubscription(step, body);
+    case "subscription.commit":
+      return commitSubscription(step, body);
+    case "subscription.remove":
+      return removeSubscription(step, body);
     default:
       throw unknownCommand(
         `type ${JSON.stringify((body satisfies never as { type?: unknown }).type)}`,
@@ -223,6 +240,7 @@ function resourceOf(command: Command, value?: CommandValue): string {
   if ("version" in body) return body.version;
   if ("token_id" in body) return body.token_id;
   if ("trust_id" in body) return body.trust_id;
+  if ("group" in body) return `subscription/${body.group}`;
   if (body.type === "farm.hold" || body.type === "farm.unhold") return "farm";
   if (body.type === "org.hold" || body.type === "org.unhold") return command.org;
   if ("webhook_id" in body) return body.webhook_id;

@@ -1,4 +1,4 @@
-import { GranaryError } from "../../../proto/errors.ts";
+import { GranaryError } from "../../proto/errors.ts";
 
 export interface ServerEvent {
   readonly id: string | undefined;

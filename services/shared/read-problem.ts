@@ -1,5 +1,5 @@
-import { type ErrorCode, type ErrorDetail, GranaryError, isErrorCode } from "../../../proto/errors.ts";
-import type { Problem } from "../../../proto/http.ts";
+import { type ErrorCode, type ErrorDetail, GranaryError, isErrorCode } from "../../proto/errors.ts";
+import type { Problem } from "../../proto/http.ts";
 
 /** Whether a value is a problem document of a farm (RFC 9457); kept as the `cause` of the error that it becomes. */
 export function isProblem(value: unknown): value is Problem {

@@ -1,0 +1,129 @@
+import { GranaryError } from "../../proto/errors.ts";
+import { formatCursor, parseCursor } from "../../proto/events.ts";
+import { SubscriptionClaimBody, SubscriptionCommitBody, type SubscriptionJson } from "../../proto/http.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import { type Name, parseName } from "../../proto/names.ts";
+import type { SubscriptionRecord } from "../../proto/records.ts";
+import { authorize, notFound, type Principal } from "../shared/authenticate.ts";
+import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
+import { findOrg, findSubscription, listSubscriptions, newestCursor } from "../shared/state-queries.ts";
+import type { ApiContext } from "./context.ts";
+import { pageOf } from "./read-routes.ts";
+import { parseBody, principalOf, submitFor } from "./request.ts";
+
+const SUBSCRIPTION = "/v1/orgs/:org/subscriptions/:group(^[^:]+)";
+
+/**
+ * Durable cursors that the subscribers of a group share. `read` is enough: a cursor is the bookmark of who reads, and their number is
+ * bounded. A token of one project sees the groups of that project only.
+ */
+export function subscriptionRoutes(server: HttpServer, context: ApiContext): void {
+  server.get("/v1/orgs/:org/subscriptions", async (request, reply) => {
+    const { org, principal } = orgOf(context, request);
+    const page = context.read((view) => listSubscriptions(view, org, pageOf(request)));
+    const items = page.items.filter((record) => isVisible(principal, record));
+    return reply.send({ ...page, items: items.map(subscriptionJson) });
+  });
+
+  server.get(SUBSCRIPTION, async (request, reply) =>
+    reply.send(subscriptionJson(recordOf(context, request))),
+  );
+
+  server.post(`${SUBSCRIPTION}::claim`, async (request, reply) => {
+    const { org, group, principal } = groupOf(context, request);
+    const { project, from, holder, ttl_s } = parseBody(SubscriptionClaimBody, request.body);
+    const of = project ?? principal.project;
+    const of_project = of === undefined ? {} : { of_project: parseName(of, "project") };
+    authorize(principal, "read", { org, ...(of === undefined ? {} : { project: parseName(of, "project") }) });
+    const known = context.read((view) => findSubscription(view, org, group));
+    if (known !== undefined && !isVisible(principal, known)) throw unknown(org, group);
+    const start =
+      from === "now"
+        ? context.read((view) => newestCursor(view, { org, ...(of && { project: of as Name }) }))
+        : parseCursor(from === undefined || from === "beginning" ? "0-0" : from);
+    const value = await submitFor(context, request, {
+      principal,
+      org,
+      body: {
+        type: "subscription.claim",
+        group,
+        ...of_project,
+        holder,
+        ttl_ms: claimMs(ttl_s),
+        from: formatCursor(start),
+        limit: LIMITS.subscriptionsPerOrg,
+      },
+    });
+    if (value.type !== "subscription") throw new GranaryError("INTERNAL", `the claim came to ${value.type}`);
+    return reply.send({ ...subscriptionJson(value.subscription), held: value.held });
+  });
+
+  server.post(`${SUBSCRIPTION}::commit`, async (request, reply) => {
+    const { org, group, principal } = groupOf(context, request);
+    recordOf(context, request);
+    const { epoch, cursor, leave, ttl_s } = parseBody(SubscriptionCommitBody, request.body);
+    const value = await submitFor(context, request, {
+      principal,
+      org,
+      body: {
+        type: "subscription.commit",
+        group,
+        epoch,
+        cursor: formatCursor(parseCursor(cursor)),
+        ttl_ms: claimMs(ttl_s),
+        leave: leave ?? false,
+      },
+    });
+    if (value.type !== "subscription") throw new GranaryError("INTERNAL", `the commit came to ${value.type}`);
+    return reply.send({ ...subscriptionJson(value.subscription), held: value.held });
+  });
+
+  server.delete(SUBSCRIPTION, async (request, reply) => {
+    const { org, group, principal } = groupOf(context, request);
+    recordOf(context, request);
+    await submitFor(context, request, { principal, org, body: { type: "subscription.remove", group } });
+    return reply.code(204).send();
+  });
+}
+
+function orgOf(context: ApiContext, request: HttpRequest): { org: Name; principal: Principal } {
+  const principal = principalOf(context, request);
+  const org = parseName((request.params as { org: string }).org, "org");
+  authorize(principal, "read", { org });
+  if (context.read((view) => findOrg(view, org)) === undefined) throw notFound({ org });
+  return { org, principal };
+}
+
+function groupOf(
+  context: ApiContext,
+  request: HttpRequest,
+): { org: Name; group: Name; principal: Principal } {
+  return {
+    ...orgOf(context, request),
+    group: parseName((request.params as { group: string }).group, "group"),
+  };
+}
+
+/** @throws GranaryError NOT_FOUND, also for a group that the token may not see */
+function recordOf(context: ApiContext, request: HttpRequest): SubscriptionRecord {
+  const { org, group, principal } = groupOf(context, request);
+  const record = context.read((view) => findSubscription(view, org, group));
+  if (record === undefined || !isVisible(principal, record)) throw unknown(org, group);
+  return record;
+}
+
+function claimMs(seconds: number | undefined): number {
+  return seconds === undefined ? LIMITS.subscriptionClaimMs : Math.round(seconds * 1000);
+}
+
+function isVisible(principal: Principal, record: SubscriptionRecord): boolean {
+  return principal.project === undefined || principal.project === record.of_project;
+}
+
+function unknown(org: Name, group: Name): GranaryError {
+  return new GranaryError("NOT_FOUND", `${org} has no subscription ${group}`);
+}
+
+function subscriptionJson({ of_project, ...record }: SubscriptionRecord): SubscriptionJson {
+  return { ...record, project: of_project ?? null };
+}

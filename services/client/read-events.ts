@@ -1,0 +1,115 @@
+import { GranaryError } from "../../proto/errors.ts";
+import { type CloudEvent, parseCursor } from "../../proto/events.ts";
+import { readServerEvents } from "../shared/read-server-events.ts";
+import { isPassing, pause, type Requests } from "./requests.ts";
+
+export interface EventsOptions {
+  /** `beginning` (the default), or a cursor: events strictly behind it come. */
+  readonly from?: string;
+  /** `org/project`; absent: all that the token may read in its org. */
+  readonly project?: string;
+  readonly org?: string;
+  /** false: ends where the events end now. */
+  readonly follow?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** The farm sends a comment every 15 s: a connection that is silent for three of them is dead. */
+const SILENCE_MS = 45_000;
+
+/**
+ * Follows the events and takes up a broken connection behind the last event that was handed out, so none comes twice from here.
+ * @throws GranaryError EVENT_GAP when a project's number is left out; CURSOR_EXPIRED with `detail.snapshot`; what the farm refuses with
+ */
+export async function* readEvents(
+  requests: Requests,
+  options: EventsOptions,
+): AsyncGenerator<CloudEvent, void, undefined> {
+  const { follow = true } = options;
+  const ended = options.signal ?? new AbortController().signal;
+  const numbers = new Map<string, number>();
+  let cursor = options.from === undefined || options.from === "beginning" ? "0-0" : options.from;
+  for (let failures = 0; ; ) {
+    try {
+      for await (const event of connection(requests, { ...options, follow, cursor }, ended)) {
+        failures = 0;
+        if (!isBehind(event.granarycursor, cursor)) continue;
+        checkNumber(event, numbers);
+        cursor = event.granarycursor;
+        yield event;
+      }
+      if (!follow) return;
+    } catch (error) {
+      ended.throwIfAborted();
+      if (!isPassing(error)) throw error;
+      failures += 1;
+      await pause(error, failures, ended);
+    }
+  }
+}
+
+async function* connection(
+  requests: Requests,
+  of: EventsOptions & { follow: boolean; cursor: string },
+  ended: AbortSignal,
+): AsyncGenerator<CloudEvent, void, undefined> {
+  const dead = new AbortController();
+  const signal = AbortSignal.any([ended, dead.signal]);
+  let timer = setTimeout(() => dead.abort(), SILENCE_MS);
+  try {
+    const response = await requests.open(
+      `/v1/events?${query(of)}`,
+      { accept: "text/event-stream", "last-event-id": of.cursor },
+      signal,
+    );
+    if (response.body === null) return;
+    const heard = tap(response.body, () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => dead.abort(), SILENCE_MS);
+    });
+    for await (const { data } of readServerEvents(heard)) yield JSON.parse(data) as CloudEvent;
+  } catch (cause) {
+    if (cause instanceof GranaryError || ended.aborted) throw cause;
+    throw new GranaryError("UNAVAILABLE", `the event stream of ${requests.url} broke`, {}, { cause });
+  } finally {
+    clearTimeout(timer);
+    dead.abort();
+  }
+}
+
+function query(of: EventsOptions & { follow: boolean; cursor: string }): string {
+  const [org, project] = of.project?.split("/") ?? [of.org];
+  return new URLSearchParams({
+    cursor: of.cursor,
+    follow: String(of.follow),
+    ...(org === undefined ? {} : { org }),
+    ...(project === undefined ? {} : { project }),
+  }).toString();
+}
+
+async function* tap(
+  body: AsyncIterable<Uint8Array>,
+  onChunk: () => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of body) {
+    onChunk();
+    yield chunk;
+  }
+}
+
+function checkNumber(event: CloudEvent, numbers: Map<string, number>): void {
+  const number = Number(event.sequence);
+  const before = numbers.get(event.source);
+  numbers.set(event.source, number);
+  if (before === undefined || number === before + 1) return;
+  throw new GranaryError("EVENT_GAP", `${event.source} went from event ${before} to ${number}`, {
+    source: event.source,
+    expected: before + 1,
+    actual: number,
+  });
+}
+
+function isBehind(text: string, other: string): boolean {
+  const [a, b] = [parseCursor(text), parseCursor(other)];
+  return a.seq > b.seq || (a.seq === b.seq && a.k > b.k);
+}

@@ -1,0 +1,225 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { GranaryError } from "../../proto/errors.ts";
+import type { CloudEvent } from "../../proto/events.ts";
+import type { SubscriptionJson, WhoamiJson } from "../../proto/http.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import { readEvents } from "./read-events.ts";
+import { isPassing, pause, type Requests } from "./requests.ts";
+
+export interface SubscribeOptions {
+  /** Name of the group: processes that give the same one share its cursor. */
+  readonly group: string;
+  /** Where a group that does not exist yet begins: `beginning` (the default), `now`, or a cursor such as that of `current`. */
+  readonly from?: string;
+  /** `org/project`; absent: all projects of the org. */
+  readonly project?: string;
+  /** The token's when absent. */
+  readonly org?: string;
+  /** Name of this process; random when absent. Two that run at once must not share one. */
+  readonly holder?: string;
+  /** How long the group waits for a process that fell silent: 2 to 300, 30 when not given. */
+  readonly claimSeconds?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Events, each to be handled before the next is asked for: asking for the next one says that it has been. What was handled is
+ * committed every second and when the loop ends; after a crash the events since the last commit come again, to whichever process
+ * takes over. In order per project.
+ */
+export interface Subscription extends AsyncIterable<CloudEvent> {
+  /** Commits what has been handled and lets another process take over. */
+  close(): Promise<void>;
+}
+
+const COMMIT_MS = 1_000;
+/** How often a process that stands by looks whether the reader is gone. */
+const STAND_BY_MS = 2_000;
+
+export function subscribe(requests: Requests, options: SubscribeOptions): Subscription {
+  const closing = new AbortController();
+  const signal =
+    options.signal === undefined ? closing.signal : AbortSignal.any([options.signal, closing.signal]);
+  const holder = options.holder ?? randomUUID();
+  const claimMs = 1000 * (options.claimSeconds ?? LIMITS.subscriptionClaimMs / 1000);
+  let finished: Promise<void> = Promise.resolve();
+  return {
+    [Symbol.asyncIterator]: () => {
+      let done = (): void => undefined;
+      finished = new Promise((resolve) => {
+        done = resolve;
+      });
+      return deliver(requests, { ...options, holder, claimMs, signal }, done);
+    },
+    close: async () => {
+      closing.abort();
+      await finished;
+    },
+  };
+}
+
+interface Claimed extends SubscribeOptions {
+  readonly holder: string;
+  readonly claimMs: number;
+  readonly signal: AbortSignal;
+}
+
+async function* deliver(
+  requests: Requests,
+  options: Claimed,
+  done: () => void,
+): AsyncGenerator<CloudEvent, void, undefined> {
+  const { signal } = options;
+  try {
+    const org = await orgOf(requests, options);
+    while (!signal.aborted) {
+      const claimed = await claimWhenFree(requests, org, options);
+      if (claimed === undefined) return;
+      const path = `/v1/orgs/${org}/subscriptions/${encodeURIComponent(options.group)}`;
+      const reading = new Reading(requests, { ...claimed, path, claimMs: options.claimMs, signal });
+      try {
+        yield* reading.events({
+          org,
+          ...(options.project === undefined ? {} : { project: options.project }),
+        });
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        // Another process has taken over: this one stands by again.
+        if (!(error instanceof GranaryError) || error.code !== "SUBSCRIPTION_LOST") throw error;
+      } finally {
+        await reading.leave();
+      }
+    }
+  } finally {
+    done();
+  }
+}
+
+/** One term as the group's reader: from a claim until it is left or lost. */
+class Reading {
+  readonly #requests: Requests;
+  readonly #path: string;
+  readonly #epoch: number;
+  readonly #claimMs: number;
+  readonly #ended = new AbortController();
+  readonly #signal: AbortSignal;
+  #handled: string;
+  #committed: string;
+  /** When the newest renewal was sent, and when the newest one that the farm confirmed was sent. */
+  #sentMs: number;
+  #confirmedMs: number;
+  #lost: unknown;
+
+  constructor(
+    requests: Requests,
+    of: { path: string; claim: SubscriptionJson; claimedMs: number; claimMs: number; signal: AbortSignal },
+  ) {
+    this.#requests = requests;
+    this.#path = of.path;
+    this.#epoch = of.claim.epoch;
+    this.#claimMs = of.claimMs;
+    this.#signal = AbortSignal.any([of.signal, this.#ended.signal]);
+    this.#handled = of.claim.cursor;
+    this.#committed = of.claim.cursor;
+    this.#sentMs = of.claimedMs;
+    this.#confirmedMs = of.claimedMs;
+  }
+
+  /** @throws GranaryError SUBSCRIPTION_LOST when another may have taken over; what reading ends with */
+  async *events(of: { org: string; project?: string }): AsyncGenerator<CloudEvent, void, undefined> {
+    const timer = setInterval(() => void this.#renew(), this.#claimMs / 6);
+    try {
+      const events = readEvents(this.#requests, { ...of, from: this.#handled, signal: this.#signal });
+      for await (const event of events) {
+        if (performance.now() - this.#confirmedMs > this.#claimMs) this.#lose(lost("the claim ran out"));
+        if (this.#lost !== undefined) break;
+        yield event;
+        this.#handled = event.granarycursor;
+        if (performance.now() - this.#sentMs >= COMMIT_MS) await this.#renew();
+      }
+    } catch (error) {
+      throw this.#lost ?? error;
+    } finally {
+      clearInterval(timer);
+    }
+    if (this.#lost !== undefined) throw this.#lost;
+  }
+
+  /** Commits what has been handled and ends the claim; a claim that is lost has ended. */
+  async leave(): Promise<void> {
+    this.#ended.abort();
+    if (this.#lost === undefined) await this.#commit(true).catch(() => undefined);
+  }
+
+  /** A farm that is away is no loss yet: only the end of the claim is. */
+  async #renew(): Promise<void> {
+    const isYoung = performance.now() - this.#confirmedMs < this.#claimMs / 3;
+    if (isYoung && this.#handled === this.#committed) return;
+    await this.#commit(false).catch((error: unknown) => {
+      if (!isPassing(error)) this.#lose(error);
+    });
+  }
+
+  async #commit(leave: boolean): Promise<void> {
+    const cursor = this.#handled;
+    const sentMs = performance.now();
+    this.#sentMs = sentMs;
+    const body = { epoch: this.#epoch, cursor, leave, ttl_s: this.#claimMs / 1000 };
+    await this.#requests.json("POST", `${this.#path}:commit`, body);
+    this.#committed = cursor;
+    this.#confirmedMs = sentMs;
+  }
+
+  #lose(error: unknown): void {
+    this.#lost ??= error;
+    this.#ended.abort();
+  }
+}
+
+function lost(why: string): GranaryError {
+  return new GranaryError(
+    "SUBSCRIPTION_LOST",
+    `this subscriber does not read for its group any more: ${why}`,
+  );
+}
+
+async function claimWhenFree(
+  requests: Requests,
+  org: string,
+  options: Claimed,
+): Promise<{ claim: SubscriptionJson; claimedMs: number } | undefined> {
+  const { group, holder, from, claimMs, signal } = options;
+  const project = options.project?.split("/")[1];
+  for (let failures = 0; !signal.aborted; ) {
+    try {
+      const claimedMs = performance.now();
+      const claim = await requests.json<SubscriptionJson>(
+        "POST",
+        `/v1/orgs/${org}/subscriptions/${encodeURIComponent(group)}:claim`,
+        {
+          holder,
+          ttl_s: claimMs / 1000,
+          ...(from === undefined ? {} : { from }),
+          ...(project === undefined ? {} : { project }),
+        },
+        signal,
+      );
+      if (claim.held === true) return { claim, claimedMs };
+      failures = 0;
+      await sleep(STAND_BY_MS, undefined, { signal }).catch(() => undefined);
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      if (!isPassing(error)) throw error;
+      failures += 1;
+      await pause(error, failures, signal).catch(() => undefined);
+    }
+  }
+  return undefined;
+}
+
+async function orgOf(requests: Requests, options: SubscribeOptions): Promise<string> {
+  const named = options.project?.split("/")[0] ?? options.org;
+  return encodeURIComponent(named ?? (await requests.json<WhoamiJson>("GET", "/v1/whoami")).org);
+}

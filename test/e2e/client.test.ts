@@ -1,0 +1,290 @@
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join, resolve } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type CloudEvent, connect, fileLedger, type Granary } from "granary";
+import type { Page, ReleaseJson } from "../../proto/http.ts";
+import { appArchive } from "../helpers/app-archive.ts";
+import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
+import { makeToken, projectUrl, publishReady, send } from "../helpers/farm-requests.ts";
+
+/** The typed client, used as its users do: against a real farm, in processes that die. */
+const ROOT = resolve(import.meta.dirname, "../../..");
+const folder = tempDir("client");
+const project = "default/app";
+let farm: TestFarm;
+let granary: Granary;
+
+before(async () => {
+  farm = await startTestFarm({ data: join(folder, "data") });
+  granary = connect({ url: farm.url, token: farm.token });
+  for (const name of ["one", "two"])
+    await publishReady(farm, "app", appArchive({ "app.txt": name }), {
+      query: { commit: `${name}fff1`.replace(/[^0-9a-f]/g, "e") },
+    });
+});
+after(async () => {
+  assert.equal(await farm.stop(), 0);
+  removeDir(folder);
+});
+
+async function activate(version: string): Promise<void> {
+  const answer = await send(farm, `${projectUrl("app")}/activations`, { json: { version } });
+  assert.equal(answer.status, 200, answer.text);
+}
+
+async function allEvents(): Promise<CloudEvent[]> {
+  const events: CloudEvent[] = [];
+  for await (const event of granary.events({ follow: false })) events.push(event);
+  return events;
+}
+
+async function take(events: AsyncIterable<CloudEvent>, count: number): Promise<CloudEvent[]> {
+  const taken: CloudEvent[] = [];
+  for await (const event of events) if (taken.push(event) === count) break;
+  return taken;
+}
+
+describe("current and its cursor", () => {
+  test("what happens after the answer comes behind its cursor, and nothing else", async () => {
+    const current = await granary.current(project);
+    assert.equal(current.version, "v2");
+    const none: CloudEvent[] = [];
+    for await (const event of granary.events({ from: current.cursor, project, follow: false }))
+      none.push(event);
+    assert.deepEqual(none, []);
+    await activate("v1");
+    const [first] = await take(granary.events({ from: current.cursor, project }), 1);
+    assert.equal(first?.type, "dev.granary.release.activated.v1");
+    assert.deepEqual(
+      [first?.data["from"], first?.data["to"], first?.data["generation"]],
+      ["v2", "v1", current.generation + 1],
+    );
+  });
+
+  test("failures are the farm's codes", async () => {
+    await assert.rejects(granary.current("default/nothing"), { code: "NOT_FOUND" });
+    const stranger = connect({ url: farm.url, token: "gr_nonsense" });
+    await assert.rejects(stranger.current(project), { code: "UNAUTHENTICATED" });
+    const away = connect({ url: "http://127.0.0.1:9", token: farm.token });
+    await assert.rejects(away.current(project), { code: "UNAVAILABLE" });
+  });
+});
+
+describe("events", () => {
+  test("go on behind the last one when the farm is restarted under them", async () => {
+    const own = await startTestFarm({ data: join(folder, "restarted"), env: { GRANARY_LOG: "error" } });
+    const port = new URL(own.url).port;
+    const archive = appArchive({ "app.txt": "restart" });
+    await publishReady(own, "app", archive, { query: { commit: "aaaaaaa" } });
+    const seen: string[] = [];
+    const stop = new AbortController();
+    const client = connect({ url: own.url, token: own.token });
+    const following = (async () => {
+      for await (const event of client.events({ signal: stop.signal })) seen.push(event.id);
+    })().catch((error: unknown) => error);
+    await eventually(() => seen.length > 0 || undefined, 10_000, "the first events");
+    await own.kill();
+    const again = await startTestFarm({
+      data: join(folder, "restarted"),
+      port,
+      env: { GRANARY_LOG: "error" },
+    });
+    await publishReady(again, "app", archive, { query: { commit: "bbbbbbb" } });
+    const all = await again.json<Page<CloudEvent>>("/v1/events?limit=200");
+    await eventually(() => seen.length >= all.items.length || undefined, 20_000, "every event");
+    assert.deepEqual(
+      seen,
+      all.items.map((event) => event.id),
+    );
+    stop.abort();
+    await following;
+    assert.equal(await again.stop(), 0);
+  });
+
+  test("a number that is left out is an error that names it", async () => {
+    const frame = (n: number) =>
+      `id: ${n}-0\ndata: ${JSON.stringify({ id: `o/p/${n}`, source: "/orgs/o/projects/p", sequence: String(n), granarycursor: `${n}-0` })}\n\n`;
+    const server = createServer((_request, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.end(frame(1) + frame(2) + frame(4));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const client = connect({ url: `http://127.0.0.1:${port}`, token: "t" });
+    const seen: string[] = [];
+    await assert.rejects(
+      async () => {
+        for await (const event of client.events()) seen.push(event.id);
+      },
+      { code: "EVENT_GAP", detail: { source: "/orgs/o/projects/p", expected: 3, actual: 4 } },
+    );
+    assert.deepEqual(seen, ["o/p/1", "o/p/2"]);
+    server.closeAllConnections();
+    server.close();
+  });
+});
+
+describe("subscribe", () => {
+  test("a group goes on where it was, whichever process reads", async () => {
+    const all = (await allEvents()).map((event) => event.id);
+    const first = granary.subscribe({ group: "handover" });
+    const seen = (await take(first, 3)).map((event) => event.id);
+    await first.close();
+    // The third was taken and the next was never asked for: nobody said that it had been handled.
+    const second = granary.subscribe({ group: "handover" });
+    const rest = (await take(second, all.length - 2)).map((event) => event.id);
+    await second.close();
+    assert.deepEqual([...seen.slice(0, 2), ...rest], all);
+  });
+
+  test("one process reads at a time; another takes over when it leaves", async () => {
+    const a = granary.subscribe({ group: "turns", holder: "a" });
+    const b = granary.subscribe({ group: "turns", holder: "b", from: "now" });
+    const seen: string[] = [];
+    const readA = a[Symbol.asyncIterator]();
+    await readA.next();
+    const reading = (async () => {
+      for await (const event of b) seen.push(event.id);
+    })();
+    await sleep(300);
+    assert.deepEqual(seen, []);
+    await readA.next();
+    await readA.return?.();
+    await eventually(() => seen.length > 0 || undefined, 10_000, "b reads");
+    assert.equal(seen[0], (await allEvents())[1]?.id);
+    await b.close();
+    await reading;
+  });
+
+  test("from now: nothing of what was, everything that comes, also while nobody is there", async () => {
+    const first = granary.subscribe({ group: "late", from: "now" });
+    const reading = first[Symbol.asyncIterator]();
+    const next = reading.next();
+    const group = `/v1/orgs/default/subscriptions/late`;
+    await eventually(async () => (await send(farm, group)).status === 200 || undefined, 5_000, "the claim");
+    await first.close();
+    await next;
+    await activate("v2");
+    await activate("v1");
+    const second = granary.subscribe({ group: "late", from: "beginning" });
+    const seen = await take(second, 3);
+    await second.close();
+    assert.deepEqual(
+      seen.map((event) => event.type.split(".").slice(2, 4).join(".")),
+      ["release.activated", "release.superseded", "release.activated"],
+    );
+  });
+
+  test("what an older reader commits is refused", async () => {
+    const url = "/v1/orgs/default/subscriptions/fenced";
+    const claim = async (holder: string) =>
+      (await send<{ epoch: number; held: boolean }>(farm, `${url}:claim`, { json: { holder, ttl_s: 2 } }))
+        .body;
+    const old = await claim("old");
+    assert.deepEqual([old.epoch, old.held], [1, true]);
+    assert.equal((await claim("new")).held, false);
+    const taken = await eventually(
+      async () => {
+        const answer = await claim("new");
+        return answer.held ? answer : undefined;
+      },
+      10_000,
+      "the old claim ends",
+    );
+    assert.equal(taken.epoch, 2);
+    const late = await send<{ code: string }>(farm, `${url}:commit`, { json: { epoch: 1, cursor: "5-0" } });
+    assert.deepEqual([late.status, late.body.code], [409, "SUBSCRIPTION_LOST"]);
+    const ok = await send<{ cursor: string }>(farm, `${url}:commit`, { json: { epoch: 2, cursor: "5-0" } });
+    assert.equal(ok.body.cursor, "5-0");
+    const back = await send<{ cursor: string }>(farm, `${url}:commit`, { json: { epoch: 2, cursor: "3-0" } });
+    assert.equal(back.body.cursor, "5-0");
+  });
+
+  test("a token of one project sees the groups of that project only", async () => {
+    await send(farm, "/v1/orgs/default/subscriptions/wide:claim", { json: { holder: "x" } });
+    const { token } = await makeToken(farm, "default", ["read"], { project: "app" });
+    const path = "/v1/orgs/default/subscriptions";
+    assert.equal((await send(farm, `${path}/wide`, { token })).status, 404);
+    assert.equal((await send(farm, `${path}/wide:claim`, { token, json: { holder: "y" } })).status, 404);
+    const own = await send(farm, `${path}/narrow:claim`, { token, json: { holder: "y" } });
+    assert.equal(own.status, 200, own.text);
+    const list = await send<Page<{ group: string }>>(farm, path, { token });
+    assert.deepEqual(
+      list.body.items.map(({ group }) => group),
+      ["narrow"],
+    );
+    assert.equal((await send(farm, `${path}/narrow`, { method: "DELETE", token })).status, 204);
+  });
+});
+
+describe("the ledger", () => {
+  test("every event has its effect once, in order, however often the subscriber is killed", async () => {
+    const file = join(folder, "killed.json");
+    const main = resolve(import.meta.dirname, "../helpers/subscriber-main.js");
+    const args = [main, farm.url, farm.token, file, "killed"];
+    const ledger = fileLedger<string[]>(file, []);
+    for (let round = 0; round < 4; round++) {
+      const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
+      const before = (await ledger.read()).length;
+      await activate(round % 2 === 0 ? "v2" : "v1");
+      await eventually(async () => (await ledger.read()).length > before || undefined, 20_000, "an effect");
+      child.kill("SIGKILL");
+      await once(child, "exit");
+      await activate(round % 2 === 0 ? "v1" : "v2");
+    }
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
+    const all = (await allEvents()).map((event) => event.id);
+    await eventually(async () => (await ledger.read()).length >= all.length || undefined, 20_000, "the rest");
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    assert.deepEqual(await ledger.read(), all);
+  });
+});
+
+describe("the examples", () => {
+  const activations = async (): Promise<number> =>
+    (await allEvents()).filter((event) => event.type === "dev.granary.release.activated.v1").length;
+  const run = async (command: string, args: readonly string[]): Promise<string> => {
+    const cwd = join(folder, "examples");
+    mkdirSync(cwd, { recursive: true });
+    const env = { ...process.env, GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token };
+    const child = spawn(command, [...args, String(await activations())], { cwd, env });
+    let text = "";
+    child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    const timer = setTimeout(() => child.kill("SIGKILL"), 30_000);
+    const [code] = (await once(child, "exit")) as [number | null];
+    clearTimeout(timer);
+    assert.equal(code, 0, text);
+    return text;
+  };
+  const has = (program: string): boolean => spawnSync(program, ["--version"]).status === 0;
+
+  test("in TypeScript", async () => {
+    const text = await run(process.execPath, [
+      join(ROOT, "dist/examples/subscribe/subscribe.js"),
+      "live.json",
+    ]);
+    assert.equal(text.match(/^applied .* runs v/gm)?.length, await activations());
+  });
+
+  test("in Python", { skip: has("python3") ? false : "python3 is not installed" }, async () => {
+    copyFileSync(join(ROOT, "examples/subscribe/subscribe.py"), join(folder, "subscribe.py"));
+    const text = await run("python3", [join(folder, "subscribe.py"), "live.sqlite"]);
+    assert.equal(text.match(/ runs v/g)?.length, await activations());
+  });
+
+  test("with curl", { skip: has("curl") ? false : "curl is not installed" }, async () => {
+    const text = await run("sh", [join(ROOT, "examples/subscribe/subscribe.sh"), "cursor.txt"]);
+    assert.equal(text.match(/^activated: /gm)?.length, await activations());
+    assert.match(readFileSync(join(folder, "examples", "cursor.txt"), "utf8"), /^[0-9]+-[0-9]+$/);
+    assert.equal((await farm.json<ReleaseJson>(`${projectUrl("app")}/current`)).state, "active");
+  });
+});
