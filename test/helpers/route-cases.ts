@@ -34,6 +34,8 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
     scopes: readonly Scope[],
     more: Partial<RouteCase> = {},
   ): RouteCase => ({ route, path, scopes, about: "org", ...methodOf(route), ...more });
+  const S = "/v1/orgs/:org/subscriptions/:group(^[^:]+)";
+  const GROUP = "/v1/orgs/default/subscriptions/none";
   const json = (body: object): Partial<RouteCase> => ({ json: body, takesJson: true });
   const farm = (
     route: string,
@@ -105,6 +107,11 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
     org("GET /v1/orgs/:org/audit", "/v1/orgs/default/audit", ["read"]),
     org("GET /v1/events", "/v1/events?org=default", ["read"]),
     org("GET /v1/events", "/v1/events?org=default&project=app", ["read"]),
+    org("GET /v1/orgs/:org/subscriptions", "/v1/orgs/default/subscriptions", ["read"]),
+    org(`GET ${S}`, GROUP, ["read"]),
+    org(`DELETE ${S}`, GROUP, ["read"]),
+    org(`POST ${S}::claim`, `${GROUP}:claim`, ["read"], json({})),
+    org(`POST ${S}::commit`, `${GROUP}:commit`, ["read"], json({})),
     org("GET /v1/orgs/:org/webhooks", W, ["token:admin"]),
     org("POST /v1/orgs/:org/webhooks", W, ["token:admin"], json({ url: "http://192.0.2.1/" })),
     org("GET /v1/orgs/:org/webhooks/:id", `${W}/none`, ["token:admin"]),
