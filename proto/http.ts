@@ -12,7 +12,6 @@ import type {
   ReleaseRecord,
   Scope,
   SessionRecord,
-  SubscriptionRecord,
 } from "./records.ts";
 import { SCOPES } from "./records.ts";
 import type { BlobRange } from "./upload-session.ts";
@@ -69,12 +68,6 @@ export interface PreviewJson
   readonly ttl_s: number;
   /** null while it is pinned. */
   readonly expires_at: string | null;
-}
-
-/** A group of subscribers. `held` only in the answer to a claim or a commit: whether the asker is the one that reads. */
-export interface SubscriptionJson extends Omit<SubscriptionRecord, "of_project"> {
-  readonly project: string | null;
-  readonly held?: boolean;
 }
 
 /** A session and what it runs. */
@@ -338,25 +331,6 @@ export const PromoteBody = z.strictObject({
     .optional(),
   expected_generation: generation.optional(),
   reason: reason.optional(),
-});
-const cursor = z.string().regex(/^[0-9]{1,15}-[0-9]{1,6}$/);
-const claimSeconds = z.number().min(2).max(300);
-export const SubscriptionClaimBody = z.strictObject({
-  holder: z
-    .string()
-    .min(1)
-    .max(LIMITS.subscriberBytes)
-    .regex(/^[\x21-\x7e]+$/),
-  /** Where a new group begins; later claims go on where the group is. */
-  from: z.union([z.enum(["beginning", "now"]), cursor]).optional(),
-  project: z.string().optional(),
-  ttl_s: claimSeconds.optional(),
-});
-export const SubscriptionCommitBody = z.strictObject({
-  epoch: z.int().positive(),
-  cursor,
-  leave: z.boolean().optional(),
-  ttl_s: claimSeconds.optional(),
 });
 export const SessionBody = z.strictObject({ ttl: ttl.optional() });
 export const ExtendBody = z.strictObject({ ttl: ttl.optional() });

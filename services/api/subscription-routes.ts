@@ -1,17 +1,19 @@
 import { GranaryError } from "../../proto/errors.ts";
 import { formatCursor, parseCursor } from "../../proto/events.ts";
-import { SubscriptionClaimBody, SubscriptionCommitBody, type SubscriptionJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName } from "../../proto/names.ts";
 import type { SubscriptionRecord } from "../../proto/records.ts";
+import {
+  SubscriptionClaimBody,
+  SubscriptionCommitBody,
+  type SubscriptionJson,
+} from "../../proto/subscription-http.ts";
 import { authorize, notFound, type Principal } from "../shared/authenticate.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
 import { findOrg, findSubscription, listSubscriptions, newestCursor } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { pageOf } from "./read-routes.ts";
 import { parseBody, principalOf, submitFor } from "./request.ts";
-
-const SUBSCRIPTION = "/v1/orgs/:org/subscriptions/:group(^[^:]+)";
 
 /**
  * Durable cursors that the subscribers of a group share. `read` is enough: a cursor is the bookmark of who reads, and their number is
@@ -25,11 +27,11 @@ export function subscriptionRoutes(server: HttpServer, context: ApiContext): voi
     return reply.send({ ...page, items: items.map(subscriptionJson) });
   });
 
-  server.get(SUBSCRIPTION, async (request, reply) =>
+  server.get("/v1/orgs/:org/subscriptions/:group(^[^:]+)", async (request, reply) =>
     reply.send(subscriptionJson(recordOf(context, request))),
   );
 
-  server.post(`${SUBSCRIPTION}::claim`, async (request, reply) => {
+  server.post("/v1/orgs/:org/subscriptions/:group(^[^:]+)::claim", async (request, reply) => {
     const { org, group, principal } = groupOf(context, request);
     const { project, from, holder, ttl_s } = parseBody(SubscriptionClaimBody, request.body);
     const of = project ?? principal.project;
@@ -58,7 +60,7 @@ export function subscriptionRoutes(server: HttpServer, context: ApiContext): voi
     return reply.send({ ...subscriptionJson(value.subscription), held: value.held });
   });
 
-  server.post(`${SUBSCRIPTION}::commit`, async (request, reply) => {
+  server.post("/v1/orgs/:org/subscriptions/:group(^[^:]+)::commit", async (request, reply) => {
     const { org, group, principal } = groupOf(context, request);
     recordOf(context, request);
     const { epoch, cursor, leave, ttl_s } = parseBody(SubscriptionCommitBody, request.body);
@@ -78,7 +80,7 @@ export function subscriptionRoutes(server: HttpServer, context: ApiContext): voi
     return reply.send({ ...subscriptionJson(value.subscription), held: value.held });
   });
 
-  server.delete(SUBSCRIPTION, async (request, reply) => {
+  server.delete("/v1/orgs/:org/subscriptions/:group(^[^:]+)", async (request, reply) => {
     const { org, group, principal } = groupOf(context, request);
     recordOf(context, request);
     await submitFor(context, request, { principal, org, body: { type: "subscription.remove", group } });

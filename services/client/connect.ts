@@ -1,11 +1,14 @@
 import type { CloudEvent } from "../../proto/events.ts";
 import type { CurrentJson } from "../../proto/http.ts";
+import type { EventSnapshotJson } from "../../proto/webhook-http.ts";
+import { fetchSnapshot } from "./fetch-snapshot.ts";
 import { type EventsOptions, readEvents } from "./read-events.ts";
 import { createRequests } from "./requests.ts";
 import { type SubscribeOptions, type Subscription, subscribe } from "./subscribe.ts";
 
 export { GranaryError } from "../../proto/errors.ts";
 export type { CloudEvent } from "../../proto/events.ts";
+export type { EventSnapshotJson } from "../../proto/webhook-http.ts";
 export { fileLedger } from "./file-ledger.ts";
 export { applyOnce, type Ledger } from "./ledger.ts";
 export type { EventsOptions } from "./read-events.ts";
@@ -30,6 +33,8 @@ export interface Granary {
   current(project: string): Promise<Current>;
   /** Events from a place on, for ever unless `follow` is false; a broken connection is taken up again where it was. */
   events(options?: EventsOptions): AsyncGenerator<CloudEvent, void, undefined>;
+  /** What is live in an org, or in one project, and the cursor that goes with it: where to begin when a cursor has expired. */
+  snapshot(of?: { readonly org?: string; readonly project?: string }): Promise<EventSnapshotJson>;
   /** Events for a group of processes that share one durable cursor: one of them reads at a time, the others stand by. */
   subscribe(options: SubscribeOptions): Subscription;
 }
@@ -44,6 +49,7 @@ export function connect(options: ConnectOptions): Granary {
       const current = await requests.json<CurrentJson>("GET", path);
       return { ...current, cursor: current.event_seq };
     },
+    snapshot: (of = {}) => fetchSnapshot(requests, of),
     events: (of = {}) => readEvents(requests, of),
     subscribe: (of) => subscribe(requests, of),
   };

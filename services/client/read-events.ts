@@ -78,7 +78,7 @@ async function* connection(
 }
 
 function query(of: EventsOptions & { follow: boolean; cursor: string }): string {
-  const [org, project] = of.project?.split("/") ?? [of.org];
+  const [org, project] = of.project?.includes("/") ? of.project.split("/") : [of.org, of.project];
   return new URLSearchParams({
     cursor: of.cursor,
     follow: String(of.follow),

@@ -2,8 +2,11 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GranaryError } from "../../proto/errors.ts";
 import type { CloudEvent } from "../../proto/events.ts";
-import type { SubscriptionJson, WhoamiJson } from "../../proto/http.ts";
+import type { WhoamiJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
+import type { SubscriptionJson } from "../../proto/subscription-http.ts";
+import type { EventSnapshotJson } from "../../proto/webhook-http.ts";
+import { fetchSnapshot } from "./fetch-snapshot.ts";
 import { readEvents } from "./read-events.ts";
 import { isPassing, pause, type Requests } from "./requests.ts";
 
@@ -20,6 +23,11 @@ export interface SubscribeOptions {
   readonly holder?: string;
   /** How long the group waits for a process that fell silent: 2 to 300, 30 when not given. */
   readonly claimSeconds?: number;
+  /**
+   * Called when the group's place is older than what the farm keeps: make your state what the snapshot says, then reading goes on
+   * behind it. Without it the loop ends with CURSOR_EXPIRED.
+   */
+  readonly onExpired?: (snapshot: EventSnapshotJson) => Promise<void> | void;
   readonly signal?: AbortSignal;
 }
 
@@ -72,22 +80,25 @@ async function* deliver(
 ): AsyncGenerator<CloudEvent, void, undefined> {
   const { signal } = options;
   try {
-    const org = await orgOf(requests, options);
+    const of = await feedOf(requests, options);
+    const { org } = of;
     while (!signal.aborted) {
       const claimed = await claimWhenFree(requests, org, options);
       if (claimed === undefined) return;
       const path = `/v1/orgs/${org}/subscriptions/${encodeURIComponent(options.group)}`;
       const reading = new Reading(requests, { ...claimed, path, claimMs: options.claimMs, signal });
       try {
-        yield* reading.events({
-          org,
-          ...(options.project === undefined ? {} : { project: options.project }),
-        });
+        yield* reading.events(of);
         return;
       } catch (error) {
         if (signal.aborted) return;
+        const { code } = error instanceof GranaryError ? error : {};
         // Another process has taken over: this one stands by again.
-        if (!(error instanceof GranaryError) || error.code !== "SUBSCRIPTION_LOST") throw error;
+        if (code === "SUBSCRIPTION_LOST") continue;
+        if (code !== "CURSOR_EXPIRED" || options.onExpired === undefined) throw error;
+        const snapshot = await fetchSnapshot(requests, of);
+        await options.onExpired(snapshot);
+        reading.goTo(snapshot.cursor);
       } finally {
         await reading.leave();
       }
@@ -145,6 +156,11 @@ class Reading {
       clearInterval(timer);
     }
     if (this.#lost !== undefined) throw this.#lost;
+  }
+
+  /** Everything up to here counts as handled. */
+  goTo(cursor: string): void {
+    this.#handled = cursor;
   }
 
   /** Commits what has been handled and ends the claim; a claim that is lost has ended. */
@@ -219,7 +235,11 @@ async function claimWhenFree(
   return undefined;
 }
 
-async function orgOf(requests: Requests, options: SubscribeOptions): Promise<string> {
-  const named = options.project?.split("/")[0] ?? options.org;
-  return encodeURIComponent(named ?? (await requests.json<WhoamiJson>("GET", "/v1/whoami")).org);
+async function feedOf(
+  requests: Requests,
+  options: SubscribeOptions,
+): Promise<{ org: string; project?: string }> {
+  const [named = options.org, project] = options.project?.split("/") ?? [];
+  const org = named ?? (await requests.json<WhoamiJson>("GET", "/v1/whoami")).org;
+  return { org: encodeURIComponent(org), ...(project === undefined ? {} : { project }) };
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { connect } from "granary";
 import type { CloudEvent } from "../../proto/events.ts";
 import type { Page } from "../../proto/http.ts";
 import type { EventSnapshotJson } from "../../proto/webhook-http.ts";
@@ -36,8 +37,27 @@ test("a cursor that is no longer kept is answered with a snapshot, from which a 
     await publishReady(brief, "bot", appArchive({ a: "2" }));
     const next = await brief.json<Page<CloudEvent>>(`/v1/events?cursor=${snapshot.cursor}`);
     assert.equal(Number(next.items[0]?.sequence), (project?.event_n ?? 0) + 1);
+    const granary = connect({ url: brief.url, token: brief.token });
+    await assert.rejects(granary.events({ from: first }).next(), { code: "CURSOR_EXPIRED" });
+    const told: EventSnapshotJson[] = [];
+    await brief.json("/v1/orgs/default/subscriptions/late:claim", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ holder: "gone", from: first, ttl_s: 2 }),
+    });
+    const subscription = granary.subscribe({
+      group: "late",
+      claimSeconds: 2,
+      onExpired: (state) => void told.push(state),
+    });
+    const reading = subscription[Symbol.asyncIterator]().next();
+    await eventually(() => told[0], 20_000, "the snapshot");
+    await publishReady(brief, "bot", appArchive({ a: "3" }));
+    const behind = await reading;
+    assert.equal(Number(behind.value?.sequence), (told[0]?.projects[0]?.event_n ?? 0) + 1);
+    await subscription.close();
     const again = await brief.json<EventSnapshotJson>("/v1/events/snapshot?project=bot");
-    assert.deepEqual([again.projects[0]?.current, again.projects.length], ["v2", 1]);
+    assert.deepEqual([again.projects[0]?.current, again.projects.length], ["v3", 1]);
   } finally {
     await brief.stop();
     removeDir(folder);

@@ -1,5 +1,6 @@
-import type { CommandValue, SubscriptionClaimCommand } from "../../../proto/commands.ts";
+import type { CommandValue } from "../../../proto/commands.ts";
 import type { SubscriptionRecord } from "../../../proto/records.ts";
+import type { SubscriptionClaimCommand } from "../../../proto/subscription-commands.ts";
 import { KEYS, RANGES } from "../../shared/state-keys.ts";
 import type { Step } from "./step.ts";
 

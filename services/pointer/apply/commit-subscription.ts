@@ -1,5 +1,6 @@
-import type { CommandValue, SubscriptionCommitCommand } from "../../../proto/commands.ts";
+import type { CommandValue } from "../../../proto/commands.ts";
 import { parseCursor } from "../../../proto/events.ts";
+import type { SubscriptionCommitCommand } from "../../../proto/subscription-commands.ts";
 import { KEYS } from "../../shared/state-keys.ts";
 import type { Step } from "./step.ts";
 

@@ -1,4 +1,5 @@
-import type { CommandValue, SubscriptionRemoveCommand } from "../../../proto/commands.ts";
+import type { CommandValue } from "../../../proto/commands.ts";
+import type { SubscriptionRemoveCommand } from "../../../proto/subscription-commands.ts";
 import { KEYS } from "../../shared/state-keys.ts";
 import type { Step } from "./step.ts";
 
