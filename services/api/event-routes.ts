@@ -2,6 +2,7 @@ import { GranaryError } from "../../proto/errors.ts";
 import {
   type Cursor,
   type EventRecord,
+  type EventType,
   formatCursor,
   isBehind,
   parseCursor,
@@ -9,13 +10,23 @@ import {
 } from "../../proto/events.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName } from "../../proto/names.ts";
+import { type PublishRecord, TERMINAL_STATES } from "../../proto/records.ts";
 import type { EventSnapshotJson } from "../../proto/webhook-http.ts";
 import { authorize, notFound } from "../shared/authenticate.ts";
 import type { HttpReply, HttpRequest, HttpServer } from "../shared/http-server.ts";
 import { toProblem } from "../shared/problem.ts";
+import type { StateView } from "../shared/state-db-tx.ts";
 import { KEYS } from "../shared/state-keys.ts";
-import { findOrg, findProject, listEvents, listProjects, type PageOptions } from "../shared/state-queries.ts";
+import {
+  findOrg,
+  findProject,
+  findPublish,
+  listEvents,
+  listProjects,
+  type PageOptions,
+} from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
+import { readable } from "./publish-routes.ts";
 import { pageOf } from "./read-routes.ts";
 import { booleanQuery, numberQuery, principalOf, query } from "./request.ts";
 import { RECHECK_TOKEN_MS } from "./wait.ts";
@@ -46,6 +57,21 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
       });
     }
     await stream(context, request, reply, feed);
+    return reply;
+  });
+
+  server.get("/v1/publishes/:id/events", async (request, reply) => {
+    const publish = readable(context, request);
+    const { org, project, order } = publish;
+    const after = { seq: order - 1, k: LAST_OF_COMMAND };
+    const resumed = request.headers["last-event-id"];
+    const seen = typeof resumed === "string" ? parseCursor(resumed) : after;
+    await stream(context, request, reply, {
+      of: { org, project },
+      after,
+      follow: true,
+      only: { publish, seen },
+    });
     return reply;
   });
 
@@ -90,6 +116,8 @@ interface Feed {
   readonly after: Cursor;
   /** Whether a stream goes on with what happens from now on. */
   readonly follow: boolean;
+  /** Only what happens to this publish, until it has ended; not again what the reader has seen. */
+  readonly only?: { readonly publish: PublishRecord; readonly seen: Cursor };
 }
 
 /** @param from the cursor; null: there is none in this request */
@@ -143,15 +171,21 @@ async function stream(
   context.closing.addEventListener("abort", end);
   if (context.closing.aborted) end();
   let after = feed.after;
+  const filter = publishFilter(feed.only);
   try {
     while (open) {
       // Revoked or expired meanwhile: the feed ends, the reconnect is refused.
       principalOf(context, request);
-      const events = context.read((view) => listEvents(view, feed.of, { after, limit: LIMITS.pageItems }));
-      if (events.length === 0 && !feed.follow) break;
+      const { events, follow } = context.read((view) => ({
+        events: listEvents(view, feed.of, { after, limit: LIMITS.pageItems }),
+        follow: feed.follow && !hasEnded(view, feed.only?.publish),
+      }));
+      if (events.length === 0 && !follow) break;
       if (events.length === 0) await wake.rung();
       for (const event of events) {
-        if (!out.write(frame(event))) await drained(out);
+        const verdict = filter(event);
+        if (verdict === "end") return;
+        if (verdict === "send" && !out.write(frame(event))) await drained(out);
         after = event;
       }
     }
@@ -174,6 +208,35 @@ function isValid(context: ApiContext, request: HttpRequest): boolean {
     return false;
   }
 }
+
+/** Picks the events of a publish and what its end brought about: the activation has the same place in the log. */
+function publishFilter(only: Feed["only"]): (event: EventRecord) => "send" | "skip" | "end" {
+  if (only === undefined) return () => "send";
+  const id = only.publish.publish_id;
+  let endSeq: number | undefined;
+  return (event) => {
+    if (endSeq !== undefined && event.seq !== endSeq) return "end";
+    if (endSeq === undefined && event.subject !== id && event.data["publish_id"] !== id) return "skip";
+    if (ENDS.has(event.type)) endSeq = event.seq;
+    return isBehind(event, only.seen) ? "send" : "skip";
+  };
+}
+
+function hasEnded(view: StateView, publish: PublishRecord | undefined): boolean {
+  if (publish === undefined) return false;
+  return TERMINAL_STATES.has(findPublish(view, publish.publish_id)?.state ?? "failed");
+}
+
+/** Events of a publish after which there is only what the same command brought about. */
+const ENDS: ReadonlySet<EventType> = new Set<EventType>([
+  "publish.failed",
+  "publish.cancelled",
+  "publish.existing",
+  "publish.overtaken",
+  "release.ready",
+  "preview.created",
+  "preview.updated",
+]);
 
 function frame(event: EventRecord): string {
   return `id: ${formatCursor(event)}\nevent: ${event.type}\ndata: ${JSON.stringify(toCloudEvent(event))}\n\n`;

@@ -138,8 +138,11 @@ async function receiveAndAccept(
   return answering;
 }
 
-/** A publish that the token may look at: who publishes has to be able to follow what became of it. */
-function readable(context: ApiContext, request: HttpRequest): PublishRecord {
+/**
+ * The publish that the path names: who publishes has to be able to follow what became of it.
+ * @throws GranaryError NOT_FOUND, FORBIDDEN
+ */
+export function readable(context: ApiContext, request: HttpRequest): PublishRecord {
   const principal = principalOf(context, request);
   const { id } = request.params as { id: string };
   const record = publishOf(context, id);

@@ -12,7 +12,7 @@ import type { WebhookDelivery } from "../../proto/webhooks.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
-import { makeToken, problemOf, projectUrl, publishReady, send } from "../helpers/farm-requests.ts";
+import { makeToken, problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
 
 /** A receiver as a user writes one: verifies the signature, refuses old messages, knows what it has seen. */
 class Receiver {
@@ -232,6 +232,25 @@ describe("webhooks", () => {
     assert.match((await runCli(["webhook", "deliveries", other.id], env)).stdout, /ping/);
     assert.equal((await runCli(["webhook", "rm", other.id], env)).code, 0);
     assert.equal((await runCli(["webhook", "deliveries", other.id], env)).code, 6);
+  });
+
+  test("the events of one publish follow it to its end, with the activation, and nothing of others", async () => {
+    const types = (text: string): string[] =>
+      [...text.matchAll(/^event: (.*)$/gm)].map((line) => line[1] ?? "");
+    const release = await publishReady(farm, "followed", appArchive({ a: "1" }));
+    await publishReady(farm, "followed", appArchive({ a: "2" }));
+    const past = await send(farm, `/v1/publishes/${release.publish_id}/events`);
+    const expected = ["publish.accepted", "publish.started", "release.ready", "release.activated"];
+    assert.deepEqual(types(past.text), expected);
+    const ready = /^id: (.*)\nevent: release.ready$/m.exec(past.text)?.[1] ?? "";
+    const resumed = await send(farm, `/v1/publishes/${release.publish_id}/events`, {
+      headers: { "last-event-id": ready },
+    });
+    assert.deepEqual(types(resumed.text), ["release.activated"]);
+    const accepted = await publish(farm, "followed", appArchive({ a: "3" }));
+    const live = await send(farm, `/v1/publishes/${accepted.body.publish_id}/events`);
+    assert.deepEqual(types(live.text), [...expected, "release.superseded"]);
+    problemOf(await send(farm, "/v1/publishes/pub_none/events"), 404, "NOT_FOUND");
   });
 
   test("URLs, fields and tokens that may not are refused, with a code", async () => {
