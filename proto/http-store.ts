@@ -13,6 +13,12 @@ export interface FsckJson {
   /** Content that is right in a damaged record: served, but a rebuilt index would lack it. */
   readonly misframed: number;
   readonly misframed_digests: readonly string[];
+  /** Rows of the index, by their keys in hex: `granary store rebuild-index` makes them anew. */
+  readonly broken_rows: number;
+  readonly broken_row_keys: readonly string[];
+  /** Segments that cannot be walked as far as content lies in them, and where the walk ends: a rebuilt index would lack what follows. */
+  readonly broken_segments: number;
+  readonly broken_segment_names: readonly string[];
   /** Files that nothing refers to. */
   readonly orphaned: number;
   readonly orphaned_files: readonly string[];

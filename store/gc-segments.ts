@@ -13,6 +13,7 @@ import { IndexView } from "./index-view.ts";
 import { writeU32, writeU48 } from "./little-endian.ts";
 import {
   decodeLayerPayload,
+  LAYER_RECORD_BYTES,
   RECORD_HEADER_BYTES,
   RECORD_KIND,
   RECORD_OVERHEAD_BYTES,
@@ -41,11 +42,9 @@ export function segmentUse(index: IndexReader): SegmentUse[] {
     const row = decodeBlobRow(key, value);
     if (row.kind === "packed") count(row.segment, row.size + RECORD_OVERHEAD_BYTES);
   });
-  eachRow(index, ROW.layer, (key, value) => count(decodeLayerRow(key, value).segment, LAYER_BYTES));
+  eachRow(index, ROW.layer, (key, value) => count(decodeLayerRow(key, value).segment, LAYER_RECORD_BYTES));
   return [...use].map(([id, { records, bytes }]) => ({ id, records, bytes }));
 }
-
-const LAYER_BYTES = 72 + RECORD_OVERHEAD_BYTES;
 
 interface CopyOptions {
   readonly paths: StorePaths;

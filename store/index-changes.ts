@@ -10,9 +10,7 @@ import { digestKey, leaseKey, META_KEY, memoKey, memosOf, ROW, segmentKey } from
 import * as rows from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { readU32, readU48 } from "./little-endian.ts";
-import { RECORD_OVERHEAD_BYTES } from "./pack-format.ts";
-
-const LAYER_RECORD_BYTES = 72 + RECORD_OVERHEAD_BYTES;
+import { LAYER_RECORD_BYTES, RECORD_OVERHEAD_BYTES } from "./pack-format.ts";
 
 type Segment = { -readonly [K in keyof rows.SegmentRow]: rows.SegmentRow[K] };
 type Counters = { -readonly [K in keyof rows.MetaRow]: rows.MetaRow[K] };

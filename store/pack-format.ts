@@ -15,6 +15,8 @@ export const RECORD_HEADER_BYTES = 28;
 export const RECORD_TRAILER_BYTES = 36;
 export const RECORD_OVERHEAD_BYTES = RECORD_HEADER_BYTES + RECORD_TRAILER_BYTES;
 const RECORD_CRC_AT = 24;
+const LAYER_PAYLOAD_BYTES = 72;
+export const LAYER_RECORD_BYTES = LAYER_PAYLOAD_BYTES + RECORD_OVERHEAD_BYTES;
 
 export const RECORD_KIND = { blob: 1, layer: 2 } as const;
 export type RecordKind = (typeof RECORD_KIND)[keyof typeof RECORD_KIND];
@@ -75,7 +77,7 @@ export function decodeRecordHeader(
 
 /** digest (32) | size (u48) | encoder (u16) | subtree (32): a layer row beside the content, so that it survives a rebuild. */
 export function encodeLayerPayload(row: LayerRow): Buffer {
-  const bytes = Buffer.alloc(72);
+  const bytes = Buffer.alloc(LAYER_PAYLOAD_BYTES);
   bytes.set(digestBytes(row.digest), 0);
   writeU48(bytes, row.size, 32);
   writeU16(bytes, row.encoder, 38);
@@ -85,7 +87,7 @@ export function encodeLayerPayload(row: LayerRow): Buffer {
 
 /** undefined when the payload is not that of a layer record. */
 export function decodeLayerPayload(bytes: Uint8Array): LayerRow | undefined {
-  if (bytes.byteLength !== 72) return undefined;
+  if (bytes.byteLength !== LAYER_PAYLOAD_BYTES) return undefined;
   return {
     digest: digestFromBytes(bytes.subarray(0, 32)) as Digest,
     size: readU48(bytes, 32),

@@ -335,12 +335,12 @@ export class Store {
       const state = this.#view.blob(digest)?.state ?? BLOB_STATE.damaged;
       if (state !== BLOB_STATE.damaged) this.#markDamaged(digest);
     }
-    const { corrupt, missing, orphaned } = result;
-    log(corrupt.length + missing.length > 0 ? "error" : "info", "the store was checked", {
-      checked: result.checked,
-      corrupt: corrupt.length,
-      misframed: result.misframed.length,
-      missing: missing.length,
+    const { checked, checkedBytes: _, orphaned, ...damaged } = result;
+    const counts = Object.entries(damaged).map(([kind, names]): [string, number] => [kind, names.length]);
+    const isClean = counts.every(([, count]) => count === 0);
+    log(isClean ? "info" : "error", "the store was checked", {
+      checked,
+      ...Object.fromEntries(counts),
       orphaned: orphaned.length,
     });
     return result;

@@ -125,6 +125,10 @@ function fsckJson(result: FsckResult): FsckJson {
     missing_digests: cut(result.missing),
     misframed: result.misframed.length,
     misframed_digests: cut(result.misframed),
+    broken_rows: result.brokenRows.length,
+    broken_row_keys: cut(result.brokenRows),
+    broken_segments: result.brokenSegments.length,
+    broken_segment_names: cut(result.brokenSegments),
     orphaned: result.orphaned.length,
     orphaned_files: cut(result.orphaned),
   };

@@ -137,11 +137,13 @@ describe("the store", () => {
       for (const digest of digests) await store.read(digest);
       assert.deepEqual(await store.fsck(), {
         checked: 3,
-        checkedBytes: 12_000,
+        checkedBytes: 12_276,
         corrupt: [],
         misframed: [],
         missing: [],
         orphaned: [],
+        brokenRows: [],
+        brokenSegments: [],
       });
     }));
 

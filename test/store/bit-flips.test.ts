@@ -1,0 +1,11 @@
+import { it } from "node:test";
+import { checkByFsck, flipBits } from "../helpers/bit-flips.ts";
+import { random } from "../helpers/random.ts";
+
+const FLIPS = 30;
+
+it(`fsck finds ${FLIPS} of ${FLIPS} flipped bits, wherever they are, and names nothing else`, async (t) => {
+  const seed = Number(process.env["GRANARY_SEED"] ?? Date.now() % 2 ** 31);
+  t.diagnostic(`GRANARY_SEED=${seed}`);
+  t.diagnostic(JSON.stringify(await flipBits(FLIPS, random(seed), checkByFsck)));
+});
