@@ -1,15 +1,18 @@
 import { closeSync, openSync } from "node:fs";
-import { type Digest, digestHex } from "../proto/digest.ts";
+import type { Digest } from "../proto/digest.ts";
 import type { ImageLayer } from "../proto/image.ts";
 import { KARTA_FILE } from "../proto/karta-toml.ts";
 import { LIMITS } from "../proto/limits.ts";
+import { distinctBlobs } from "../proto/listing.ts";
 import type { PublishStats } from "../proto/records.ts";
-import { parseTree, type TreeEntry } from "../proto/tree.ts";
+import type { TreeEntry } from "../proto/tree.ts";
 import { type ExtractResult, type ExtractTask, TASK_CELL } from "../proto/worker-tasks.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
 import type { ThreadStore } from "../store/thread-store.ts";
 import { type ArchiveSink, fileSource, readArchive } from "./archive/read-archive.ts";
 import { composeArtifact } from "./compose-artifact.ts";
+import { contentStats } from "./content-stats.ts";
+import { knownContent } from "./known-content.ts";
 import { stopWhenCancelled } from "./stop-when-cancelled.ts";
 import { startClock } from "./task-clock.ts";
 
@@ -120,37 +123,16 @@ function statsOf(
   task: ExtractTask,
   made: { writer: TaskWriter; entries: readonly TreeEntry[]; layers: readonly ImageLayer[] },
 ): Omit<PublishStats, "timings_ms"> {
-  const known = new Set<string>();
-  for (const base of task.baseTrees) {
-    // Retired and condemned since the task was made: then it is no base any more.
-    if (!made.writer.has(base)) continue;
-    for (const entry of parseTree(made.writer.readBlob(base)))
-      if (entry.type === "file") known.add(digestHex(entry.digest));
-  }
-  let newBlobs = 0;
-  let newBytes = 0;
-  let reusedBlobs = 0;
-  let reusedBytes = 0;
-  for (const entry of made.entries) {
-    if (entry.type !== "file") continue;
-    const hex = digestHex(entry.digest);
-    if (known.has(hex)) {
-      reusedBlobs += 1;
-      reusedBytes += entry.size;
-    } else {
-      known.add(hex);
-      newBlobs += 1;
-      newBytes += entry.size;
-    }
-  }
+  const { writer, entries } = made;
+  // What was retired and condemned since the task was made is no base any more.
+  const bases = task.baseTrees.filter((base) => writer.has(base));
+  const fresh = knownContent.missingIn(distinctBlobs(entries), bases, (base) => writer.readBlob(base));
+  const files = entries.filter((entry) => entry.type === "file");
   const baseLayers = new Set(task.baseLayers);
   const reusedLayers = made.layers.filter((layer) => baseLayers.has(layer.digest)).length;
   return {
     uploaded_bytes: task.uploadBytes,
-    new_blob_bytes: newBytes,
-    new_blobs: newBlobs,
-    reused_blob_bytes: reusedBytes,
-    reused_blobs: reusedBlobs,
+    ...contentStats(files, fresh),
     new_layers: made.layers.length - reusedLayers,
     reused_layers: reusedLayers,
   };

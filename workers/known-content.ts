@@ -8,7 +8,7 @@ const REMEMBERED = 250_000;
  * What the files of a project's recent trees hold, by `HEX SIZE`: a size that is not the content's own is not known. Trees are
  * looked at newest first and only as far as needed; one that was looked at is remembered by its digest (4 ms for 4,000 files).
  */
-export class KnownContent {
+class KnownContent {
   readonly #remembered = new Map<Digest, ReadonlySet<string>>();
   #count = 0;
 
@@ -41,6 +41,9 @@ export class KnownContent {
     return contents;
   }
 }
+
+/** That of this thread, for archives and listings alike. */
+export const knownContent = new KnownContent();
 
 /** `f HEX SIZE PATH` lines of a stored, hence canonical tree. */
 function contentsOf(bytes: Uint8Array): Set<string> {

@@ -2,15 +2,15 @@ import { gunzipSync } from "node:zlib";
 import { digestOf } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { LIMITS } from "../proto/limits.ts";
-import { type FileEntry, parseListing } from "../proto/listing.ts";
+import { parseListing } from "../proto/listing.ts";
 import type { BlobRange } from "../proto/upload-session.ts";
 import { type PlanResult, type PlanTask, TASK_CELL } from "../proto/worker-tasks.ts";
 import type { ThreadStore } from "../store/thread-store.ts";
-import { KnownContent } from "./known-content.ts";
+import { contentStats } from "./content-stats.ts";
+import { knownContent } from "./known-content.ts";
 
 /** 256 KiB: with the default of 16 KiB zlib spends more time between its calls than in them. */
 const CHUNK_BYTES = 256 * 1024;
-const known = new KnownContent();
 
 /**
  * Checks a listing and finds what of it has to be sent: what the project's recent trees do not name (ruling 8), or what they
@@ -25,7 +25,7 @@ export function planUpload(task: PlanTask, store: ThreadStore): PlanResult {
   try {
     // What was retired and condemned since the task was made is no base any more.
     const bases = task.baseTrees.filter((base) => writer.has(base));
-    const fresh = known.missingIn(blobs, bases, (base) => writer.readBlob(base));
+    const fresh = knownContent.missingIn(blobs, bases, (base) => writer.readBlob(base));
     const missing = blobs.map((blob) => fresh.has(blob) || !writer.has(blob.digest));
     return {
       tree: digestOf(listing),
@@ -33,7 +33,7 @@ export function planUpload(task: PlanTask, store: ThreadStore): PlanResult {
       missing: rangesOf(missing),
       missingBlobs: missing.filter(Boolean).length,
       missingBytes: blobs.reduce((sum, { size }, at) => sum + (missing[at] === true ? size : 0), 0),
-      stats: statsOf(
+      stats: contentStats(
         tree.entries.filter((entry) => entry.type === "file"),
         fresh,
       ),
@@ -73,17 +73,4 @@ function rangesOf(missing: readonly boolean[]): BlobRange[] {
     ranges.push([first, at + 1 - first]);
   }
   return ranges;
-}
-
-/** As an archive of the same files would be counted: a content that occurs twice is new once. */
-function statsOf(files: readonly FileEntry[], fresh: ReadonlySet<FileEntry>): PlanResult["stats"] {
-  let newBytes = 0;
-  for (const { size } of fresh) newBytes += size;
-  const sizeBytes = files.reduce((sum, { size }) => sum + size, 0);
-  return {
-    new_blobs: fresh.size,
-    new_blob_bytes: newBytes,
-    reused_blobs: files.length - fresh.size,
-    reused_blob_bytes: sizeBytes - newBytes,
-  };
 }
