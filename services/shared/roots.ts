@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { mkdir, readdir, readlink, rename, rm, symlink } from "node:fs/promises";
+import { type Dirent, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync } from "node:fs";
+import { rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Digest, digestHex } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { isName, type Name } from "../../proto/names.ts";
@@ -13,6 +14,7 @@ import type { WorkerPool } from "../../workers/pool.ts";
 const STALL_MS = 30_000;
 const DEADLINE_MS = 600_000;
 const STAGING = ".staging";
+const ROOT = /^[0-9a-f]{64}$/;
 
 interface Materializable {
   readonly org: Name;
@@ -51,33 +53,48 @@ export class Roots {
     return result;
   }
 
-  /** Removes what an interrupted run left, and the roots of trees that `keep` does not name. */
+  /**
+   * Removes what an interrupted run left, and the roots of trees that `keep` does not name. What is to go is moved away before
+   * anything else can happen on this thread, so that a root which is made meanwhile neither loses files nor its name.
+   */
   async sweep(keep: (org: Name, project: Name) => ReadonlySet<Digest>): Promise<number> {
-    if (this.#running.size === 0) await rm(join(this.#dir, STAGING), { recursive: true, force: true });
+    const staging = join(this.#dir, STAGING);
+    const doomed = this.#running.size > 0 ? [] : entriesOf(staging).map(({ name }) => join(staging, name));
     let removed = 0;
-    for (const org of await namesIn(this.#dir)) {
-      for (const project of await namesIn(join(this.#dir, org))) {
-        const kept = new Set([...keep(org, project)].map(digestHex));
-        removed += await this.#sweepProject(join(this.#dir, org, project), kept);
+    for (const { name: org } of entriesOf(this.#dir).filter(({ name }) => isName(name))) {
+      for (const { name: project } of entriesOf(join(this.#dir, org))) {
+        if (!isName(org) || !isName(project)) continue;
+        const moved = this.#moveAway(join(this.#dir, org, project), keep(org, project));
+        doomed.push(...moved);
+        removed += moved.length;
+        await nextTurn();
       }
     }
+    for (const path of doomed) await rm(path, { recursive: true, force: true });
     return removed;
   }
 
-  async #sweepProject(projectDir: string, kept: ReadonlySet<string>): Promise<number> {
-    let removed = 0;
-    for (const entry of await readdir(projectDir)) {
-      const root = /^([0-9a-f]{64})$/.exec(entry)?.[1];
-      if (root === undefined || kept.has(root) || this.#running.has(join(projectDir, root))) continue;
-      await rm(join(projectDir, `${root}.json`), { force: true });
-      const doomed = join(this.#dir, STAGING, randomUUID());
-      await mkdir(join(this.#dir, STAGING), { recursive: true });
-      await rename(join(projectDir, root), doomed);
-      await rm(doomed, { recursive: true, force: true });
-      removed += 1;
+  /** Takes roots of a project out of it, with their marks and names. @returns where they are now */
+  #moveAway(projectDir: string, kept: ReadonlySet<Digest>): string[] {
+    const names = new Set([...kept].map(digestHex));
+    const entries = entriesOf(projectDir);
+    const doomed = entries.filter(
+      ({ name }) => ROOT.test(name) && !names.has(name) && !this.#running.has(join(projectDir, name)),
+    );
+    if (doomed.length === 0) return [];
+    const staging = join(this.#dir, STAGING);
+    mkdirSync(staging, { recursive: true });
+    const gone = new Set(doomed.map(({ name }) => name));
+    for (const entry of entries) {
+      const path = join(projectDir, entry.name);
+      if (entry.isSymbolicLink() && gone.has(readlinkSync(path))) rmSync(path);
     }
-    if (removed > 0) await dropDanglingNames(projectDir);
-    return removed;
+    return doomed.map(({ name }) => {
+      const away = join(staging, randomUUID());
+      rmSync(join(projectDir, `${name}.json`), { force: true });
+      renameSync(join(projectDir, name), away);
+      return away;
+    });
   }
 
   async #run(tree: Digest, projectDir: string, signal: AbortSignal): Promise<MaterializeResult> {
@@ -104,19 +121,14 @@ async function name(projectDir: string, version: string, target: string): Promis
   await rename(fresh, join(projectDir, version));
 }
 
-async function dropDanglingNames(projectDir: string): Promise<void> {
-  const entries = await readdir(projectDir, { withFileTypes: true });
-  const roots = new Set(entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name));
-  for (const entry of entries) {
-    if (!entry.isSymbolicLink()) continue;
-    const path = join(projectDir, entry.name);
-    if (!roots.has(await readlink(path))) await rm(path, { force: true });
+function entriesOf(dir: string): Dirent[] {
+  try {
+    return readdirSync(dir, { withFileTypes: true });
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code;
+    if (errno === "ENOENT" || errno === "ENOTDIR") return [];
+    throw error;
   }
-}
-
-async function namesIn(dir: string): Promise<Name[]> {
-  const entries: string[] = await readdir(dir).catch(() => []);
-  return entries.filter((entry): entry is Name => isName(entry));
 }
 
 /** Changes with every start of the machine; of this process where the system does not tell. */
