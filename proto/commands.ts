@@ -1,3 +1,4 @@
+import type { EventFormat } from "./cd-events.ts";
 import type { Digest } from "./digest.ts";
 import type { ErrorCode, ErrorDetail, WireError } from "./errors.ts";
 import type { Name } from "./names.ts";
@@ -322,6 +323,7 @@ export interface WebhookCreateCommand {
   readonly types: readonly string[];
   readonly webhook_project?: Name;
   readonly sealed_secret: string;
+  readonly format?: EventFormat;
 }
 
 export interface WebhookUpdateCommand {
@@ -331,6 +333,7 @@ export interface WebhookUpdateCommand {
   readonly types?: readonly string[];
   readonly sealed_secret?: string;
   readonly enabled?: boolean;
+  readonly format?: EventFormat;
 }
 
 export interface WebhookRemoveCommand {

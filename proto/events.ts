@@ -19,7 +19,7 @@ export const EVENT_TYPES = {
     "A newer publish of the same channel took its place before it came to anything: data.overtaken_by.",
   "release.ready": "A version was allocated; its image can be pulled.",
   "release.activated":
-    "The pointer moved to this release: data is {generation, from, to, image_digest, cause, actor}.",
+    "The pointer moved to this release: data is {generation, from, to, image_digest, cause, actor}; with a reason when one was given.",
   "release.superseded": "Another release took this one's place.",
   "release.retired":
     "The release is no longer kept: its image cannot be pulled, and it cannot go live again.",

@@ -19,7 +19,7 @@ export interface FlagSpec<N extends string = string> {
   readonly default?: string;
   /** Environment variable that sets it too; the flag wins. */
   readonly env?: string;
-  /** The values that are possible, for completions. */
+  /** The values that are possible. */
   readonly choices?: readonly string[];
   readonly help: string;
 }

@@ -1,3 +1,4 @@
+import { EVENT_FORMATS } from "./cd-events.ts";
 import { arg, list, text, toggle, verb } from "./verb-spec.ts";
 
 /**
@@ -35,6 +36,14 @@ const PROJECT_FLAG = text("project", "O/P", "Project, [ORG/]PROJECT.", {
   env: "GRANARY_PROJECT",
 });
 const COMMIT = text("commit", "SHA", "Commit that the content belongs to.", { env: "GRANARY_COMMIT" });
+const WEBHOOK_FORMAT = text(
+  "format",
+  "FORMAT",
+  "Words that events are told in: our own, or those of CDEvents.",
+  {
+    choices: EVENT_FORMATS,
+  },
+);
 const WEBHOOK_ID = arg("ID", "Webhook id, as `webhook ls` shows it.");
 const WEBHOOK_ORG = text("org", "ORG", "Org; the token's when not given.");
 const FARM_FLAGS = [
@@ -527,6 +536,7 @@ export const VERBS = [
       WEBHOOK_ORG,
       text("project", "P", "Only this project's events.", { short: "p" }),
       list("type", "TYPE", "Only this event type, or a family such as release.*; may be repeated."),
+      WEBHOOK_FORMAT,
     ],
     example: "granary webhook add https://ci.example.com/granary --type 'release.*'",
   }),
@@ -548,6 +558,7 @@ export const VERBS = [
       WEBHOOK_ORG,
       text("url", "URL", "Another URL."),
       list("type", "TYPE", "Other event types; `all` for all; may be repeated."),
+      WEBHOOK_FORMAT,
       toggle("enable", "Deliver again, from where it stopped."),
       toggle("disable", "Stop delivering; the place is kept."),
       toggle("rotate-secret", "Make a new secret; it is shown once."),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { EVENT_FORMATS, type EventFormat } from "./cd-events.ts";
 import { WEBHOOK_TYPES } from "./webhooks.ts";
 
 /** Shapes of webhooks and of the event feed in the HTTP API; the log of deliveries is in webhooks.ts. */
@@ -10,6 +11,7 @@ export interface WebhookJson {
   readonly url: string;
   /** Empty: all types. */
   readonly types: readonly string[];
+  readonly format: EventFormat;
   readonly enabled: boolean;
   readonly disabled_reason: string | null;
   readonly created_at: string;
@@ -19,15 +21,18 @@ export interface WebhookJson {
 }
 
 const webhookUrl = z.string().min(1);
+const webhookFormat = z.enum(EVENT_FORMATS);
 const webhookTypes = z.array(z.enum(WEBHOOK_TYPES)).max(WEBHOOK_TYPES.length);
 export const WebhookBody = z.strictObject({
   url: webhookUrl,
   project: z.string().optional(),
   types: webhookTypes.optional(),
+  format: webhookFormat.optional(),
 });
 export const WebhookChangeBody = z.strictObject({
   url: webhookUrl.optional(),
   types: webhookTypes.optional(),
+  format: webhookFormat.optional(),
   enabled: z.boolean().optional(),
   rotate_secret: z.literal(true).optional(),
 });

@@ -1,3 +1,4 @@
+import type { EventFormat } from "./cd-events.ts";
 import { EVENT_TYPES, type EventType } from "./events.ts";
 import type { Name } from "./names.ts";
 import type { Actor } from "./records.ts";
@@ -11,6 +12,8 @@ export interface WebhookRecord {
   readonly url: string;
   /** Event types and families such as `release.*`; empty: all. */
   readonly types: readonly string[];
+  /** Absent: `granary`. */
+  readonly format?: EventFormat;
   /** The signing secret, sealed with the farm's webhook key: see services/shared/webhook-secrets.ts. */
   readonly sealed_secret: string;
   readonly enabled: boolean;

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { z } from "zod";
+import { CD_EVENTS } from "../proto/cd-events.ts";
 import { EVENT_TYPES } from "../proto/events.ts";
 import { SettingsFile } from "../proto/settings.ts";
 import { STREAMS } from "../proto/subjects.ts";
@@ -63,8 +64,15 @@ test("the check of paths finds paths", () => {
 
 test("docs/events.md lists every event type with its meaning, every stream, and nothing else", () => {
   const page = read("docs/events.md");
-  const listed = [...page.matchAll(/^\| `([a-z]+\.[a-z]+)` \| (.*) \|$/gm)].map((row) => [row[1], row[2]]);
-  assert.deepEqual(listed, Object.entries(EVENT_TYPES));
+  const rows = page.matchAll(/^\| `([a-z]+\.[a-z]+)` \| (.*) \| (.*) \|$/gm);
+  const cdEvents: Readonly<Record<string, readonly string[]>> = CD_EVENTS;
+  assert.deepEqual(
+    [...rows].map((row) => row.slice(1)),
+    Object.entries(EVENT_TYPES).map(([type, meaning]) => {
+      const words = (cdEvents[type] ?? []).map((name) => `\`${name}\``);
+      return [type, meaning, words.join(", ")];
+    }),
+  );
   for (const stream of Object.values(STREAMS)) assert.ok(page.includes(`\`${stream}\``), stream);
 });
 

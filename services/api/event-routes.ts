@@ -1,3 +1,4 @@
+import { EVENT_FORMATS, type EventFormat, renderEvent } from "../../proto/cd-events.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import {
   type Cursor,
@@ -6,7 +7,6 @@ import {
   formatCursor,
   isBehind,
   parseCursor,
-  toCloudEvent,
 } from "../../proto/events.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName } from "../../proto/names.ts";
@@ -52,7 +52,7 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
       const events = context.read((view) => listEvents(view, feed.of, { after: feed.after, limit }));
       const last = events.at(-1);
       return reply.send({
-        items: events.map(toCloudEvent),
+        items: events.map((event) => renderEvent(event, feed.format)),
         next_cursor: last !== undefined && events.length === limit ? formatCursor(last) : null,
       });
     }
@@ -69,6 +69,7 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
     await stream(context, request, reply, {
       of: { org, project },
       after,
+      format: formatOf(request),
       follow: true,
       only: { publish, seen },
     });
@@ -114,6 +115,7 @@ function snapshotOf(context: ApiContext, of: Feed["of"], page: PageOptions): Eve
 interface Feed {
   readonly of: { readonly org: Name; readonly project?: Name };
   readonly after: Cursor;
+  readonly format: EventFormat;
   /** Whether a stream goes on with what happens from now on. */
   readonly follow: boolean;
   /** Only what happens to this publish, until it has ended; not again what the reader has seen. */
@@ -135,8 +137,18 @@ function feedOf(
   return {
     of,
     after: parseCursor(typeof from === "string" ? from : "0-0"),
+    format: formatOf(request),
     follow: booleanQuery(request, "follow") ?? true,
   };
+}
+
+function formatOf(request: HttpRequest): EventFormat {
+  const text = query(request, "format") ?? "granary";
+  const format = EVENT_FORMATS.find((known) => known === text);
+  if (format !== undefined) return format;
+  throw new GranaryError("USAGE", `format must be one of ${EVENT_FORMATS.join(", ")}`, {
+    pointer: "?format",
+  });
 }
 
 async function stream(
@@ -185,7 +197,7 @@ async function stream(
       for (const event of events) {
         const verdict = filter(event);
         if (verdict === "end") return;
-        if (verdict === "send" && !out.write(frame(event))) await drained(out);
+        if (verdict === "send" && !out.write(frame(event, feed.format))) await drained(out);
         after = event;
       }
     }
@@ -238,8 +250,10 @@ const ENDS: ReadonlySet<EventType> = new Set<EventType>([
   "preview.updated",
 ]);
 
-function frame(event: EventRecord): string {
-  return `id: ${formatCursor(event)}\nevent: ${event.type}\ndata: ${JSON.stringify(toCloudEvent(event))}\n\n`;
+/** The name is ours in every format: a reader may choose by it. */
+function frame(event: EventRecord, format: EventFormat): string {
+  const data = JSON.stringify(renderEvent(event, format));
+  return `id: ${formatCursor(event)}\nevent: ${event.type}\ndata: ${data}\n\n`;
 }
 
 function drained(out: NodeJS.EventEmitter): Promise<void> {

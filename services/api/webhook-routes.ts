@@ -35,6 +35,7 @@ export function webhookRoutes(server: HttpServer, context: ApiContext): void {
         webhook_id: id,
         url: body.url,
         types: body.types ?? [],
+        ...(body.format === undefined ? {} : { format: body.format }),
         ...(project === undefined ? {} : { webhook_project: project }),
         sealed_secret: context.webhooks.secrets.seal(secret, { org, id }),
       },
@@ -55,7 +56,7 @@ export function webhookRoutes(server: HttpServer, context: ApiContext): void {
 
   server.patch("/v1/orgs/:org/webhooks/:id", async (request, reply) => {
     const { principal, org, id } = found(context, request);
-    const { rotate_secret, url, types, enabled } = parseBody(WebhookChangeBody, request.body);
+    const { rotate_secret, url, types, format, enabled } = parseBody(WebhookChangeBody, request.body);
     if (url !== undefined) await checkUrl(context, url);
     const secret = rotate_secret === true ? newWebhookSecret() : undefined;
     const body: WebhookUpdateCommand = {
@@ -63,6 +64,7 @@ export function webhookRoutes(server: HttpServer, context: ApiContext): void {
       webhook_id: id,
       ...(url === undefined ? {} : { url }),
       ...(types === undefined ? {} : { types }),
+      ...(format === undefined ? {} : { format }),
       ...(enabled === undefined ? {} : { enabled }),
       ...(secret === undefined ? {} : { sealed_secret: context.webhooks.secrets.seal(secret, { org, id }) }),
     };
@@ -153,6 +155,7 @@ function webhookJson(record: WebhookRecord): WebhookJson {
     project: record.project ?? null,
     url: record.url,
     types: record.types,
+    format: record.format ?? "granary",
     enabled: record.enabled,
     disabled_reason: record.disabled_reason ?? null,
     created_at: record.created_at,

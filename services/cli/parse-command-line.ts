@@ -145,6 +145,8 @@ function flagValue(
       `${token.rawName} wants a value, not ${token.value}; a value that begins with - is written ${token.rawName}=VALUE`,
     );
   }
+  if (flag.choices !== undefined && !flag.choices.includes(token.value))
+    throw new GranaryError("USAGE", `${token.rawName} is one of ${flag.choices.join(", ")}`);
   return [token.value];
 }
 

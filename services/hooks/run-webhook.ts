@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
+import { renderEvent } from "../../proto/cd-events.ts";
 import type { Command, CommandResult } from "../../proto/commands.ts";
-import { type CloudEvent, formatCursor, toCloudEvent } from "../../proto/events.ts";
+import { type CloudEvent, formatCursor } from "../../proto/events.ts";
 import type { Name } from "../../proto/names.ts";
 import type { WebhookRecord } from "../../proto/webhooks.ts";
 import type { HookBus, HookValue } from "../shared/bus.ts";
@@ -152,7 +153,7 @@ function messageOf(
   item: (Plan & { kind: "send" })["item"],
   nowMs: number,
 ): CloudEvent {
-  if (item.event !== undefined) return toCloudEvent(item.event);
+  if (item.event !== undefined) return renderEvent(item.event, webhook.format ?? "granary");
   const seq = item.from === "request" ? item.request.seq : 0;
   return {
     specversion: "1.0",

@@ -253,6 +253,38 @@ describe("webhooks", () => {
     problemOf(await send(farm, "/v1/publishes/pub_none/events"), 404, "NOT_FOUND");
   });
 
+  test("who asks for CDEvents gets them as pages, as a stream and by webhook, under the same ids", async () => {
+    const { secret, id, format } = await add({ url: receiver.url, project: "cd", format: "cdevents" });
+    receiver.secret = secret;
+    assert.equal(format, "cdevents");
+    await publishReady(farm, "cd", appArchive({ a: "1" }));
+    await publishReady(farm, "cd", appArchive({ a: "2" }));
+    const feed = "/v1/events?project=cd&limit=200";
+    const own = (await farm.json<Page<CloudEvent>>(feed)).items;
+    const { items } = await farm.json<Page<CloudEvent>>(`${feed}&format=cdevents`);
+    const told = items.flatMap(({ type }) => /^dev\.cdevents\.([a-z.]+)\./.exec(type)?.[1] ?? []);
+    assert.deepEqual(told, [
+      "artifact.published",
+      "service.deployed",
+      "artifact.published",
+      "service.upgraded",
+    ]);
+    const ids = (events: readonly CloudEvent[]) => events.map((event) => [event.id, event.granarycursor]);
+    assert.deepEqual(ids(items), ids(own));
+    const stream = await send(farm, `${feed}&format=cdevents&follow=false`, {
+      headers: { accept: "text/event-stream" },
+    });
+    const streamed = [...stream.text.matchAll(/^data: (.*)$/gm)].map((line) => JSON.parse(line[1] ?? ""));
+    assert.deepEqual(streamed, items);
+    const got = () => receiver.got.filter((event) => event.source.endsWith("/cd"));
+    await eventually(() => (got().length >= items.length ? true : undefined), 20_000, "all events");
+    assert.deepEqual(got(), items);
+    const back = await send(farm, `${WEBHOOKS}/${id}`, { method: "PATCH", json: { format: "granary" } });
+    assert.equal((back.body as WebhookJson).format, "granary");
+    problemOf(await send(farm, `${feed}&format=xml`), 400, "USAGE");
+    assert.equal((await send(farm, `${WEBHOOKS}/${id}`, { method: "DELETE" })).status, 204);
+  });
+
   test("URLs, fields and tokens that may not are refused, with a code", async () => {
     problemOf(
       await send(farm, WEBHOOKS, { json: { url: "https://u:p@example.com" } }),

@@ -6,11 +6,12 @@ import { webhooksPath } from "../webhook-path.ts";
 /** Adds an endpoint. Its signing secret is in this answer and nowhere else. */
 export const webhookAdd: VerbHandler<"webhook add"> = async ({ args, flags, output, api }) => {
   const client = api();
-  const [project, types] = [flags.text("project"), flags.list("type")];
+  const [project, types, format] = [flags.text("project"), flags.list("type"), flags.text("format")];
   const webhook = await client.command<WebhookJson>("POST", await webhooksPath(client, flags.text("org")), {
     url: args[0] ?? "",
     ...(project === undefined ? {} : { project }),
     ...(types.length === 0 ? {} : { types }),
+    ...(format === undefined ? {} : { format }),
   });
   output.emit(webhook, () => {
     output.line(`${webhook.id} ${webhook.secret ?? ""}`);

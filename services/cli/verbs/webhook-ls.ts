@@ -14,13 +14,14 @@ export const webhookLs: VerbHandler<"webhook ls"> = async ({ flags, output, api 
     flags.count("limit") ?? 50,
   );
   printPage(output, page, {
-    header: ["ID", "URL", "PROJECT", "TYPES", "STATE", "CREATED"],
+    header: ["ID", "URL", "PROJECT", "TYPES", "FORMAT", "STATE", "CREATED"],
     empty: "no webhooks",
     row: (webhook) => [
       webhook.id,
       webhook.url,
       webhook.project ?? "all",
       webhook.types.length === 0 ? "all" : webhook.types.join(","),
+      webhook.format,
       webhook.enabled ? "enabled" : `disabled: ${webhook.disabled_reason ?? "by hand"}`,
       formatTime(webhook.created_at),
     ],
