@@ -22,7 +22,29 @@ export interface FsckJson {
   /** Files that nothing refers to. */
   readonly orphaned: number;
   readonly orphaned_files: readonly string[];
+  /** Of a check with `?repair=true`: what was done about all that. */
+  readonly repaired?: FsckRepairedJson;
 }
+
+export interface FsckRepairedJson {
+  /** Content of which the packs held another, intact record. */
+  readonly reindexed: number;
+  /** Segments whose content was copied to new ones; garbage collection takes what is left of them. */
+  readonly rewritten_segments: number;
+  /** Files in quarantine now, and tails that were cut. */
+  readonly removed: number;
+  readonly removed_files: readonly string[];
+  /** Content that is refused until it is published again. */
+  readonly lost: number;
+  readonly lost_digests: readonly string[];
+  /** What names it, as `GET /v1/store/why/{digest}` tells, for the first {@link FSCK_REFERENCES_MAX} of them. */
+  readonly lost_references: readonly StoreWhyJson[];
+  /** Rows of the index are broken: stop the farm and run `granary store rebuild-index`. */
+  readonly needs_rebuild: boolean;
+}
+
+/** Each costs a look into the listings of many releases. */
+export const FSCK_REFERENCES_MAX = 20;
 
 export const FSCK_NAMES_MAX = 1_000;
 

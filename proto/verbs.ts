@@ -710,7 +710,15 @@ export const VERBS = [
     aliases: ["stores fsck"],
     group: "Operate",
     summary: "Verify the store's content on a running farm: every digest, every reference",
-    flags: [text("subset", "N/T", "Only part N of T, so that T runs check everything.")],
+    details: [
+      "--repair points rows to other, intact records of the same content, copies segments whose records are damaged, and moves damaged",
+      "and stray files to the store's quarantine folder. What it cannot restore is named with the releases that need it; publishing those",
+      "again heals it. Broken rows of the index need `granary store rebuild-index`.",
+    ],
+    flags: [
+      text("subset", "N/T", "Only part N of T, so that T runs check everything."),
+      toggle("repair", "Repair what is found, beside publishes and reads."),
+    ],
     example: "granary store fsck --subset 1/7",
   }),
   verb({

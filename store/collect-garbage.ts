@@ -1,6 +1,5 @@
 import fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { BLOB_ROW_BYTES } from "../proto/commit-batch.ts";
 import { type Digest, digestBytes } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { LIMITS } from "../proto/limits.ts";
@@ -11,6 +10,7 @@ import type { CollectResult, CollectStep } from "./committer-protocol.ts";
 import { GcThread } from "./gc-client.ts";
 import { type BytesOf, type MarkResult, ROOT_BYTES, ROOT_KIND } from "./gc-mark.ts";
 import type { IndexView } from "./index-view.ts";
+import { moveSteps } from "./move-steps.ts";
 import { SEGMENT_HEADER_BYTES } from "./pack-format.ts";
 import type { SegmentFiles } from "./segment-files.ts";
 import type { StoreLog } from "./store.ts";
@@ -75,7 +75,7 @@ interface Parts {
 export class Collection {
   readonly #parts: Parts;
   readonly #closing = new AbortController();
-  #running: Promise<GcResult> | undefined;
+  #running: Promise<unknown> | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -85,13 +85,19 @@ export class Collection {
    * @throws GranaryError STATE_CONFLICT while another run is under way; STORE_CORRUPT when a root's listing cannot be read (nothing has
    *   been changed); CANCELLED; STORE_FULL, STORE_IO; whatever `roots` throws
    */
-  async run(options: GcOptions): Promise<GcResult> {
-    if (this.#running !== undefined)
-      throw new GranaryError("STATE_CONFLICT", "garbage is being collected already");
+  run(options: GcOptions): Promise<GcResult> {
     const signals = [this.#closing.signal, ...(options.signal === undefined ? [] : [options.signal])];
-    this.#running = new Run(this.#parts, { ...options, signal: AbortSignal.any(signals) }).run();
+    return this.alone(() => new Run(this.#parts, { ...options, signal: AbortSignal.any(signals) }).run());
+  }
+
+  /** Does something during which no segment may be dropped and nothing moved. @throws GranaryError STATE_CONFLICT */
+  async alone<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#running !== undefined)
+      throw new GranaryError("STATE_CONFLICT", "garbage is being collected, or the store repaired");
+    const running = work();
+    this.#running = running;
     try {
-      return await this.#running;
+      return await running;
     } finally {
       this.#running = undefined;
     }
@@ -221,13 +227,7 @@ class Run {
       this.#writtenBytes += end - (this.#copiedTo.get(target) ?? 0);
       this.#copiedTo.set(target, end);
     }
-    const sliceBytes = LIMITS.gcSliceRows * BLOB_ROW_BYTES;
-    let layers = copies.layers;
-    for (let at = 0; at === 0 || at < copies.blobs.byteLength; at += sliceBytes) {
-      const slice = { ...copies, blobs: copies.blobs.slice(at, at + sliceBytes), layers };
-      await this.#step({ do: "move", from: id, copies: slice });
-      layers = [];
-    }
+    for (const step of moveSteps(id, copies)) await this.#step(step);
     this.#rewritten += 1;
   }
 

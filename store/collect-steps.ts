@@ -12,6 +12,7 @@ import type { IndexView } from "./index-view.ts";
 import type { KeptContent } from "./kept-content.ts";
 import { readU32, readU48 } from "./little-endian.ts";
 import { RECORD_OVERHEAD_BYTES } from "./pack-format.ts";
+import { quarantineFiles } from "./quarantine-files.ts";
 import type { SegmentSyncer } from "./segment-syncer.ts";
 import { type StorePaths, segmentName } from "./store-paths.ts";
 
@@ -37,6 +38,7 @@ interface Tally {
   waitingBytes: number;
   freedBytes: number;
   dropped: number[];
+  removed: string[];
   next?: Uint8Array;
 }
 
@@ -59,7 +61,15 @@ export class Collector {
 
   /** @throws GranaryError STORE_FULL, STORE_IO */
   run(step: CollectStep): CollectResult {
-    const tally: Tally = { blobs: 0, bytes: 0, waitingBlobs: 0, waitingBytes: 0, freedBytes: 0, dropped: [] };
+    const tally: Tally = {
+      blobs: 0,
+      bytes: 0,
+      waitingBlobs: 0,
+      waitingBytes: 0,
+      freedBytes: 0,
+      dropped: [],
+      removed: [],
+    };
     this.#run(step, tally);
     this.#parts.index.refresh();
     return { ...tally, epoch: this.#parts.view.meta().epoch };
@@ -74,6 +84,7 @@ export class Collector {
     else if (step.do === "revive") this.#revive(step, tally);
     else if (step.do === "delete") this.#delete(step, tally);
     else if (step.do === "move") this.#move(step, tally);
+    else if (step.do === "quarantine") tally.removed = quarantineFiles(step, this.#parts);
     else this.#drop(step, tally);
   }
 

@@ -39,6 +39,8 @@ export type CollectStep =
   | { readonly do: "turn" }
   /** Rows of segment `from` point to copies from now on; `copies` is a batch without references. */
   | { readonly do: "move"; readonly from: number; readonly copies: CommitBatch }
+  /** Files that fsck has named. */
+  | { readonly do: "quarantine"; readonly names: readonly string[]; readonly firstOpenSegment: number }
   /** Segments that no row points to. */
   | { readonly do: "drop"; readonly segments: readonly number[] };
 
@@ -55,6 +57,8 @@ export interface CollectResult {
   readonly freedBytes: number;
   /** Segments that are gone. */
   readonly dropped: readonly number[];
+  /** Of what was named: what went to quarantine or was cut. */
+  readonly removed: readonly string[];
   /** Where the next page begins; undefined behind the last. */
   readonly next?: Uint8Array;
 }

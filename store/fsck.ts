@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import type { Digest } from "../proto/digest.ts";
 import { ContentChecker, type Finding } from "./check-content.ts";
 import { checkPass, type Subset } from "./check-pass.ts";
@@ -7,6 +8,7 @@ import type { IndexReader } from "./index-db.ts";
 import { IndexView } from "./index-view.ts";
 import { bigFiles } from "./recover.ts";
 import { segmentFiles } from "./recover-segments.ts";
+import type { RepairResult } from "./repair-store.ts";
 import { type StorePaths, segmentName } from "./store-paths.ts";
 
 /** Names that a result lists of each kind. */
@@ -15,6 +17,8 @@ const LISTED = 10_000;
 export interface FsckOptions {
   /** Checks only this part of the content. */
   readonly subset?: Subset;
+  /** Repairs what can be; see {@link repairStore}. */
+  readonly repair?: boolean;
 }
 
 /** What is named is described at {@link Finding}. */
@@ -28,6 +32,7 @@ export interface FsckResult {
   readonly orphaned: readonly string[];
   readonly brokenRows: readonly string[];
   readonly brokenSegments: readonly string[];
+  readonly repaired?: RepairResult;
 }
 
 interface Fsck extends FsckOptions {
@@ -73,7 +78,7 @@ export function fsck(options: Fsck): FsckResult {
   };
 }
 
-/** Big files without a row and segments without one; looked up last, so that what was committed meanwhile is not among them. */
+/** Big files without a row, segments without one, bytes behind the committed end of an old segment; looked up last, so that what was committed meanwhile is not among them. */
 function orphans({ paths, index, firstOpenSegment }: Fsck): string[] {
   const view = new IndexView(index);
   const found = [...bigFiles(paths)];
@@ -83,8 +88,15 @@ function orphans({ paths, index, firstOpenSegment }: Fsck): string[] {
     .filter(({ digest }) => ifIntact(() => view.blob(digest)?.kind !== "big"))
     .map(({ digest }) => digest);
   for (const id of segments) {
-    if (id < firstOpenSegment && ifIntact(() => view.segment(id) === undefined))
-      orphaned.push(segmentName(id));
+    if (id >= firstOpenSegment) continue;
+    const row = ifIntact(() => view.segment(id) ?? null);
+    if (row === null) orphaned.push(segmentName(id));
+    else if (row !== undefined && sizeOf(paths.segment(id)) > row.end)
+      orphaned.push(`${segmentName(id)}@${row.end}`);
   }
   return orphaned.slice(0, LISTED);
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -1,16 +1,19 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { CommitBatch } from "../proto/commit-batch.ts";
+import type { Digest } from "../proto/digest.ts";
 import { GranaryError, type Outcome } from "../proto/errors.ts";
 import type { WorkerData } from "../proto/worker-tasks.ts";
 import type { MarkResult } from "./gc-mark.ts";
 import type { SegmentUse } from "./gc-segments.ts";
 
-/** What the thread of a run of GC is asked. */
+/** What the thread of a run of GC, or of a repair, is asked. */
 export interface GcCalls {
   mark: { input: { roots: Uint8Array; untilMs: number }; output: MarkResult };
   use: { input: undefined; output: SegmentUse[] };
   copy: { input: number; output: CommitBatch | undefined };
+  find: { input: readonly Digest[]; output: CommitBatch };
+  evacuate: { input: number; output: CommitBatch };
 }
 
 /** The thread of one run; one call at a time. */

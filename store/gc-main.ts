@@ -2,6 +2,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { Outcome } from "../proto/errors.ts";
 import type { WorkerData } from "../proto/worker-tasks.ts";
 import { asGranaryError } from "./as-granary-error.ts";
+import { evacuateSegment } from "./evacuate-segment.ts";
+import { findCopies } from "./find-copies.ts";
 import { StoreFs } from "./fs.ts";
 import type { GcCalls } from "./gc-client.ts";
 import { mark } from "./gc-mark.ts";
@@ -10,7 +12,7 @@ import { openIndexForReading } from "./index-db.ts";
 import { SegmentAppender } from "./segment-appender.ts";
 import { StorePaths } from "./store-paths.ts";
 
-/** The thread of one run of GC: reads listings and the whole index, and copies what lives of dying segments. Changes no row. */
+/** The thread of one run of GC or repair: reads listings and the whole index, and copies what lives of dying segments. Changes no row. */
 const data = workerData as WorkerData;
 const port = parentPort;
 if (port === null) throw new RangeError("GC runs as a thread");
@@ -22,6 +24,8 @@ const appender = new SegmentAppender({ paths, fs, segmentIds: data.segmentIds })
 const calls: { [K in keyof GcCalls]: (input: GcCalls[K]["input"]) => GcCalls[K]["output"] } = {
   mark: (input) => mark({ ...input, paths, fs, index }),
   use: () => segmentUse(index),
+  find: (wanted) => findCopies({ paths, index, wanted }),
+  evacuate: (segment) => evacuateSegment({ paths, fs, index, appender, segment }),
   copy: (segment) => copyLiveRecords({ paths, fs, index, appender, segment }),
 };
 

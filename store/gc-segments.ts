@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import fs from "node:fs";
 import { BLOB_ROW_BYTES, type CommitBatch, type PlacedLayerRow } from "../proto/commit-batch.ts";
 import { type Digest, digestFromBytes } from "../proto/digest.ts";
+import { pushBlobRow } from "./blob-rows.ts";
 import { ByteList } from "./byte-list.ts";
 import { checkRecord } from "./check-record.ts";
 import { eachRow } from "./each-row.ts";
@@ -10,7 +11,6 @@ import type { IndexReader } from "./index-db.ts";
 import { ROW } from "./index-keys.ts";
 import { BLOB_STATE, decodeBlobRow, decodeLayerRow } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
-import { writeU32, writeU48 } from "./little-endian.ts";
 import {
   decodeLayerPayload,
   LAYER_RECORD_BYTES,
@@ -102,7 +102,7 @@ function copyAll(fd: number, { index, appender, segment }: CopyOptions): CommitB
     } as const;
     if (checkRecord(record.record, expected) !== "intact") return undefined;
     if (layer === undefined)
-      push(blobs, digest, {
+      pushBlobRow(blobs, digest, {
         segment: appender.id,
         offset: append(appender, RECORD_KIND.blob, payload),
         size: payload.byteLength,
@@ -127,16 +127,4 @@ function recordDigest({ record, payloadBytes }: ScannedRecord): Digest {
 
 function append(appender: SegmentAppender, kind: 1 | 2, payload: Uint8Array): number {
   return appender.append(kind, payload, { bytes: hash("sha256", payload, "buffer"), at: 0 });
-}
-
-function push(
-  list: ByteList,
-  digest: Digest,
-  place: { segment: number; offset: number; size: number },
-): void {
-  const { bytes, at } = list.extend(BLOB_ROW_BYTES);
-  bytes.write(digest.slice(7), at, 32, "hex");
-  writeU32(bytes, place.segment, at + 32);
-  writeU48(bytes, place.offset, at + 36);
-  writeU32(bytes, place.size, at + 42);
 }

@@ -17,6 +17,7 @@ import { type IndexReader, openIndexForReading } from "./index-db.ts";
 import { BLOB_STATE } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { SEGMENT_HEADER_BYTES } from "./pack-format.ts";
+import { type RepairResult, repairStore } from "./repair-store.ts";
 import { runFsck } from "./run-fsck.ts";
 import { SegmentFiles } from "./segment-files.ts";
 import { StorePaths, stagingPrefix } from "./store-paths.ts";
@@ -335,7 +336,7 @@ export class Store {
       const state = this.#view.blob(digest)?.state ?? BLOB_STATE.damaged;
       if (state !== BLOB_STATE.damaged) this.#markDamaged(digest);
     }
-    const { checked, checkedBytes: _, orphaned, ...damaged } = result;
+    const { checked, checkedBytes: _, orphaned, repaired: __, ...damaged } = result;
     const counts = Object.entries(damaged).map(([kind, names]): [string, number] => [kind, names.length]);
     const isClean = counts.every(([, count]) => count === 0);
     log(isClean ? "info" : "error", "the store was checked", {
@@ -343,7 +344,16 @@ export class Store {
       ...Object.fromEntries(counts),
       orphaned: orphaned.length,
     });
-    return result;
+    return options.repair === true ? { ...result, repaired: await this.#repair(result) } : result;
+  }
+
+  async #repair(found: FsckResult): Promise<RepairResult> {
+    const { workerData, committer, firstSegmentId: firstOpenSegment } = this.#parts;
+    const parts = { workerData, committer, view: this.#view, firstOpenSegment };
+    const repaired = await this.#collection.alone(() => repairStore(found, parts));
+    const counts = Object.entries(repaired).map(([what, names]): [string, number] => [what, names.length]);
+    this.#parts.log("info", "the store was repaired", Object.fromEntries(counts));
+    return repaired;
   }
 
   /** Aborts open uploads, waits for queued commits, ends the committer. The pool's threads have to be gone before. */

@@ -1,13 +1,13 @@
 import { parseDigest } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { NodeBody, type NodeJson, parseDurationMs, type QueueJson } from "../../proto/http.ts";
-import { FSCK_NAMES_MAX, type FsckJson, type StoreJson } from "../../proto/http-store.ts";
+import type { StoreJson } from "../../proto/http-store.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { parseName } from "../../proto/names.ts";
-import type { FsckResult } from "../../store/fsck.ts";
 import { requireScope } from "../shared/authenticate.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
 import { listQueue } from "../shared/list-queue.ts";
+import { checkStore } from "./check-store.ts";
 import type { ApiContext } from "./context.ts";
 import { booleanQuery, numberQuery, parseBody, principalOf, query, submitFor } from "./request.ts";
 import { whyContent } from "./why-content.ts";
@@ -65,7 +65,8 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
     requireScope(principalOf(context, request), "farm:admin");
     const of = numberQuery(request, "of", { min: 1, max: 9_999, fallback: 1 });
     const part = numberQuery(request, "part", { min: 1, max: of, fallback: 1 });
-    return reply.send(fsckJson(await context.store.fsck({ subset: { part: part - 1, of } })));
+    const repair = booleanQuery(request, "repair") ?? false;
+    return reply.send(await checkStore(context, { subset: { part: part - 1, of }, repair }));
   });
 
   server.post("/v1/store::gc", async (request, reply) => {
@@ -112,24 +113,4 @@ function graceQuery(request: HttpRequest): number {
   const graceMs = text === "0s" ? 0 : parseDurationMs(text);
   if (graceMs !== undefined) return graceMs;
   throw new GranaryError("USAGE", "grace must be a duration such as 30m, 8h or 7d", { pointer: "?grace" });
-}
-
-function fsckJson(result: FsckResult): FsckJson {
-  const cut = (names: readonly string[]): readonly string[] => names.slice(0, FSCK_NAMES_MAX);
-  return {
-    checked: result.checked,
-    checked_bytes: result.checkedBytes,
-    corrupt: result.corrupt.length,
-    corrupt_digests: cut(result.corrupt),
-    missing: result.missing.length,
-    missing_digests: cut(result.missing),
-    misframed: result.misframed.length,
-    misframed_digests: cut(result.misframed),
-    broken_rows: result.brokenRows.length,
-    broken_row_keys: cut(result.brokenRows),
-    broken_segments: result.brokenSegments.length,
-    broken_segment_names: cut(result.brokenSegments),
-    orphaned: result.orphaned.length,
-    orphaned_files: cut(result.orphaned),
-  };
 }

@@ -65,6 +65,12 @@ test("a flipped bit is found by fsck, healed by the next publish, and a lost ind
   const report = JSON.parse(found.stdout) as FsckJson;
   assert.equal(report.corrupt, 1);
   assert.equal(report.corrupt_digests.length, 1);
+  const repair = await cli(farm, ["store", "fsck", "--repair", "--subset", "1/1", "--json"]);
+  assert.equal(repair.code, 3, repair.stdout);
+  const { repaired } = JSON.parse(repair.stdout) as FsckJson;
+  assert.deepEqual([repaired?.lost, repaired?.lost_digests], [1, report.corrupt_digests]);
+  const [reference] = repaired?.lost_references[0]?.references ?? [];
+  assert.deepEqual([reference?.project, reference?.ref, reference?.as], ["app", "v1", "file"]);
   const again = await publish(farm, "2222222");
   assert.equal(again.image_digest, first.image_digest);
   assert.equal((await cli(farm, ["store", "fsck"])).code, 0);

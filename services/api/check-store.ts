@@ -1,0 +1,61 @@
+import {
+  FSCK_NAMES_MAX,
+  FSCK_REFERENCES_MAX,
+  type FsckJson,
+  type FsckRepairedJson,
+  type StoreWhyJson,
+} from "../../proto/http-store.ts";
+import type { FsckOptions, FsckResult } from "../../store/fsck.ts";
+import type { Store } from "../../store/store.ts";
+import type { StateView } from "../shared/state-db-tx.ts";
+import { whyContent } from "./why-content.ts";
+
+interface Context {
+  readonly store: Store;
+  read<T>(body: (view: StateView) => T): T;
+}
+
+/** Checks the store, repairs it if that is asked for, and names what needs the content that is lost. */
+export async function checkStore(context: Context, options: FsckOptions): Promise<FsckJson> {
+  const result = await context.store.fsck(options);
+  const repaired = await repairedJson(context, result);
+  return {
+    checked: result.checked,
+    checked_bytes: result.checkedBytes,
+    corrupt: result.corrupt.length,
+    corrupt_digests: cut(result.corrupt),
+    missing: result.missing.length,
+    missing_digests: cut(result.missing),
+    misframed: result.misframed.length,
+    misframed_digests: cut(result.misframed),
+    broken_rows: result.brokenRows.length,
+    broken_row_keys: cut(result.brokenRows),
+    broken_segments: result.brokenSegments.length,
+    broken_segment_names: cut(result.brokenSegments),
+    orphaned: result.orphaned.length,
+    orphaned_files: cut(result.orphaned),
+    ...(repaired !== undefined && { repaired }),
+  };
+}
+
+async function repairedJson(context: Context, result: FsckResult): Promise<FsckRepairedJson | undefined> {
+  const { repaired, brokenRows } = result;
+  if (repaired === undefined) return undefined;
+  const references: StoreWhyJson[] = [];
+  for (const digest of repaired.lost.slice(0, FSCK_REFERENCES_MAX))
+    references.push(await whyContent(context, digest));
+  return {
+    reindexed: repaired.reindexed.length,
+    rewritten_segments: repaired.rewritten.length,
+    removed: repaired.removed.length,
+    removed_files: cut(repaired.removed),
+    lost: repaired.lost.length,
+    lost_digests: cut(repaired.lost),
+    lost_references: references,
+    needs_rebuild: brokenRows.length > 0,
+  };
+}
+
+function cut(names: readonly string[]): readonly string[] {
+  return names.slice(0, FSCK_NAMES_MAX);
+}
