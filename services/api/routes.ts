@@ -9,6 +9,7 @@ import { farmRoutes } from "./farm-routes.ts";
 import { holdRoutes } from "./hold-routes.ts";
 import { liveAtRoute } from "./live-at-route.ts";
 import { materializeRoute } from "./materialize-route.ts";
+import { openApiRoute } from "./openapi-route.ts";
 import { orgRoutes } from "./org-routes.ts";
 import { pointerRoutes } from "./pointer-routes.ts";
 import { previewRoutes } from "./preview-routes.ts";
@@ -46,5 +47,6 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   webhookRoutes(server, context);
   farmRoutes(server, context);
   replicaRoutes(server, context);
+  openApiRoute(server, context);
   backupRoutes(server, context);
 }

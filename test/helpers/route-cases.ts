@@ -87,6 +87,7 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
     ),
     org(`GET ${P}/diff`, `${APP}/diff?from=v1&to=v2`, ["read"]),
     org(`GET ${P}/current`, `${APP}/current`, ["read"]),
+    org(`GET ${P}/at`, `${APP}/at?time=2026-01-01T00:00:00Z`, ["read"]),
     org(`POST ${P}/activations`, `${APP}/activations`, ["activate"], json({ version: "v2" })),
     org(`POST ${P}/rollbacks`, `${APP}/rollbacks`, ["rollback"], json({ to: "v2" })),
     org(`POST ${P}/holds`, `${APP}/holds`, ["hold"], json({ for: "1s" })),
@@ -159,6 +160,9 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
     farm("GET /v1/queue", "/v1/queue", ["farm:read"]),
     farm("GET /v1/store", "/v1/store", ["farm:read"]),
     farm("GET /v1/pointer", "/v1/pointer", ["farm:read"]),
+    // A relative path is refused behind every check of who asks.
+    farm("POST /v1/farm::backup", "/v1/farm:backup", ["farm:admin"], json({ dir: "relative" })),
+    farm("GET /v1/farm/backup", "/v1/farm/backup", ["farm:read"]),
     farm("POST /v1/store::fsck", "/v1/store:fsck", ["farm:admin"]),
     { route: "GET /v1/whoami", path: "/v1/whoami", about: "own" },
     { route: "GET /v1/limits", path: "/v1/limits", about: "own" },
@@ -172,6 +176,7 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
     { route: "GET /livez", path: "/livez", about: "public" },
     { route: "GET /readyz", path: "/readyz", about: "public" },
     { route: "GET /version", path: "/version", about: "public" },
+    { route: "GET /openapi.json", path: "/openapi.json", about: "public" },
   ];
 }
 

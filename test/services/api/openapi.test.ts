@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { ReleaseJson } from "../../../proto/http.ts";
+import { ROUTES } from "../../../proto/routes.ts";
+import { renderOpenApi } from "../../../services/api/render-openapi.ts";
+import { appArchive } from "../../helpers/app-archive.ts";
+import { removeDir, startTestFarm, type TestFarm, tempDir } from "../../helpers/farm.ts";
+import { publishReady, send } from "../../helpers/farm-requests.ts";
+import { REPOSITORY_ROOT } from "../../helpers/repository-root.ts";
+import { type RouteCase, registeredRoutes, routeCases } from "../../helpers/route-cases.ts";
+
+/** What `/openapi.json` says is what the services register, what the docs list, and what a real farm answers. */
+interface Operation {
+  readonly operationId: string;
+  readonly security: readonly Record<string, readonly string[]>[];
+  readonly parameters: readonly { name: string; in: string }[];
+  readonly responses: Record<string, { content?: Record<string, { schema?: object }>; $ref?: string }>;
+}
+const DOCUMENT = renderOpenApi("1.2.3") as {
+  openapi: string;
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, object>; responses: Record<string, object> };
+};
+const OPERATIONS = Object.entries(DOCUMENT.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({
+    line: `${method.toUpperCase()} ${path}`,
+    operation,
+  })),
+);
+
+/** What there is only to say no: `/v2/` is read-only. */
+const REFUSALS = new Set(["POST", "PUT", "PATCH", "DELETE"].map((method) => `${method} /v2/*`));
+
+/** fastify's spelling as OpenAPI's; whatever is below `/v2/` is one route to fastify. */
+function normal(route: string): string {
+  return route
+    .replaceAll("(^[^:]+)", "")
+    .replaceAll("::", "\u0000")
+    .replaceAll(/:([a-z]+)/g, "{$1}")
+    .replaceAll("\u0000", ":");
+}
+const asRegistered = (line: string): string => line.replace(/ \/v2\/.*/, " /v2/*");
+const sortedSet = (lines: Iterable<string>): string[] => [...new Set(lines)].sort();
+
+test("the document has every route that the services register, and none that they do not", () => {
+  const registered = [...registeredRoutes()].filter((route) => !REFUSALS.has(route)).map(normal);
+  assert.deepEqual(sortedSet(OPERATIONS.map(({ line }) => asRegistered(line))), sortedSet(registered));
+  assert.equal(OPERATIONS.length, ROUTES.length, "a route is in the table twice");
+});
+
+test("docs/http-api.md has a heading for every operation, and for nothing else", () => {
+  const page = readFileSync(join(REPOSITORY_ROOT, "docs/http-api.md"), "utf8");
+  const headings = [...page.matchAll(/^### `([A-Z, ]+) (\/[^`?]*)`/gm)].flatMap(
+    ([, methods = "", path = ""]) => methods.split(", ").map((method) => `${method} ${path}`),
+  );
+  assert.deepEqual(sortedSet(headings), sortedSet(OPERATIONS.map(({ line }) => asRegistered(line))));
+});
+
+test("operation ids are unique, path parameters are declared, and every reference resolves", () => {
+  const ids = OPERATIONS.map(({ operation }) => operation.operationId);
+  assert.deepEqual(ids.length, new Set(ids).size);
+  for (const { line, operation } of OPERATIONS) {
+    const named = [...line.matchAll(/\{([a-z]+)\}/g)].map((match) => match[1]);
+    const declared = operation.parameters.filter((one) => one.in === "path").map((one) => one.name);
+    assert.deepEqual(declared, named, line);
+  }
+  for (const [, pointer = ""] of JSON.stringify(DOCUMENT).matchAll(/"\$ref":"#\/([^"]+)"/g)) {
+    const target = pointer
+      .split("/")
+      .reduce((at: unknown, key) => (at as Record<string, unknown>)?.[key], DOCUMENT);
+    assert.ok(target !== undefined, pointer);
+  }
+});
+
+interface Validator {
+  compile(schema: object): ((value: unknown) => boolean) & { errors?: unknown };
+}
+
+/** Ajv comes with fastify, which validates with it; draft 2020-12 is what OpenAPI 3.1 means. */
+function validator(): Validator {
+  const load = createRequire(createRequire(import.meta.url).resolve("fastify"));
+  const { default: Ajv2020 } = load(["ajv", "dist", "2020.js"].join("/")) as {
+    default: new (options: object) => Validator;
+  };
+  return new Ajv2020({ strict: false, formats: { "date-time": true } });
+}
+
+function compile(schema: object): ReturnType<Validator["compile"]> {
+  return validator().compile({ ...schema, components: DOCUMENT.components });
+}
+
+test("every schema of the document is valid JSON Schema 2020-12", () => {
+  const schemas: object[] = Object.values(DOCUMENT.components.schemas);
+  JSON.stringify(DOCUMENT.paths, (key, value) => {
+    if (key === "schema") schemas.push(value as object);
+    return value as unknown;
+  });
+  assert.ok(schemas.length > 200, `${schemas.length} schemas`);
+  compile({ allOf: schemas });
+});
+
+describe("a real farm", () => {
+  const folder = tempDir("openapi");
+  let farm: TestFarm;
+  let release: ReleaseJson;
+  before(async () => {
+    farm = await startTestFarm({ data: join(folder, "data") });
+    release = await publishReady(farm, "app", appArchive({ a: "1" }), { query: { commit: "1234567" } });
+    await publishReady(farm, "app", appArchive({ a: "2" }));
+  });
+  after(async () => {
+    assert.equal(await farm.stop(), 0);
+    removeDir(folder);
+  });
+
+  test("hands the document out without a token", async () => {
+    const answer = await fetch(`${farm.url}/openapi.json`);
+    assert.equal(answer.headers.get("content-type"), "application/json; charset=utf-8");
+    const { paths } = (await answer.json()) as typeof DOCUMENT;
+    assert.deepEqual(Object.keys(paths), Object.keys(DOCUMENT.paths));
+  });
+
+  test("asks on every route for the scopes that the document names", () => {
+    for (const one of routeCases(release)) {
+      // The registry is one route to fastify, several operations here.
+      for (const { line, operation } of documented(one).filter((found) => !found.line.includes(" /v2"))) {
+        const named = new Set(operation.security.flatMap((entry) => entry["bearer"] ?? []));
+        for (const scope of one.scopes ?? []) assert.ok(named.has(scope), `${line}: ${scope}`);
+        if (one.about === "public") assert.deepEqual(operation.security, [], line);
+      }
+    }
+    const tried = routeCases(release);
+    for (const { line, operation } of OPERATIONS) {
+      const cases = tried.filter(({ route }) => normal(route) === asRegistered(line));
+      const allowed = new Set(cases.flatMap(({ scopes = [] }) => scopes));
+      for (const scope of operation.security.flatMap((entry) => entry["bearer"] ?? []))
+        assert.ok(allowed.has(scope as never), `${line} names ${scope}, which opens nothing`);
+    }
+  });
+
+  test("answers every route with a status and a body that the document describes", async () => {
+    let checked = 0;
+    for (const one of routeCases(release)) {
+      if (one.route.includes("/v2") || one.method === "HEAD") continue;
+      const [found] = documented(one);
+      assert.ok(found, one.route);
+      const answer = await send<unknown>(farm, one.path, one);
+      const declared = found.operation.responses[answer.status];
+      assert.ok(declared, `${found.line} answers ${answer.status}: ${answer.text.slice(0, 200)}`);
+      const media = answer.headers.get("content-type")?.split(";")[0] ?? "";
+      const schema = media.endsWith("problem+json")
+        ? DOCUMENT.components.schemas["Problem"]
+        : declared.content?.[media]?.schema;
+      if (schema === undefined) {
+        assert.equal(answer.text, "", `${found.line}: ${media} is not in the document`);
+        continue;
+      }
+      const validate = compile(schema);
+      assert.ok(
+        validate(answer.body),
+        `${found.line}: ${JSON.stringify(validate.errors)}\n${answer.text.slice(0, 500)}`,
+      );
+      checked += 1;
+    }
+    assert.ok(checked > 60, `${checked} bodies`);
+  });
+});
+
+function documented(one: RouteCase): typeof OPERATIONS {
+  return OPERATIONS.filter(({ line }) => asRegistered(line) === normal(one.route));
+}
