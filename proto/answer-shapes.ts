@@ -220,6 +220,14 @@ export const ANSWER_SHAPES = {
     data: z.looseObject({}),
   }),
   EventSnapshot: shape("What is live, and the cursor behind which everything else happens.", snapshot),
+  Subscription: shape("A group of subscribers and its cursor.", {
+    org: text,
+    group: text,
+    project: text.nullable(),
+    cursor: text,
+    epoch: int,
+    held: z.boolean().optional(),
+  }),
   Trust: shape("Whose CI jobs get tokens.", {
     id: text,
     org: text,

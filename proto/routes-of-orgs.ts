@@ -4,11 +4,13 @@ import { OrgBody, OrgSettingsBody } from "./http-org.ts";
 import { IdTokenBody, TrustBody } from "./http-trust.ts";
 import { flag, PAGE, text } from "./route-parameters.ts";
 import { type RouteSpec, route } from "./route-spec.ts";
+import { SubscriptionClaimBody, SubscriptionCommitBody } from "./subscription-http.ts";
 import { ReplayBody, WebhookBody, WebhookChangeBody } from "./webhook-http.ts";
 
 const ORG = { org: text("The token's own unless given."), project: text("Only this project's.") };
 const CURSOR = z.string().regex(/^[0-9]{1,15}-[0-9]{1,6}$/);
 const W = "/v1/orgs/{org}/webhooks";
+const S = "/v1/orgs/{org}/subscriptions";
 
 /** Orgs: events, access, webhooks. */
 export const ORG_ROUTES: readonly RouteSpec[] = [
@@ -44,6 +46,35 @@ export const ORG_ROUTES: readonly RouteSpec[] = [
     { 200: { page: "Audit" } },
     {
       parameters: { ...PAGE, project: ORG.project },
+    },
+  ),
+  route(
+    `GET ${S}`,
+    "Groups of subscribers",
+    ["read"],
+    { 200: { page: "Subscription" } },
+    { parameters: PAGE },
+  ),
+  route(`GET ${S}/{group}`, "A group of subscribers", ["read"], { 200: "Subscription" }),
+  route(`DELETE ${S}/{group}`, "Remove a group of subscribers", ["read"], { 204: null }),
+  route(
+    `POST ${S}/{group}:claim`,
+    "Read for a group, for a while",
+    ["read"],
+    { 200: "Subscription" },
+    {
+      body: SubscriptionClaimBody,
+      errors: ["RATE_LIMITED"],
+    },
+  ),
+  route(
+    `POST ${S}/{group}:commit`,
+    "Move the cursor of a group",
+    ["read"],
+    { 200: "Subscription" },
+    {
+      body: SubscriptionCommitBody,
+      errors: ["STATE_CONFLICT"],
     },
   ),
   route("GET /v1/orgs/{org}/holds", "The hold of an org", ["read"], { 200: "Hold" }),

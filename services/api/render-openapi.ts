@@ -179,7 +179,7 @@ function pathParameters(path: string): Json[] {
   }));
 }
 
-const NAMES = new Set(["org", "project", "name", "node"]);
+const NAMES = new Set(["org", "project", "name", "node", "group"]);
 const NAME_PATTERN = "^[a-z0-9]+(-[a-z0-9]+)*$";
 
 function otherParameters({ parameters = {} }: RouteSpec): Json[] {

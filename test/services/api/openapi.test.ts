@@ -1,80 +1,15 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { ReleaseJson } from "../../../proto/http.ts";
-import { ROUTES } from "../../../proto/routes.ts";
-import { renderOpenApi } from "../../../services/api/render-openapi.ts";
 import { appArchive } from "../../helpers/app-archive.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../../helpers/farm.ts";
 import { publishReady, send } from "../../helpers/farm-requests.ts";
-import { REPOSITORY_ROOT } from "../../helpers/repository-root.ts";
-import { type RouteCase, registeredRoutes, routeCases } from "../../helpers/route-cases.ts";
+import { asRegistered, OPENAPI, OPERATIONS, openApiSpelling } from "../../helpers/openapi.ts";
+import { type RouteCase, routeCases } from "../../helpers/route-cases.ts";
 
-/** What `/openapi.json` says is what the services register, what the docs list, and what a real farm answers. */
-interface Operation {
-  readonly operationId: string;
-  readonly security: readonly Record<string, readonly string[]>[];
-  readonly parameters: readonly { name: string; in: string }[];
-  readonly responses: Record<string, { content?: Record<string, { schema?: object }>; $ref?: string }>;
-}
-const DOCUMENT = renderOpenApi("1.2.3") as {
-  openapi: string;
-  paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, object>; responses: Record<string, object> };
-};
-const OPERATIONS = Object.entries(DOCUMENT.paths).flatMap(([path, methods]) =>
-  Object.entries(methods).map(([method, operation]) => ({
-    line: `${method.toUpperCase()} ${path}`,
-    operation,
-  })),
-);
-
-/** What there is only to say no: `/v2/` is read-only. */
-const REFUSALS = new Set(["POST", "PUT", "PATCH", "DELETE"].map((method) => `${method} /v2/*`));
-
-/** fastify's spelling as OpenAPI's; whatever is below `/v2/` is one route to fastify. */
-function normal(route: string): string {
-  return route
-    .replaceAll("(^[^:]+)", "")
-    .replaceAll("::", "\u0000")
-    .replaceAll(/:([a-z]+)/g, "{$1}")
-    .replaceAll("\u0000", ":");
-}
-const asRegistered = (line: string): string => line.replace(/ \/v2\/.*/, " /v2/*");
-const sortedSet = (lines: Iterable<string>): string[] => [...new Set(lines)].sort();
-
-test("the document has every route that the services register, and none that they do not", () => {
-  const registered = [...registeredRoutes()].filter((route) => !REFUSALS.has(route)).map(normal);
-  assert.deepEqual(sortedSet(OPERATIONS.map(({ line }) => asRegistered(line))), sortedSet(registered));
-  assert.equal(OPERATIONS.length, ROUTES.length, "a route is in the table twice");
-});
-
-test("docs/http-api.md has a heading for every operation, and for nothing else", () => {
-  const page = readFileSync(join(REPOSITORY_ROOT, "docs/http-api.md"), "utf8");
-  const headings = [...page.matchAll(/^### `([A-Z, ]+) (\/[^`?]*)`/gm)].flatMap(
-    ([, methods = "", path = ""]) => methods.split(", ").map((method) => `${method} ${path}`),
-  );
-  assert.deepEqual(sortedSet(headings), sortedSet(OPERATIONS.map(({ line }) => asRegistered(line))));
-});
-
-test("operation ids are unique, path parameters are declared, and every reference resolves", () => {
-  const ids = OPERATIONS.map(({ operation }) => operation.operationId);
-  assert.deepEqual(ids.length, new Set(ids).size);
-  for (const { line, operation } of OPERATIONS) {
-    const named = [...line.matchAll(/\{([a-z]+)\}/g)].map((match) => match[1]);
-    const declared = operation.parameters.filter((one) => one.in === "path").map((one) => one.name);
-    assert.deepEqual(declared, named, line);
-  }
-  for (const [, pointer = ""] of JSON.stringify(DOCUMENT).matchAll(/"\$ref":"#\/([^"]+)"/g)) {
-    const target = pointer
-      .split("/")
-      .reduce((at: unknown, key) => (at as Record<string, unknown>)?.[key], DOCUMENT);
-    assert.ok(target !== undefined, pointer);
-  }
-});
-
+/** What `/openapi.json` says is what a real farm answers. Its table against the services and the docs: test/docs-of-routes.test.ts. */
 interface Validator {
   compile(schema: object): ((value: unknown) => boolean) & { errors?: unknown };
 }
@@ -89,12 +24,12 @@ function validator(): Validator {
 }
 
 function compile(schema: object): ReturnType<Validator["compile"]> {
-  return validator().compile({ ...schema, components: DOCUMENT.components });
+  return validator().compile({ ...schema, components: OPENAPI.components });
 }
 
 test("every schema of the document is valid JSON Schema 2020-12", () => {
-  const schemas: object[] = Object.values(DOCUMENT.components.schemas);
-  JSON.stringify(DOCUMENT.paths, (key, value) => {
+  const schemas: object[] = Object.values(OPENAPI.components.schemas);
+  JSON.stringify(OPENAPI.paths, (key, value) => {
     if (key === "schema") schemas.push(value as object);
     return value as unknown;
   });
@@ -119,8 +54,8 @@ describe("a real farm", () => {
   test("hands the document out without a token", async () => {
     const answer = await fetch(`${farm.url}/openapi.json`);
     assert.equal(answer.headers.get("content-type"), "application/json; charset=utf-8");
-    const { paths } = (await answer.json()) as typeof DOCUMENT;
-    assert.deepEqual(Object.keys(paths), Object.keys(DOCUMENT.paths));
+    const { paths } = (await answer.json()) as typeof OPENAPI;
+    assert.deepEqual(Object.keys(paths), Object.keys(OPENAPI.paths));
   });
 
   test("asks on every route for the scopes that the document names", () => {
@@ -134,7 +69,7 @@ describe("a real farm", () => {
     }
     const tried = routeCases(release);
     for (const { line, operation } of OPERATIONS) {
-      const cases = tried.filter(({ route }) => normal(route) === asRegistered(line));
+      const cases = tried.filter(({ route }) => openApiSpelling(route) === asRegistered(line));
       const allowed = new Set(cases.flatMap(({ scopes = [] }) => scopes));
       for (const scope of operation.security.flatMap((entry) => entry["bearer"] ?? []))
         assert.ok(allowed.has(scope as never), `${line} names ${scope}, which opens nothing`);
@@ -152,7 +87,7 @@ describe("a real farm", () => {
       assert.ok(declared, `${found.line} answers ${answer.status}: ${answer.text.slice(0, 200)}`);
       const media = answer.headers.get("content-type")?.split(";")[0] ?? "";
       const schema = media.endsWith("problem+json")
-        ? DOCUMENT.components.schemas["Problem"]
+        ? OPENAPI.components.schemas["Problem"]
         : declared.content?.[media]?.schema;
       if (schema === undefined) {
         assert.equal(answer.text, "", `${found.line}: ${media} is not in the document`);
@@ -170,5 +105,5 @@ describe("a real farm", () => {
 });
 
 function documented(one: RouteCase): typeof OPERATIONS {
-  return OPERATIONS.filter(({ line }) => asRegistered(line) === normal(one.route));
+  return OPERATIONS.filter(({ line }) => asRegistered(line) === openApiSpelling(one.route));
 }
