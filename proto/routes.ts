@@ -142,6 +142,13 @@ const PROJECT_ROUTES: readonly RouteSpec[] = [
   ),
   route("GET /v1/publishes/{id}", "A publish", ["read", "publish"], { 200: "Publish" }, { parameters: WAIT }),
   route(
+    "GET /v1/publishes/{id}/events",
+    "Events of a publish until it has ended",
+    ["read", "publish"],
+    { 200: { media: "text/event-stream", description: "A CloudEvent in the data of each." } },
+    { parameters: { "Last-Event-ID": text("The cursor of the newest event that is known.") } },
+  ),
+  route(
     "POST /v1/publishes/{id}:cancel",
     "Cancel a publish",
     ["publish"],
