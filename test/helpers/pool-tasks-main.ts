@@ -6,7 +6,7 @@ import { stopWhenCancelled } from "../../workers/stop-when-cancelled.ts";
 import { announceLoaded, threadData } from "../../workers/thread-data.ts";
 
 /** A thread whose tasks do what their archive's name says: the ways in which a thread can go wrong. */
-export async function extract(task: ExtractTask): Promise<Outcome<string>> {
+export async function extract(task: ExtractTask): Promise<Outcome<unknown>> {
   try {
     return await behave(task);
   } catch (error) {
@@ -19,7 +19,7 @@ export function retire(): never {
   return process.exit(0);
 }
 
-async function behave(task: ExtractTask): Promise<Outcome<string>> {
+async function behave(task: ExtractTask): Promise<Outcome<unknown>> {
   const cells = new Float64Array(task.cell);
   cells[TASK_CELL.progress] = 1;
   cells[TASK_CELL.segmentId] = 7;
@@ -53,6 +53,12 @@ async function behave(task: ExtractTask): Promise<Outcome<string>> {
     case "short":
       await sleep(20);
       break;
+    case "litter": {
+      // As a zlib stream that was closed does, which says so in the next tick and is held until then.
+      const buffer = Buffer.alloc(2 ** 20, 1);
+      process.nextTick(() => buffer.fill(0, 0, 1));
+      return { ok: true, value: process.memoryUsage().arrayBuffers };
+    }
     case "slow-id":
       await sleep(300);
       return { ok: true, value: `thread ${threadId}` };

@@ -166,6 +166,16 @@ describe("a task", () => {
   });
 });
 
+test("what tasks leave to their thread's next tick is done between them, and holds no memory", async (t) => {
+  const one = new WorkerPool({ threads: 1, workerData: DATA, entry: ENTRY });
+  let most = 0;
+  for (let i = 0; i < 200; i++) most = Math.max(most, Number(await runOn(one, "litter")));
+  await one.close();
+  const mib = Math.round(most / 2 ** 20);
+  t.diagnostic(`at most ${mib} of 200 MiB`);
+  assert.ok(mib < 120, `${mib} MiB`);
+});
+
 test("fifty tasks of which every fifth goes wrong: the others all end well", async () => {
   const wrong = ["exit", "throw", "reject", "hang"];
   const results = await Promise.all(
