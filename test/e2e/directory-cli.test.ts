@@ -7,6 +7,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -27,8 +28,10 @@ import { type CliResult, runCli } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { publishReady } from "../helpers/farm-requests.ts";
 import { commitUpload, plan, putStream } from "../helpers/listing.ts";
+import { waitUntil } from "../helpers/wait-until.ts";
 
-const PART_BYTES = 4 * 1024 * 1024;
+const MIB = 1024 * 1024;
+const PART_BYTES = 4 * MIB;
 const folder = tempDir("directory-cli");
 const data = join(folder, "data");
 let farm: TestFarm;
@@ -166,10 +169,20 @@ test("a change of 1 % sends the changed contents and a compressed listing, and n
   assert.ok(wire <= 1.2 * (changedBytes + listing), `${wire} bytes for ${changedBytes} + ${listing}`);
 });
 
+/** Until a file of the inbox has this many bytes. */
+async function untilReceived(bytes: number): Promise<void> {
+  const inbox = join(data, "store", "inbox");
+  await waitUntil("the farm has what was sent", 60_000, () =>
+    readdirSync(inbox).some(
+      (name) => (statSync(join(inbox, name), { throwIfNoEntry: false })?.size ?? 0) >= bytes,
+    ),
+  );
+}
+
 test("a connection that breaks costs less than one part, not the upload", async (t) => {
-  const root = directoryOf({ "large.bin": randomBytes(24 * 1024 * 1024), "small.txt": "small" });
+  const root = directoryOf({ "large.bin": randomBytes(24 * MIB), "small.txt": "small" });
   const before = proxy.sentBytes;
-  proxy.breakAfter(15 * 1024 * 1024);
+  proxy.breakAfter(15 * MIB, () => untilReceived(14 * MIB));
   const result = await publish(root, "broken");
   const release = releaseOf(result);
   assert.match(result.stderr, /going on in/);
@@ -180,18 +193,17 @@ test("a connection that breaks costs less than one part, not the upload", async 
 });
 
 test("kill -9 of the farm in the middle of an upload costs less than one part", async (t) => {
-  const root = directoryOf({ "large.bin": randomBytes(24 * 1024 * 1024) });
+  const root = directoryOf({ "large.bin": randomBytes(24 * MIB) });
   const before = proxy.sentBytes;
   const restarted = new Promise<void>((resolve, reject) => {
-    proxy.breakAfter(12 * 1024 * 1024, () => {
-      farm
-        .kill()
-        .then(() => startTestFarm({ data }))
-        .then((started) => {
-          farm = started;
-          proxy.target(started.url);
-          resolve();
-        }, reject);
+    proxy.breakAfter(12 * MIB, async () => {
+      await untilReceived(11 * MIB);
+      await farm.kill();
+      startTestFarm({ data }).then((started) => {
+        farm = started;
+        proxy.target(started.url);
+        resolve();
+      }, reject);
     });
   });
   const release = releaseOf(await publish(root, "killed"));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -81,11 +82,16 @@ test("a commit that is asked for twice is one publish", async () => {
 });
 
 test("a plan that is only asked for leaves nothing", async () => {
-  const before = (await farm.json<{ inbox_bytes: number }>("/v1/store")).inbox_bytes;
+  // Those of ended publishes go meanwhile: what counts is that none comes.
+  const inbox = (): string[] => readdirSync(join(data, "store", "inbox"));
+  const before = new Set(inbox());
   const planned = await plan(farm, "dry", listFiles(APP).listing, { query: "?dry_run=true" });
   assert.equal(planned.status, 200, planned.text);
   assert.equal(planned.body.session, undefined);
-  assert.equal((await farm.json<{ inbox_bytes: number }>("/v1/store")).inbox_bytes, before);
+  assert.deepEqual(
+    inbox().filter((name) => !before.has(name)),
+    [],
+  );
   problemOf(await send(farm, projectUrl("dry")), 404, "NOT_FOUND");
 });
 

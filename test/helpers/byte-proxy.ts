@@ -7,16 +7,20 @@ export interface ByteProxy {
   readonly sentBytes: number;
   /** Connections from now on go to another farm. */
   target(url: string): void;
-  /** Resets every open connection once this many more bytes have gone through. */
-  breakAfter(bytes: number, onBreak?: () => void): void;
+  /**
+   * Resets every open connection once this many more bytes have gone through, and `arrived` says that the farm has read them:
+   * what waits in a socket's buffers, which may be megabytes, is lost with the connection and not the farm's.
+   */
+  breakAfter(bytes: number, arrived: () => Promise<void>): void;
   close(): Promise<void>;
 }
 
 export async function startByteProxy(farmUrl: string): Promise<ByteProxy> {
   let port = Number(new URL(farmUrl).port);
   let sentBytes = 0;
+  let isBreaking = false;
   let breakAt = Number.POSITIVE_INFINITY;
-  let broken: (() => void) | undefined;
+  let arrived: () => Promise<void> = async () => undefined;
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
     const upstream = connect(port, "127.0.0.1");
@@ -33,12 +37,18 @@ export async function startByteProxy(farmUrl: string): Promise<ByteProxy> {
       sentBytes += chunk.byteLength;
       if (!upstream.write(chunk)) {
         client.pause();
-        upstream.once("drain", () => client.resume());
+        upstream.once("drain", () => {
+          if (!isBreaking) client.resume();
+        });
       }
       if (sentBytes < breakAt) return;
       breakAt = Number.POSITIVE_INFINITY;
-      for (const socket of sockets) socket.resetAndDestroy();
-      broken?.();
+      isBreaking = true;
+      for (const socket of sockets) socket.pause();
+      void arrived().then(() => {
+        isBreaking = false;
+        for (const socket of sockets) socket.resetAndDestroy();
+      });
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -50,9 +60,9 @@ export async function startByteProxy(farmUrl: string): Promise<ByteProxy> {
     target: (url) => {
       port = Number(new URL(url).port);
     },
-    breakAfter: (bytes, onBreak) => {
+    breakAfter: (bytes, whenArrived) => {
       breakAt = sentBytes + bytes;
-      broken = onBreak;
+      arrived = whenArrived;
     },
     close: () =>
       new Promise((resolve) => {

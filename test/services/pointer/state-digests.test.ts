@@ -7,6 +7,8 @@ import { acceptOf, ORG, readyOf } from "./machine.ts";
 import { freshCommand, type PointerFarm, startPointerFarm } from "./pointer-farm.ts";
 
 const EVERY = 20;
+/** Only a hang takes this long; two replicas beside a full machine need seconds. */
+const LIMIT_MS = 60_000;
 
 async function appendPublishes(farm: PointerFarm, count: number): Promise<number> {
   const bus = await farm.connect("api");
@@ -26,12 +28,12 @@ test("two replicas compare equal states, and so does one that replays the log la
   const two = await farm.replica({ name: "two", relay: false, digestEvery: EVERY });
   const last = await appendPublishes(farm, 30);
   for (const replica of [one, two]) {
-    await replica.waitForSeq(last, 10_000);
-    await waitUntil("the states are compared", 10_000, () => replica.compared !== undefined);
+    assert.ok(await replica.waitForSeq(last, LIMIT_MS));
+    await waitUntil("the states are compared", LIMIT_MS, () => replica.compared !== undefined);
   }
   assert.deepEqual([one.health(), two.health()], [{ up: true }, { up: true }]);
   const late = await farm.replica({ name: "late", relay: false, digestEvery: EVERY });
-  await waitUntil("the replay is compared", 10_000, () => late.compared !== undefined);
+  await waitUntil("the replay is compared", LIMIT_MS, () => late.compared !== undefined);
   assert.deepEqual(late.health(), { up: true });
 });
 
@@ -40,16 +42,16 @@ test("a replica whose state was changed under it halts at the next comparison, a
   const honest = await farm.replica({ digestEvery: EVERY });
   const first = await farm.replica({ name: "changed", relay: false, digestEvery: EVERY });
   const before = await appendPublishes(farm, 5);
-  await first.waitForSeq(before, 10_000);
+  assert.ok(await first.waitForSeq(before, LIMIT_MS));
   await first.close();
   const writer = openStateWriter(farm.stateDir("changed"));
   writer.transact((tx) => tx.put(KEYS.backlog(ORG), 12));
   await writer.close();
 
   const last = await appendPublishes(farm, 10);
-  await waitUntil("the honest state is said", 10_000, () => honest.compared !== undefined);
+  await waitUntil("the honest state is said", LIMIT_MS, () => honest.compared !== undefined);
   const changed = await farm.replica({ name: "changed", relay: false, digestEvery: EVERY });
-  await waitUntil("the changed replica halts", 20_000, () => {
+  await waitUntil("the changed replica halts", LIMIT_MS, () => {
     const health = changed.health();
     return !health.up && /another state/.test(health.reason);
   });
