@@ -72,7 +72,7 @@ async function binaryInCache(cache: string): Promise<NatsBinary | undefined> {
   }
 }
 
-function cacheFolder(env: Readonly<Record<string, string | undefined>>): string {
+export function cacheFolder(env: Readonly<Record<string, string | undefined>>): string {
   if (env["GRANARY_CACHE"]) return path.resolve(env["GRANARY_CACHE"]);
   if (env["XDG_CACHE_HOME"]) return path.resolve(env["XDG_CACHE_HOME"], "granary");
   return path.join(os.homedir(), ".cache", "granary");

@@ -1,17 +1,41 @@
 import { execFileSync } from "node:child_process";
-import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
-/** A tree of real files and archives of it: one as it is, and one a round in which 1 % of the files have changed. */
+/** A tree of real files and archives of it. Making those is never part of what is measured. */
 export interface Corpus {
   readonly name: string;
+  readonly tree: string;
   readonly files: number;
   readonly bytes: number;
   readonly archiveBytes: number;
   readonly archive: string;
-  /** Archive of round `r`: the tree with another 1 % of its files changed. Made outside of what is measured. */
+  /** Archive of the tree with another 1 % of its files changed. */
   changed(round: number): string;
+  /** Archives of a round that share no file's content with those of any other. */
+  pair(round: number): ArchivePair;
 }
+
+export interface ArchivePair {
+  readonly cold: string;
+  readonly coldBytes: number;
+  /** The same tree with 1 % of its files changed. */
+  readonly warm: string;
+  /** Bytes of the changed files. */
+  readonly warmBytes: number;
+}
+
+/** Every hundredth file is changed. */
+const STEP = 100;
 
 /** Packages of this checkout that are plain files: real trees that are there without a network. */
 const PACKAGES = [
@@ -28,6 +52,7 @@ const PACKAGES = [
   "@types/node",
 ];
 
+/** `folder` is made. */
 export function nodeModulesCorpus(folder: string): Corpus {
   const tree = join(folder, "tree");
   for (const name of PACKAGES) {
@@ -35,31 +60,68 @@ export function nodeModulesCorpus(folder: string): Corpus {
     if (existsSync(from))
       cpSync(from, join(tree, "node_modules", name), { recursive: true, dereference: true });
   }
+  return corpusOf(`node_modules of ${PACKAGES.length} packages`, folder);
+}
+
+/** @param folder holds `tree` already; archives are made beside it */
+export function corpusOf(name: string, folder: string): Corpus {
+  const tree = join(folder, "tree");
   const files = filesOf(tree);
   const archive = pack(tree, join(folder, "base.tgz"));
-  const changed = (round: number): string => {
-    const step = 100;
-    const copy = join(folder, `changed-${round}`);
-    cpSync(tree, copy, { recursive: true });
-    for (let i = round % step; i < files.length; i += step)
-      appendFileSync(join(copy, files[i] ?? ""), `\n// round ${round}\n`);
-    return pack(copy, join(folder, `changed-${round}.tgz`));
-  };
-  const bytes = files.reduce((sum, file) => sum + statSync(join(tree, file)).size, 0);
   return {
-    name: `node_modules of ${PACKAGES.length} packages`,
+    name,
+    tree,
     files: files.length,
-    bytes,
+    bytes: bytesOf(tree, files),
     archiveBytes: statSync(archive).size,
     archive,
-    changed,
+    changed(round) {
+      const copy = join(folder, `changed-${round}`);
+      changeSome({ from: tree, to: copy, files, first: round % STEP, line: `changed ${round}` });
+      return pack(copy, `${copy}.tgz`);
+    },
+    pair(round) {
+      const cold = join(folder, `cold-${round}`);
+      const warm = join(folder, `warm-${round}`);
+      cpSync(tree, cold, { recursive: true });
+      for (const file of files) appendFileSync(join(cold, file), `\n// pair ${round}\n`);
+      const some = changeSome({ from: cold, to: warm, files, first: round % STEP, line: "warm" });
+      return {
+        cold: pack(cold, `${cold}.tgz`),
+        coldBytes: bytesOf(cold, files),
+        warm: pack(warm, `${warm}.tgz`),
+        warmBytes: bytesOf(warm, some),
+      };
+    },
   };
 }
 
+/** A copy that shares its unchanged files by hard links. @returns the changed ones */
+function changeSome(options: {
+  from: string;
+  to: string;
+  files: readonly string[];
+  first: number;
+  line: string;
+}): string[] {
+  execFileSync("cp", ["-al", options.from, options.to]);
+  const some = options.files.filter((_, i) => i % STEP === options.first);
+  for (const file of some) {
+    const path = join(options.to, file);
+    const content = readFileSync(path);
+    rmSync(path);
+    writeFileSync(path, Buffer.concat([content, Buffer.from(`\n// ${options.line}\n`)]));
+  }
+  return some;
+}
+
 function pack(tree: string, file: string): string {
-  mkdirSync(join(file, ".."), { recursive: true });
-  execFileSync("tar", ["czf", file, "--sort=name", "-C", tree, "."]);
+  execFileSync("tar", ["czf", file, "--sort=name", "--hard-dereference", "-C", tree, "."]);
   return file;
+}
+
+function bytesOf(tree: string, files: readonly string[]): number {
+  return files.reduce((sum, file) => sum + statSync(join(tree, file)).size, 0);
 }
 
 function filesOf(tree: string): string[] {

@@ -1,0 +1,22 @@
+import type { Corpus } from "./corpus.ts";
+import type { Section } from "./row.ts";
+
+/** What every measurement is given. */
+export interface Bench {
+  /** Everything is made below it, and nothing is removed before the end: mass deletes slow down what comes after them. */
+  readonly folder: string;
+  readonly corpus: Corpus;
+  /** Archives of the corpus with another 1 % of its files changed, one a round. */
+  readonly changed: readonly string[];
+  readonly rounds: number;
+  readonly full: boolean;
+  /** Where peers and fetched packages are kept between runs. */
+  readonly cacheFolder: string;
+}
+
+export interface Measurement {
+  /** For `--only`, and the name of its folder. */
+  readonly name: string;
+  readonly isFullOnly?: boolean;
+  measure(bench: Bench): Promise<readonly Section[]>;
+}

@@ -1,0 +1,62 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
+import { join } from "node:path";
+import type { TestFarm } from "../helpers/farm.ts";
+import { publishReady } from "../helpers/farm-requests.ts";
+import type { Bench } from "./bench.ts";
+import { withBenchFarm } from "./bench-farm.ts";
+import { farmUsage, usageSince } from "./farm-usage.ts";
+import { roundsRow, type Section, valueRow } from "./row.ts";
+import { timed } from "./timed.ts";
+
+const COMMIT = "1000000";
+const ROUNDS = 30;
+
+/** The same archive again: sent whole, and announced by its digest, as the CLI does. */
+export async function measureIdentical({ folder, corpus }: Bench): Promise<Section> {
+  const archive = readFileSync(corpus.archive);
+  return withBenchFarm(join(folder, "identical"), [], async (farm) => {
+    const again = async () => {
+      const release = await publishReady(farm, "app", archive, { query: { commit: COMMIT } });
+      if (release.version !== "v1") throw new Error(`an identical archive became ${release.version}`);
+    };
+    await again();
+    const sent: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) sent.push(await timed(again));
+    await announce(farm, archive);
+    const before = farmUsage(farm);
+    const announced: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) announced.push(await timed(() => announce(farm, archive)));
+    const { cpuMs } = usageSince(farm, before);
+    return {
+      title: "Identical re-publish",
+      rows: [
+        roundsRow("the archive sent again, over HTTP", sent),
+        roundsRow("its digest announced, no content sent", announced, { reach: { atMost: 5 } }),
+        valueRow("CPU of the farm for that", cpuMs / ROUNDS, "ms CPU"),
+      ],
+    };
+  });
+}
+
+/** What the CLI does with an archive file: its head first, its content only when the farm asks for it. */
+async function announce(farm: TestFarm, body: Buffer): Promise<void> {
+  const digest = createHash("sha256").update(body).digest("base64");
+  const sending = request(`${farm.url}/v1/orgs/default/projects/app/publishes?commit=${COMMIT}`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${farm.token}`,
+      "content-length": body.byteLength,
+      "content-digest": `sha-256=:${digest}:`,
+      expect: "100-continue",
+    },
+  });
+  sending.flushHeaders();
+  const [answer] = (await once(sending, "response")) as [IncomingMessage];
+  answer.resume();
+  await once(answer, "end");
+  sending.destroy();
+  if (answer.statusCode !== 200) throw new Error(`an announced archive was answered ${answer.statusCode}`);
+}
