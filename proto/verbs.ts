@@ -556,7 +556,7 @@ export const VERBS = [
     args: [WEBHOOK_ID],
     flags: [
       WEBHOOK_ORG,
-      text("url", "URL", "Another URL."),
+      text("to", "URL", "Another URL."),
       list("type", "TYPE", "Other event types; `all` for all; may be repeated."),
       WEBHOOK_FORMAT,
       toggle("enable", "Deliver again, from where it stopped."),

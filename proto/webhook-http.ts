@@ -22,7 +22,9 @@ export interface WebhookJson {
 
 const webhookUrl = z.string().min(1);
 const webhookFormat = z.enum(EVENT_FORMATS);
-const webhookTypes = z.array(z.enum(WEBHOOK_TYPES)).max(WEBHOOK_TYPES.length);
+const webhookTypes = z
+  .array(z.enum(WEBHOOK_TYPES, { error: `is none of ${WEBHOOK_TYPES.join(", ")}` }))
+  .max(WEBHOOK_TYPES.length);
 export const WebhookBody = z.strictObject({
   url: webhookUrl,
   project: z.string().optional(),

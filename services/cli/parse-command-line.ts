@@ -91,10 +91,7 @@ function readFlags(
   spec: VerbSpec,
   words: readonly string[],
 ): { flags: Map<string, string[]>; args: string[] } {
-  const known: readonly FlagSpec[] = [
-    ...(spec.flags ?? []),
-    ...GLOBAL_FLAGS.filter((flag) => !spec.flags?.some((own) => own.name === flag.name)),
-  ];
+  const known: readonly FlagSpec[] = [...(spec.flags ?? []), ...GLOBAL_FLAGS];
   const options = Object.fromEntries(
     known.map((flag) => [
       flag.name,

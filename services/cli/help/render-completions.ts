@@ -23,8 +23,7 @@ function words(): { first: Map<string, string>; second: Map<string, Map<string, 
 }
 
 function flagsOf(verb: VerbSpec): readonly FlagSpec[] {
-  const own = verb.flags ?? [];
-  return [...own, ...GLOBAL_FLAGS.filter((flag) => !own.some((mine) => mine.name === flag.name))];
+  return [...(verb.flags ?? []), ...GLOBAL_FLAGS];
 }
 
 function bash(): string {

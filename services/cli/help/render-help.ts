@@ -34,10 +34,7 @@ export function renderVerbHelp(verb: VerbSpec): string {
       ? []
       : [["Arguments:", ...args.map((arg) => `  ${arg.name.padEnd(width)}  ${arg.help}`)].join("\n")]),
     ...(own.length === 0 ? [] : [flagSection("Flags:", own)]),
-    flagSection(
-      "Flags of every verb:",
-      GLOBAL_FLAGS.filter((flag) => !own.some((mine) => mine.name === flag.name)),
-    ),
+    flagSection("Flags of every verb:", GLOBAL_FLAGS),
     ...(verb.aliases === undefined
       ? []
       : [`Also: ${verb.aliases.map((alias) => `granary ${alias}`).join(", ")}`]),

@@ -17,7 +17,8 @@ export function renderError(error: unknown, output: Output): number {
   }
   const problem = isProblem(failure.cause) ? failure.cause : undefined;
   output.say(`${output.styled("red", `error ${failure.code}:`)} ${printable(failure.message)}`);
-  for (const field of problem?.errors ?? [])
+  // A failure of one field is all in the first line.
+  for (const field of problem?.errors?.filter(({ message }) => message !== failure.message) ?? [])
     output.say(`  ${printable(field.pointer)}: ${printable(field.message)}`);
   const verb = failure.detail["verb"];
   const hint = (problem?.hint ?? spec.hint).replace("VERB", typeof verb === "string" ? verb : "VERB");

@@ -8,7 +8,7 @@ export const webhookSet: VerbHandler<"webhook set"> = async ({ args, flags, outp
   const client = api();
   if (flags.has("enable") && flags.has("disable"))
     throw new GranaryError("USAGE", "--enable and --disable exclude each other");
-  const [url, types, format] = [flags.text("url"), flags.list("type"), flags.text("format")];
+  const [url, types, format] = [flags.text("to"), flags.list("type"), flags.text("format")];
   const body = {
     ...(url === undefined ? {} : { url }),
     ...(types.length === 0 ? {} : { types: types.includes("all") ? [] : types }),

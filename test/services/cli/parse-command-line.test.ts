@@ -27,12 +27,10 @@ test("every name and alias leads to its verb, and none to two", () => {
   }
 });
 
-test("no verb has a flag or a short letter twice", () => {
+// A verb whose own --url hid the farm's sent the request, and the token with it, there.
+test("no verb has a flag or a short letter twice, or one that every verb takes", () => {
   for (const verb of TABLE) {
-    const flags = [
-      ...(verb.flags ?? []),
-      ...GLOBAL_FLAGS.filter((flag) => !verb.flags?.some((own) => own.name === flag.name)),
-    ];
+    const flags = [...(verb.flags ?? []), ...GLOBAL_FLAGS];
     const names = flags.flatMap((flag) => [
       `--${flag.name}`,
       ...(flag.short === undefined ? [] : [`-${flag.short}`]),
