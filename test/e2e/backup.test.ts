@@ -9,16 +9,19 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { CurrentJson, Page, ReleaseJson } from "../../proto/http.ts";
 import type { FsckJson } from "../../proto/http-store.ts";
+import type { WebhookJson } from "../../proto/webhook-http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { ended, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
+import { WebhookReceiver } from "../helpers/webhook-receiver.ts";
 
 const folder = tempDir("backup");
 after(() => removeDir(folder));
@@ -46,7 +49,16 @@ async function look(farm: TestFarm) {
 test("a backup that is written while publishes run makes an equal farm on an empty folder; a damaged one is refused by name", {
   timeout: 180_000,
 }, async () => {
-  let farm = await startTestFarm({ data });
+  const args = ["--config", join(folder, "granary.toml")];
+  writeFileSync(args[1] ?? "", "webhook_allow_private = true\n");
+  let farm = await startTestFarm({ data, args });
+  const receiver = new WebhookReceiver();
+  await receiver.start();
+  after(() => receiver.stop());
+  const added = await cli(farm, "webhook", "add", receiver.url, "--type", "project.created", "--json");
+  assert.equal(added.code, 0, added.stderr);
+  const webhook = JSON.parse(added.stdout) as WebhookJson;
+  receiver.secret = webhook.secret ?? "";
   for (let i = 1; i <= 3; i++)
     await publishReady(farm, "app", appArchive({ "a.txt": `${i}`, "b.txt": `shared` }));
   const preview = await publish(farm, "app", appArchive({ "a.txt": "p" }), {
@@ -103,7 +115,7 @@ test("a backup that is written while publishes run makes an equal farm on an emp
   const restored = await runCli(["restore", dir, "--data", data, "--json"], { cwd: folder });
   assert.equal(restored.code, 0, restored.stderr);
   assert.equal(readFileSync(join(dir, "backup.json"), "utf8"), digestsBefore);
-  farm = await startTestFarm({ data });
+  farm = await startTestFarm({ data, args });
   assert.equal(farm.token, token);
   assert.deepEqual(await look(farm), before);
   const fsck = await farm.json<FsckJson>("/v1/store:fsck", { method: "POST" });
@@ -123,6 +135,9 @@ test("a backup that is written while publishes run makes an equal farm on an emp
     const end = await ended(farm, publish_id);
     assert.ok(end.state === "ready" || end.error?.code !== undefined, JSON.stringify(end));
   }
+  // The key that seals webhooks' secrets came along: the receiver still knows the farm by its signature.
+  const tested = await cli(farm, "webhook", "test", webhook.id);
+  assert.deepEqual([tested.code, /^delivered/.test(tested.stdout)], [0, true], tested.stderr);
   const next = await publishReady(farm, "app", appArchive({ "a.txt": "4" }));
   assert.equal(next.version, "v4");
   await farm.stop();

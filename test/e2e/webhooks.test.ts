@@ -1,8 +1,5 @@
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { CloudEvent } from "../../proto/events.ts";
@@ -13,61 +10,12 @@ import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { makeToken, problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
-
-/** A receiver as a user writes one: verifies the signature, refuses old messages, knows what it has seen. */
-class Receiver {
-  status = 204;
-  readonly got: CloudEvent[] = [];
-  readonly attempts: string[] = [];
-  secret = "";
-  readonly #server: Server;
-
-  constructor() {
-    this.#server = createServer((request, response) => {
-      const chunks: Buffer[] = [];
-      request.on("data", (chunk: Buffer) => chunks.push(chunk));
-      request.on("end", () => {
-        const body = Buffer.concat(chunks).toString("utf8");
-        const [id, timestamp, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(
-          (name) => String(request.headers[name]),
-        );
-        const key = Buffer.from(this.secret.slice("whsec_".length), "base64");
-        const expected = createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64");
-        const fresh = Math.abs(Date.now() / 1000 - Number(timestamp)) < 300;
-        this.attempts.push(String(id));
-        if (signature !== `v1,${expected}` || !fresh) return response.writeHead(401).end();
-        const event = JSON.parse(body) as CloudEvent;
-        assert.equal(event.id, id);
-        if (this.status < 300 && !this.got.some((seen) => seen.id === id)) this.got.push(event);
-        return response.writeHead(this.status).end();
-      });
-    });
-  }
-
-  async start(): Promise<void> {
-    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/hook`;
-  }
-
-  stop(): void {
-    this.#server.closeAllConnections();
-    this.#server.close();
-  }
-
-  types(project: string): string[] {
-    return this.got
-      .filter((event) => event.source.endsWith(`/${project}`))
-      .map((event) => event.type.replace(/^dev\.granary\.(.*)\.v1$/, "$1"));
-  }
-}
+import { WebhookReceiver } from "../helpers/webhook-receiver.ts";
 
 const folder = tempDir("webhooks");
 const data = join(folder, "data");
 const config = join(folder, "granary.toml");
-const receiver = new Receiver();
+const receiver = new WebhookReceiver();
 let farm: TestFarm;
 
 const start = (): Promise<TestFarm> => startTestFarm({ data, args: ["--config", config] });
@@ -230,6 +178,8 @@ describe("webhooks", () => {
     assert.equal((await runCli(["webhook", "test", other.id], env)).code, 1, "a wrong signature is refused");
     assert.match((await runCli(["webhook", "ls"], env)).stdout, new RegExp(other.id));
     assert.match((await runCli(["webhook", "deliveries", other.id], env)).stdout, /ping/);
+    const moved = await runCli(["webhook", "set", other.id, "--to", `${receiver.url}/2`, "--json"], env);
+    assert.deepEqual([moved.code, JSON.parse(moved.stdout).url], [0, `${receiver.url}/2`], moved.stderr);
     assert.equal((await runCli(["webhook", "rm", other.id], env)).code, 0);
     assert.equal((await runCli(["webhook", "deliveries", other.id], env)).code, 6);
   });
