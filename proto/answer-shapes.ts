@@ -122,7 +122,18 @@ export const ANSWER_SHAPES = {
     url: text,
     version: version.optional(),
     release: z.looseObject({ version }).optional(),
+    held: held.optional(),
     error: z.looseObject({ code: text, message: text, hint: text }).optional(),
+  }),
+  Why: shape("Why a publish, a release or a preview is as it is; the most important reason first.", {
+    about: z.enum(["publish", "release", "preview"]),
+    ...where,
+    publish_id: text,
+    version: version.optional(),
+    preview: text.optional(),
+    state: text,
+    reasons: z.array(z.looseObject({ code: text, text, detail: z.looseObject({}) })).min(1),
+    next: text.nullable(),
   }),
   Plan: shape("What of a listing has to be sent: ranges `[first, count]` of its distinct contents.", {
     tree: digest,

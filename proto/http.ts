@@ -133,6 +133,8 @@ export interface PublishJson extends Omit<PublishRecord, "error" | "created_by">
   readonly release?: ReleaseJson;
   /** The preview, while it lives and shows this publish. */
   readonly preview?: PreviewJson;
+  /** What keeps the release from going live, where it became ready under a hold; null: that hold is over. */
+  readonly held?: HeldJson | null;
   readonly error?: PublishErrorJson;
 }
 

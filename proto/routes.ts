@@ -148,6 +148,9 @@ const PROJECT_ROUTES: readonly RouteSpec[] = [
     { 200: { media: "text/event-stream", description: "A CloudEvent in the data of each." } },
     { parameters: { "Last-Event-ID": text("The cursor of the newest event that is known.") } },
   ),
+  route("GET /v1/publishes/{id}/why", "Why a publish waits or how it ended", ["read", "publish"], {
+    200: "Why",
+  }),
   route(
     "POST /v1/publishes/{id}:cancel",
     "Cancel a publish",
@@ -180,6 +183,13 @@ const PROJECT_ROUTES: readonly RouteSpec[] = [
       parameters: { ...PAGE, limit: whole(1, 10_000, "Rows of the page; 1000 unless given.") },
       errors: ["RELEASE_RETIRED"],
     },
+  ),
+  route(
+    `GET ${P}/releases/{ref}/why`,
+    "Why a release is live or not, and what keeps it",
+    ["read"],
+    { 200: "Why" },
+    { errors: ["NOTHING_ACTIVE"] },
   ),
   route(
     `POST ${P}/releases/{version}:retire`,

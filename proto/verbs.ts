@@ -132,6 +132,13 @@ export const VERBS = [
     example: "granary status acme/bot",
   }),
   verb({
+    name: "why",
+    group: "Publish",
+    summary: "Say what a publish waits for or how it ended, or why a release is live or not, and kept",
+    args: [arg("ID", "Publish id, or a reference: O/P is the project's newest publish, O/P@v3 a release.")],
+    example: "granary why acme/bot@v3",
+  }),
+  verb({
     name: "cancel",
     group: "Publish",
     summary: "Stop a publish that has not ended",

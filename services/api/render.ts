@@ -30,7 +30,7 @@ import type {
 import type { TreeEntry } from "../../proto/tree.ts";
 import { findHold } from "../shared/find-hold.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
-import { findPreview, findRelease } from "../shared/state-queries.ts";
+import { findPreview, findProject, findRelease } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 
 type Links = Pick<ApiContext, "url" | "publicName">;
@@ -109,14 +109,23 @@ export function sessionJson(record: SessionRecord, links: Links): SessionJson {
 }
 
 /** A publish with the release or the preview it became, read from one moment of the state. */
-export function renderPublish(view: StateView, record: PublishRecord, links: Links): PublishJson {
+export function renderPublish(
+  view: StateView,
+  record: PublishRecord,
+  links: Links & Pick<ApiContext, "now">,
+): PublishJson {
   const version = record.version === undefined ? undefined : parseVersion(record.version);
   const release = version === undefined ? undefined : findRelease(view, record, version);
   const name = previewOf(record.channel);
   const preview = name === undefined ? undefined : findPreview(view, record, name);
   const shows = preview?.publish_id === record.publish_id ? preview : undefined;
+  const project =
+    release?.state === "ready" && release.not_activated_reason === "held"
+      ? findProject(view, record)
+      : undefined;
   return {
     ...publishJson(record, release, links),
+    ...(project === undefined ? {} : { held: findHold(view, project, links.now()) ?? null }),
     ...(shows === undefined ? {} : { preview: previewJson(shows, links) }),
   };
 }

@@ -23,6 +23,7 @@ import { trustRoutes } from "./trust-routes.ts";
 import { uploadRoutes } from "./upload-routes.ts";
 import { UploadSlots } from "./upload-slots.ts";
 import { webhookRoutes } from "./webhook-routes.ts";
+import { whyRoutes } from "./why-routes.ts";
 
 /** Everything under `/v1`, and the probes. */
 export function apiRoutes(server: HttpServer, context: ApiContext): void {
@@ -38,6 +39,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   readRoutes(server, context);
   liveAtRoute(server, context);
   diffRoute(server, context);
+  whyRoutes(server, context);
   materializeRoute(server, context);
   eventRoutes(server, context);
   subscriptionRoutes(server, context);

@@ -1,6 +1,7 @@
 import { statfsSync } from "node:fs";
 import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { NodeJson } from "../../proto/http.ts";
+import { LIMITS } from "../../proto/limits.ts";
 import { TERMINAL_STATES } from "../../proto/records.ts";
 import type { FarmSettings } from "../../proto/settings.ts";
 import type { Store } from "../../store/store.ts";
@@ -16,11 +17,6 @@ import { JobLoop } from "./job-loop.ts";
 import { reconcileInbox } from "./reconcile-inbox.ts";
 import { reconcileRoots } from "./reconcile-roots.ts";
 
-/**
- * Jobs per thread: most of a small publish is waiting (commands, syncs), and jobs that wait together share a sync. With 32 clients
- * on 2 busy cores, 2 / 4 / 8 / 16 slots gave 40 / 79 / 73 / 48 small publishes a second.
- */
-const SLOTS_PER_THREAD = 4;
 /** At shutdown running jobs get this long; then they are handed back to the queue at once. */
 const DRAIN_MS = 15_000;
 const RECONCILE_INTERVAL_MS = 10 * 60_000;
@@ -49,7 +45,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const handler = new PublishHandler({ ...options, node: settings.node, limits: settings.limits });
   const isCordoned = (): boolean => options.read((view) => findNode(view, settings.node))?.cordoned === true;
   const loop = new JobLoop({
-    slots: () => (isCordoned() ? 0 : pool.threads * SLOTS_PER_THREAD),
+    slots: () => (isCordoned() ? 0 : pool.threads * LIMITS.jobsPerThread),
     backlog: () => options.read(listBacklogs),
     pull: (lane, org) => options.jobs.pull(lane, org),
     handle: (delivery) => handler.handle(delivery),

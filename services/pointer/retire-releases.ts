@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import type { Command } from "../../proto/commands.ts";
 import type { Name } from "../../proto/names.ts";
+import { retentionRule } from "../shared/retention-rule.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { KEYS, RANGES } from "../shared/state-keys.ts";
-import { whyKept } from "./apply/why-kept.ts";
+import { whyKept } from "../shared/why-kept.ts";
 import type { RelaySource } from "./relay-events.ts";
-import { retentionRule } from "./retention-rule.ts";
 
 /** A command that the log refused as early (its clock is behind this one) is sent anew after this long. */
 const REPEAT_MS = 10_000;

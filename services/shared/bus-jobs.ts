@@ -8,6 +8,7 @@ import {
 } from "@nats-io/jetstream";
 import { type Msg, type NatsConnection, NoRespondersError } from "@nats-io/transport-node";
 import { GranaryError } from "../../proto/errors.ts";
+import { LIMITS } from "../../proto/limits.ts";
 import { isName, type Name } from "../../proto/names.ts";
 import {
   LANES,
@@ -60,8 +61,6 @@ export interface JobQueue {
 }
 
 const ACK_WAIT_MS = 30_000;
-/** Jobs of one org that all nodes together work on, unless told otherwise. */
-const ORG_JOBS_AT_ONCE = 16;
 const INACTIVE_MS = 3_600_000;
 const TIMEOUT_MS = 2_000;
 /**
@@ -114,7 +113,7 @@ export function jobQueue(bus: {
       }
     },
 
-    async pull(lane, org, { maxAckPending = ORG_JOBS_AT_ONCE } = {}) {
+    async pull(lane, org, { maxAckPending = LIMITS.orgJobsAtOnce } = {}) {
       const name = publishConsumer(lane, org);
       for (let attempt = 0; ; attempt++) {
         try {

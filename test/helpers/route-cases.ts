@@ -75,9 +75,11 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
       ["publish"],
       json({}),
     ),
+    org("GET /v1/publishes/:id/why", `/v1/publishes/${release.publish_id}/why`, ["read", "publish"]),
     org(`GET ${P}/releases`, `${APP}/releases`, ["read"]),
     org(`GET ${P}/releases/:ref`, `${APP}/releases/v1`, ["read"]),
     org(`GET ${P}/releases/:ref`, `${APP}/releases/1234567`, ["read"]),
+    org(`GET ${P}/releases/:ref/why`, `${APP}/releases/v1/why`, ["read"]),
     org(`GET ${P}/releases/:ref/files`, `${APP}/releases/v1/files`, ["read"]),
     org(
       `POST ${P}/releases/:version(^[^:]+)::retire`,

@@ -2,7 +2,7 @@ import { actorText, type HeldJson } from "../../../proto/http.ts";
 import { formatTime } from "./format.ts";
 
 /** What `granary unhold` needs to release it. */
-export function holdArgument(held: HeldJson, at: { org: string; project: string }): string {
+export function holdArgument(held: Pick<HeldJson, "level">, at: { org: string; project: string }): string {
   return { project: `${at.org}/${at.project}`, org: at.org, farm: "--all" }[held.level];
 }
 

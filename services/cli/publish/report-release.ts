@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { EXIT, GranaryError, isErrorCode } from "../../../proto/errors.ts";
 import type { CurrentJson, PublishJson, ReleaseJson } from "../../../proto/http.ts";
+import { holdArgument } from "../output/describe-hold.ts";
 import { formatBytes, plural, printable } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
 import { asGranaryError, toProblem } from "../output/render-error.ts";
@@ -35,7 +36,7 @@ export function reportRelease(options: ReportOptions): number {
     const refused = requireActive && !isLive(release);
     if (!output.json) printName(output, release);
     printSummary(options, { release, refused });
-    if (refused) throw notActivated(release);
+    if (refused) throw notActivated(release, publish.held);
     writeOutputFile(outputFile, release);
     if (output.json) output.document(release);
     return EXIT.ok;
@@ -95,11 +96,13 @@ function printName(output: Output, release: ReleaseJson): void {
 }
 
 function printSummary(options: ReportOptions, about: { release: ReleaseJson; refused: boolean }): void {
-  const { output, was } = options;
+  const { output, was, publish } = options;
   const { release, refused } = about;
   for (const warning of release.warnings) output.warn(printable(warning));
   // Why it is not live is the error's message then.
-  output.note(refused ? sizes(release) : `${sizes(release)}; ${standing(release, was)}`);
+  output.note(
+    refused ? sizes(release) : `${sizes(release)}; ${standing(release, { was, held: publish.held })}`,
+  );
   if (!isLive(release) && !refused) {
     output.note(`let it go live: granary activate ${release.org}/${release.project}@${release.version}`);
   }
@@ -113,20 +116,23 @@ function sizes(release: ReleaseJson): string {
   return `${sent}; ${plural(stats.new_blobs, "new file")} (${formatBytes(stats.new_blob_bytes)}), ${stats.reused_blobs.toLocaleString("en-US")} reused`;
 }
 
-function standing(release: ReleaseJson, was: string | undefined): string {
+function standing(
+  release: ReleaseJson,
+  { was, held }: { was: string | undefined; held: PublishJson["held"] },
+): string {
   if (release.state === "active") {
     if (release.existing === true) return `${release.version} is live`;
     return `live as ${release.version}${was === undefined || was === release.version ? "" : ` (was ${was})`}`;
   }
   if (isLive(release)) return `went live as ${release.version}, and a newer release has taken its place`;
-  return `ready as ${release.version}, NOT live: ${whyNotLive(release)}`;
+  return `ready as ${release.version}, NOT live: ${whyNotLive(release, held)}`;
 }
 
-function whyNotLive(release: ReleaseJson): string {
+function whyNotLive(release: ReleaseJson, held: PublishJson["held"]): string {
   if (release.existing === true) return "an existing release is never made live again by publishing";
   switch (release.not_activated_reason) {
     case "held":
-      return `the project is held; granary unhold ${release.org}/${release.project} lets later publishes go live again`;
+      return whyHeld(release, held);
     case "older":
       return "a publish that was accepted later is live already";
     case "not_requested":
@@ -136,9 +142,17 @@ function whyNotLive(release: ReleaseJson): string {
   }
 }
 
-function notActivated(release: ReleaseJson): GranaryError {
+function whyHeld(release: ReleaseJson, held: PublishJson["held"]): string {
+  if (held === null) return "it was held when it became ready; that hold is over";
+  const level = held?.level ?? "project";
+  const what = { project: "the project", org: `the org ${release.org}`, farm: "the whole farm" }[level];
+  const unhold = `granary unhold ${holdArgument({ level }, release)}`;
+  return `${what} is held; ${unhold} lets later publishes go live again`;
+}
+
+function notActivated(release: ReleaseJson, held: PublishJson["held"]): GranaryError {
   const ref = `${release.org}/${release.project}@${release.version}`;
-  return new GranaryError("NOT_ACTIVATED", `${ref} is ready but not live: ${whyNotLive(release)}`, {
+  return new GranaryError("NOT_ACTIVATED", `${ref} is ready but not live: ${whyNotLive(release, held)}`, {
     org: release.org,
     project: release.project,
     version: release.version,

@@ -1,12 +1,12 @@
 import type { CommandValue, RetireCommand } from "../../../proto/commands.ts";
 import { parseVersion } from "../../../proto/names.ts";
 import type { ReleaseRecord } from "../../../proto/records.ts";
+import { retentionRule } from "../../shared/retention-rule.ts";
 import { KEYS } from "../../shared/state-keys.ts";
-import { retentionRule } from "../retention-rule.ts";
+import { whyKept } from "../../shared/why-kept.ts";
 import { countBytes } from "./kept-bytes.ts";
 import { dropReferences } from "./repository-digests.ts";
 import type { Step } from "./step.ts";
-import { whyKept } from "./why-kept.ts";
 
 /**
  * `retire`: the release stays in the lists as history, but cannot go live again, and nothing keeps its content. What is in use is

@@ -1,7 +1,7 @@
-import { parseVersion } from "../../../proto/names.ts";
-import type { ReleaseRecord } from "../../../proto/records.ts";
-import type { StateView } from "../../shared/state-db-tx.ts";
-import { KEYS } from "../../shared/state-keys.ts";
+import { parseVersion } from "../../proto/names.ts";
+import type { ReleaseRecord } from "../../proto/records.ts";
+import type { StateView } from "./state-db-tx.ts";
+import { KEYS } from "./state-keys.ts";
 
 /** What uses a release, so that nobody can retire it; undefined: nothing does. The sweeper asks it too. */
 export function whyKept(view: StateView, release: ReleaseRecord): string | undefined {

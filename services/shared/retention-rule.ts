@@ -1,10 +1,10 @@
 import { parseDurationMs } from "../../proto/http.ts";
 import { parseVersion } from "../../proto/names.ts";
 import type { ProjectRecord, ReleaseRecord } from "../../proto/records.ts";
-import { findHold } from "../shared/find-hold.ts";
-import { rollbackTarget } from "../shared/rollback-target.ts";
-import type { StateView } from "../shared/state-db-tx.ts";
-import { KEYS, RANGES } from "../shared/state-keys.ts";
+import { findHold } from "./find-hold.ts";
+import { rollbackTarget } from "./rollback-target.ts";
+import type { StateView } from "./state-db-tx.ts";
+import { KEYS, RANGES } from "./state-keys.ts";
 
 export interface RetentionRule {
   /** Whether this release stays. */
