@@ -89,6 +89,30 @@ export interface StoreJson {
   /** null: none is set. */
   readonly budget_bytes: number | null;
   readonly last_gc: GcRunJson | null;
+  readonly scrub: ScrubJson;
+}
+
+/** Where the background check of the store is, in `GET /v1/store`. */
+export interface ScrubJson {
+  readonly state: "off" | "waiting" | "running";
+  readonly rate_bytes: number | null;
+  /** The pass under way, from its begin on, restarts included. */
+  readonly pass: (ScrubPassJson & { readonly progress: number }) | null;
+  /** The last whole one. */
+  readonly last: (ScrubPassJson & { readonly ended_at: string }) | null;
+}
+
+export interface ScrubPassJson {
+  readonly started_at: string;
+  readonly checked: number;
+  readonly bytes: number;
+  readonly found: {
+    readonly corrupt: number;
+    readonly missing: number;
+    readonly misframed: number;
+    readonly broken_rows: number;
+    readonly broken_segments: number;
+  };
 }
 
 /** `GET /v1/store/why/{digest}`. */

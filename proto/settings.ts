@@ -69,6 +69,13 @@ export const SettingsFile = z.strictObject({
   store_budget_bytes: positive
     .optional()
     .describe("bytes of the store on disk beyond which what nothing needs goes at once"),
+  scrub_rate: z
+    .union([positive, z.literal("off")])
+    .optional()
+    .describe("bytes a second of the background check of the store; 8388608 when absent, or off"),
+  scrub_interval: duration
+    .optional()
+    .describe("how often the background check begins a pass through the store, such as 7d (the default)"),
   oidc_issuers: z
     .array(z.string().min(1).max(500))
     .max(100)
@@ -94,6 +101,7 @@ export interface FarmSettings {
   readonly eventsKeepMs: number;
   readonly limits: ArchiveLimits;
   readonly gc: GcSettings;
+  readonly scrub: ScrubSettings;
   readonly oidcIssuers: readonly string[];
   readonly snapshots: { readonly every: number; readonly keep: number };
 }
@@ -108,6 +116,17 @@ export interface GcSettings {
   readonly budgetBytes: number | undefined;
 }
 
+/** How the store is checked in the background. */
+export interface ScrubSettings {
+  /** Bytes a second; undefined: never. */
+  readonly rateBytes: number | undefined;
+  /** From the begin of a pass to that of the next. */
+  readonly intervalMs: number;
+}
+
+/** 5 TB in the week that a pass may take; hashing it costs 2 % of a core, and disks hardly notice. */
+const SCRUB_RATE_BYTES = 8 * 1024 * 1024;
+const SCRUB_INTERVAL = "7d";
 const GC_INTERVAL = "1h";
 /** A working day: time to publish again what was retired by mistake, without sending it. */
 const GC_GRACE = "24h";
@@ -158,6 +177,7 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
     eventsKeepMs: eventsKeepMs(input.events_keep),
     webhookAllowPrivate: input.webhook_allow_private ?? false,
     gc: completeGc(input),
+    scrub: completeScrub(input),
     limits: {
       ...ARCHIVE_LIMITS,
       uploadBytes: limits.upload_bytes ?? ARCHIVE_LIMITS.uploadBytes,
@@ -177,6 +197,13 @@ function checkedIssuer(issuer: string): string {
     "CONFIG_INVALID",
     `oidc_issuers: ${JSON.stringify(issuer)} is no issuer: an https URL without query, or http on loopback`,
   );
+}
+
+function completeScrub(input: SettingsInput): ScrubSettings {
+  return {
+    rateBytes: input.scrub_rate === "off" ? undefined : (input.scrub_rate ?? SCRUB_RATE_BYTES),
+    intervalMs: durationMs(input.scrub_interval ?? SCRUB_INTERVAL),
+  };
 }
 
 function completeGc(input: SettingsInput): GcSettings {

@@ -14,12 +14,11 @@ import { createFsCells, StoreFs } from "./fs.ts";
 import type { FsckOptions, FsckResult } from "./fsck.ts";
 import { checkId, Inbox } from "./inbox.ts";
 import { type IndexReader, openIndexForReading } from "./index-db.ts";
-import { BLOB_STATE } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { SEGMENT_HEADER_BYTES } from "./pack-format.ts";
-import { type RepairResult, repairStore } from "./repair-store.ts";
-import { runFsck } from "./run-fsck.ts";
+import type { ScrubOptions } from "./run-scrub.ts";
 import { SegmentFiles } from "./segment-files.ts";
+import { StoreChecks } from "./store-checks.ts";
 import { StorePaths, stagingPrefix } from "./store-paths.ts";
 import { createTaskSlots, TaskSlots } from "./task-slots.ts";
 import type { ResumableUpload, Upload } from "./upload.ts";
@@ -121,6 +120,7 @@ export class Store {
   readonly #inbox: Inbox;
   readonly #reads = new ActiveReads();
   readonly #collection: Collection;
+  readonly #checks: StoreChecks;
   readonly #reported = new Set<Digest>();
   #closing: Promise<void> | undefined;
 
@@ -149,6 +149,12 @@ export class Store {
       reads: this.#reads,
       log: parts.log,
       now,
+    });
+    this.#checks = new StoreChecks({
+      ...parts,
+      view: this.#view,
+      collection: this.#collection,
+      markDamaged: (digest) => this.#markDamaged(digest),
     });
   }
 
@@ -323,37 +329,14 @@ export class Store {
     };
   }
 
-  /** Re-reads and verifies content in a thread of its own; what is damaged or gone is marked, so that it heals when it comes again. */
-  async fsck(options: FsckOptions = {}): Promise<FsckResult> {
-    const { paths, firstSegmentId, log, workerData } = this.#parts;
-    const result = await runFsck({
-      ...options,
-      storeDir: paths.root,
-      fsCells: workerData.fsCells,
-      firstOpenSegment: firstSegmentId,
-    });
-    for (const digest of [...result.corrupt, ...result.missing]) {
-      const state = this.#view.blob(digest)?.state ?? BLOB_STATE.damaged;
-      if (state !== BLOB_STATE.damaged) this.#markDamaged(digest);
-    }
-    const { checked, checkedBytes: _, orphaned, repaired: __, ...damaged } = result;
-    const counts = Object.entries(damaged).map(([kind, names]): [string, number] => [kind, names.length]);
-    const isClean = counts.every(([, count]) => count === 0);
-    log(isClean ? "info" : "error", "the store was checked", {
-      checked,
-      ...Object.fromEntries(counts),
-      orphaned: orphaned.length,
-    });
-    return options.repair === true ? { ...result, repaired: await this.#repair(result) } : result;
+  /** See {@link StoreChecks.fsck}. */
+  fsck(options: FsckOptions = {}): Promise<FsckResult> {
+    return this.#checks.fsck(options);
   }
 
-  async #repair(found: FsckResult): Promise<RepairResult> {
-    const { workerData, committer, firstSegmentId: firstOpenSegment } = this.#parts;
-    const parts = { workerData, committer, view: this.#view, firstOpenSegment };
-    const repaired = await this.#collection.alone(() => repairStore(found, parts));
-    const counts = Object.entries(repaired).map(([what, names]): [string, number] => [what, names.length]);
-    this.#parts.log("info", "the store was repaired", Object.fromEntries(counts));
-    return repaired;
+  /** See {@link StoreChecks.scrub}. */
+  scrub(options: ScrubOptions): Promise<boolean> {
+    return this.#checks.scrub(options);
   }
 
   /** Aborts open uploads, waits for queued commits, ends the committer. The pool's threads have to be gone before. */

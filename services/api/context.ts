@@ -1,6 +1,6 @@
 import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { NodeJson } from "../../proto/http.ts";
-import type { GcJson, GcRunJson } from "../../proto/http-store.ts";
+import type { GcJson, GcRunJson, ScrubJson } from "../../proto/http-store.ts";
 import type { ArchiveLimits } from "../../proto/limits.ts";
 import type { WebhookDelivery } from "../../proto/webhooks.ts";
 import type { Store } from "../../store/store.ts";
@@ -45,6 +45,8 @@ export interface ApiContext {
   collectGarbage(options: { dryRun: boolean; graceMs: number }): Promise<GcJson>;
   /** The last garbage collection since the start, and the size that the store should keep to. */
   lastGc(): GcRunJson | null;
+  /** Where the background check of the store is. */
+  scrub(): ScrubJson;
   readonly storeBudgetBytes: number | undefined;
   /** Aborts when the server closes: answers that wait for something end then. */
   readonly closing: AbortSignal;

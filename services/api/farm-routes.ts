@@ -95,6 +95,7 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
       disk_bytes: stats.diskBytes,
       budget_bytes: context.storeBudgetBytes ?? null,
       last_gc: context.lastGc(),
+      scrub: context.scrub(),
     } satisfies StoreJson);
   });
 }

@@ -11,6 +11,7 @@ import { apiRoutes } from "../api/routes.ts";
 import { sendWebhook } from "../hooks/send-webhook.ts";
 import { startHooks } from "../hooks/start-hooks.ts";
 import { GarbageCollector } from "../node/garbage-collector.ts";
+import { Scrubber } from "../node/scrubber.ts";
 import { nodeThreads, startNode } from "../node/start-node.ts";
 import { registryRoutes } from "../registry/routes.ts";
 import { createBarrier } from "../shared/barrier.ts";
@@ -221,6 +222,15 @@ async function startContent(options: {
   });
   shutdown.add("garbage collection", () => garbage.close());
   garbage.start();
+  const scrubber = new Scrubber({
+    store,
+    settings: settings.scrub,
+    file: join(parts.dataDir, "scrub.json"),
+    log,
+    now: Date.now,
+  });
+  shutdown.add("scrub", () => scrubber.close());
+  scrubber.start();
 
   const http = createHttpServer({ log });
   const closing = new AbortController();
@@ -249,6 +259,7 @@ async function startContent(options: {
     collectGarbage: (request: { dryRun: boolean; graceMs: number }) =>
       garbage.collect({ ...request, signal: closing.signal }),
     lastGc: () => garbage.last,
+    scrub: () => scrubber.status,
     storeBudgetBytes: settings.gc.budgetBytes,
     closing: closing.signal,
     webhooks: {

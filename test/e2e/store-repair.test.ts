@@ -3,10 +3,11 @@ import { closeSync, openSync, readdirSync, readSync, rmSync, statSync, writeSync
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { ReleaseJson } from "../../proto/http.ts";
-import type { FsckJson } from "../../proto/http-store.ts";
+import type { FsckJson, StoreJson } from "../../proto/http-store.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
+import { waitUntil } from "../helpers/wait-until.ts";
 
 const folder = tempDir("repair");
 after(() => removeDir(folder));
@@ -29,6 +30,10 @@ async function publish(farm: TestFarm, commit: string): Promise<ReleaseJson> {
     },
   );
   return answer.release;
+}
+
+async function scrubOf(farm: TestFarm): Promise<StoreJson["scrub"]> {
+  return (await farm.json<StoreJson>("/v1/store")).scrub;
 }
 
 /** Flips one bit in the middle of the only segment: in the content of some file, or in its record. */
@@ -59,6 +64,8 @@ test("a flipped bit is found by fsck, healed by the next publish, and a lost ind
   const first = await publish(farm, "1111111");
   const clean = await cli(farm, ["store", "fsck", "--json"]);
   assert.equal(clean.code, 0, clean.stderr);
+  await waitUntil("the scrub has read all", 60_000, async () => (await scrubOf(farm)).last !== null);
+  assert.deepEqual(Object.values((await scrubOf(farm)).last?.found ?? {}), [0, 0, 0, 0, 0]);
   flipBit();
   const found = await cli(farm, ["store", "fsck", "--json"]);
   assert.equal(found.code, 3, found.stdout);

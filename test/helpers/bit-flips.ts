@@ -3,6 +3,8 @@ import fs from "node:fs";
 import { join } from "node:path";
 import { digestFromBytes } from "../../proto/digest.ts";
 import { LIMITS } from "../../proto/limits.ts";
+import { ContentChecker } from "../../store/check-content.ts";
+import { checkPass } from "../../store/check-pass.ts";
 import { createFsCells, StoreFs } from "../../store/fs.ts";
 import { type FsckResult, fsck } from "../../store/fsck.ts";
 import { type IndexDb, openIndexForWriting } from "../../store/index-db.ts";
@@ -53,6 +55,34 @@ export type Check = (store: { dir: string; index: IndexDb }) => FsckResult;
 export function checkByFsck({ dir, index }: { dir: string; index: IndexDb }): FsckResult {
   const paths = new StorePaths(dir);
   return fsck({ paths, fs: new StoreFs(createFsCells()), index, firstOpenSegment: 1_000 });
+}
+
+/** The pass of a scrub that is broken off and goes on again all the time. */
+export function checkByScrub({ dir, index }: { dir: string; index: IndexDb }): FsckResult {
+  const found = { corrupt: [], missing: [], misframed: [], row: [], segment: [] } as Record<string, string[]>;
+  let from: string | undefined;
+  for (let isOver = false; !isOver; ) {
+    const checker = new ContentChecker({
+      paths: new StorePaths(dir),
+      fs: new StoreFs(createFsCells()),
+      index,
+      found: ({ kind, name }) => found[kind]?.push(name),
+      read: () => undefined,
+    });
+    isOver = true;
+    let steps = 0;
+    for (const { cursor } of checkPass({ index, checker, ...(from !== undefined && { from }) })) {
+      from = cursor;
+      steps += 1;
+      if (steps < 40) continue;
+      isOver = false;
+      break;
+    }
+    checker.close();
+  }
+  const { corrupt = [], missing = [], misframed = [], row = [], segment = [] } = found;
+  const named = { corrupt, missing, misframed, brokenRows: row, brokenSegments: segment, orphaned: [] };
+  return { ...named, checked: 0, checkedBytes: 0 } as unknown as FsckResult;
 }
 
 /**

@@ -3,8 +3,10 @@ import os from "node:os";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { WhoamiJson } from "../../../proto/http.ts";
 import type { PointerJson } from "../../../proto/http-pointer.ts";
+import type { StoreJson } from "../../../proto/http-store.ts";
 import { findNatsBinary } from "../../shared/nats-binary.ts";
 import { cliVersion } from "../cli-version.ts";
+import { scrubText } from "../output/scrub-text.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";
 
 interface Finding {
@@ -96,7 +98,20 @@ async function farmFindings(context: VerbContext): Promise<Finding[]> {
     async () => pointerText(await context.api().get("/v1/pointer")),
     "note",
   );
-  return [reach, ready, token, pointer];
+  const scrub = await finding(
+    "scrub",
+    async () => scrubFinding(await context.api().get("/v1/store")),
+    "note",
+  );
+  return [reach, ready, token, pointer, scrub];
+}
+
+/** @throws GranaryError STORE_CORRUPT when the last pass, or the one under way, has found damage */
+function scrubFinding({ scrub }: StoreJson): string {
+  const found = [scrub.pass, scrub.last].flatMap((pass) => (pass === null ? [] : Object.values(pass.found)));
+  const text = scrubText(scrub);
+  if (found.every((count) => count === 0)) return text;
+  throw new GranaryError("STORE_CORRUPT", `${text}; see granary store fsck --repair`);
 }
 
 function pointerText({ up, reason, applied_seq, state_version, compared }: PointerJson): string {

@@ -2,12 +2,13 @@ import { EXIT } from "../../../proto/errors.ts";
 import type { GcRunJson, StoreJson } from "../../../proto/http-store.ts";
 import { formatBytes, formatTime } from "../output/format.ts";
 import { printFields } from "../output/print-fields.ts";
+import { scrubText } from "../output/scrub-text.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Shows what the store holds: counts as they are, bytes as people read them. */
 export const storeStat: VerbHandler<"store stat"> = async ({ output, api }) => {
   const stat = await api().get<StoreJson>("/v1/store");
-  const { last_gc: lastGc, ...sizes } = stat;
+  const { last_gc: lastGc, scrub, ...sizes } = stat;
   output.emit(stat, () =>
     printFields(output, [
       ...Object.entries(sizes).map(([key, value]): [string, string] => [
@@ -15,6 +16,7 @@ export const storeStat: VerbHandler<"store stat"> = async ({ output, api }) => {
         textOf(key, value),
       ]),
       ["last gc", lastGc === null ? "none since the start" : gcText(lastGc)],
+      ["scrub", scrubText(scrub)],
     ]),
   );
   return EXIT.ok;

@@ -1,0 +1,91 @@
+import type { Digest } from "../proto/digest.ts";
+import type { WorkerData } from "../proto/worker-tasks.ts";
+import type { Finding } from "./check-content.ts";
+import type { Collection } from "./collect-garbage.ts";
+import type { CommitterClient } from "./committer-client.ts";
+import type { FsckOptions, FsckResult } from "./fsck.ts";
+import { BLOB_STATE } from "./index-rows.ts";
+import type { IndexView } from "./index-view.ts";
+import { type RepairResult, repairStore } from "./repair-store.ts";
+import { runFsck } from "./run-fsck.ts";
+import { runScrub, type ScrubOptions } from "./run-scrub.ts";
+import type { StoreLog } from "./store.ts";
+import type { StorePaths } from "./store-paths.ts";
+
+interface Parts {
+  readonly paths: StorePaths;
+  readonly workerData: WorkerData;
+  readonly committer: CommitterClient;
+  readonly view: IndexView;
+  readonly collection: Collection;
+  readonly log: StoreLog;
+  readonly firstSegmentId: number;
+  readonly markDamaged: (digest: Digest) => void;
+}
+
+/** Checks of a store beside its work, and repairs of what they find. */
+export class StoreChecks {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Re-reads and verifies content in a thread of its own; what is damaged or gone is marked, so that it heals when it comes again.
+   * @throws GranaryError STORE_IO; for a repair STATE_CONFLICT beside GC, STORE_FULL
+   */
+  async fsck(options: FsckOptions): Promise<FsckResult> {
+    const { paths, firstSegmentId, log, workerData } = this.#parts;
+    const result = await runFsck({
+      ...options,
+      storeDir: paths.root,
+      fsCells: workerData.fsCells,
+      firstOpenSegment: firstSegmentId,
+    });
+    for (const digest of [...result.corrupt, ...result.missing]) this.#markFound(digest);
+    const { checked, checkedBytes: _, orphaned, repaired: __, ...damaged } = result;
+    const counts = countsOf(damaged);
+    const isClean = Object.values(counts).every((count) => count === 0);
+    log(isClean ? "info" : "error", "the store was checked", {
+      checked,
+      ...counts,
+      orphaned: orphaned.length,
+    });
+    return options.repair === true ? { ...result, repaired: await this.#repair(result) } : result;
+  }
+
+  /**
+   * Reads and verifies the whole store slowly; what is damaged or gone is marked as by {@link StoreChecks.fsck}. Answers whether it came
+   * to the end. @throws GranaryError STORE_IO
+   */
+  scrub(options: ScrubOptions): Promise<boolean> {
+    const { paths, workerData, log } = this.#parts;
+    const onFound = (finding: Finding): void => {
+      log("error", "STORE_CORRUPT: the scrub found damage", { ...finding });
+      if (finding.kind === "corrupt" || finding.kind === "missing") this.#markFound(finding.name as Digest);
+      options.onFound(finding);
+    };
+    return runScrub({ storeDir: paths.root, fsCells: workerData.fsCells }, { ...options, onFound });
+  }
+
+  async #repair(found: FsckResult): Promise<RepairResult> {
+    const { workerData, committer, view, collection, firstSegmentId: firstOpenSegment } = this.#parts;
+    const parts = { workerData, committer, view, firstOpenSegment };
+    const repaired = await collection.alone(() => repairStore(found, parts));
+    this.#parts.log("info", "the store was repaired", countsOf(repaired));
+    return repaired;
+  }
+
+  /** Damaged content; layers and what is marked already need no mark. */
+  #markFound(digest: Digest): void {
+    const state = this.#parts.view.blob(digest)?.state ?? BLOB_STATE.damaged;
+    if (state !== BLOB_STATE.damaged) this.#parts.markDamaged(digest);
+  }
+}
+
+function countsOf(lists: object): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(lists).map(([what, names]: [string, readonly unknown[]]) => [what, names.length]),
+  );
+}
