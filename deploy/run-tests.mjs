@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * `npm test` behind set-up: biome and knip over the sources, then every compiled test file, two at a time. Failures are
+ * `npm test` behind set-up: biome and knip over the sources, then every compiled test file, three at a time. Failures are
  * shown as they come, with what their file printed; every skipped test with its reason. The last line is
  * `N passed, N failed, N skipped`. Exits 1 on any failure, when no test ran, and after the time limit.
  *

@@ -10,7 +10,7 @@ import { eventually, natsPid, removeDir, startTestFarm, type TestFarm, tempDir }
  * Crash rounds: 50 concurrent publishes, something is killed with SIGKILL at a random moment, the farm comes back. Whatever was
  * answered 202 reaches exactly one terminal state; pointers are whole; every release's image can be pulled and verifies.
  */
-const ROUNDS = Number(process.env["GRANARY_CRASH_ROUNDS"] ?? 4);
+const ROUNDS = Number(process.env["GRANARY_KILLS"] ?? 2);
 const PUBLISHES = 50;
 const PROJECTS = 5;
 const seed = Number(process.env["GRANARY_SEED"] ?? Date.now() % 1_000_000);

@@ -59,44 +59,41 @@ describe("the life of a farm", { concurrency: 3 }, () => {
       assert.ok(!isAlive(farm.pid));
     });
 
-    test("is taken over at once, while the killed farm's nats-server may still run", async () => {
-      farm = await startTestFarm({ data });
-      await farm.kill();
-      farm = await startTestFarm({ data });
-      await publishReady(farm, "kept", appArchive({ a: "2" }));
-      assert.equal(await farm.stop(), 0);
-    });
-
     test("a home that cannot be written to keeps no farm from starting", async () => {
       const config = join(folder, "no-home");
       writeFileSync(config, "a file where a folder should be");
       farm = await startTestFarm({ data, env: { XDG_CONFIG_HOME: config } });
       assert.match(farm.log(), /context `local` could not be saved/);
+    });
+
+    test("is taken over at once, while the killed farm's nats-server may still run", async () => {
+      await farm.kill();
+      farm = await startTestFarm({ data });
+      await publishReady(farm, "kept", appArchive({ a: "2" }));
       assert.equal(await farm.stop(), 0);
     });
   });
 
-  describe("the admin token", () => {
+  describe("the admin token", { concurrency: 1 }, () => {
+    const data = join(folder, "token");
+    let farm: TestFarm;
+
     test("lies in the data folder with mode 0600, and is in no log, however much is logged", async () => {
-      const data = join(folder, "token");
-      const farm = await startTestFarm({ data, env: { GRANARY_LOG: "trace" } });
+      farm = await startTestFarm({ data, env: { GRANARY_LOG: "trace" } });
       await publishReady(farm, "logged", appArchive({ a: "1" }));
       await farm.fetch(`/v1/whoami?token=${farm.token}`);
       problemOf(await send(farm, "/v1/whoami", { token: `${farm.token}x` }), 401, "UNAUTHENTICATED");
       assert.equal(statSync(join(data, "admin.token")).mode & 0o777, 0o600);
       assert.equal(statSync(data).mode & 0o077, 0, "the data folder is private");
-      assert.equal(await farm.stop(), 0);
-      const secret = farm.token.split("_")[3] ?? "";
-      assert.ok(secret.length >= 32 && !farm.log().includes(secret), "the log has the token");
     });
 
     test("that was revoked is replaced at the next start: nobody locks themselves out for good", async () => {
-      const data = join(folder, "revoked");
-      const farm = await startTestFarm({ data });
       const { token_id: id } = await farm.json<{ token_id: string }>("/v1/whoami");
       await send(farm, `/v1/orgs/default/tokens/${id}`, { method: "DELETE" });
       problemOf(await send(farm, "/v1/whoami"), 401, "UNAUTHENTICATED");
       assert.equal(await farm.stop(), 0);
+      const secret = farm.token.split("_")[3] ?? "";
+      assert.ok(secret.length >= 32 && !farm.log().includes(secret), "the log has the token");
       const next = await startTestFarm({ data });
       assert.notEqual(next.token, farm.token);
       assert.equal((await send(next, "/v1/whoami")).status, 200);

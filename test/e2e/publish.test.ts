@@ -104,7 +104,7 @@ describe("publishing over HTTP", () => {
       `content-digest: sha-256=:${digest}:`,
       "expect: 100-continue",
     ];
-    return rawRequest(farm.url, `${lines.join("\r\n")}\r\n\r\n`);
+    return rawRequest(farm.url, `${lines.join("\r\n")}\r\n\r\n`, { isInterimEnough: true });
   }
 
   test("the same files in another archive of the same commit end as the existing release", async () => {

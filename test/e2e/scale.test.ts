@@ -27,10 +27,12 @@ function threadsOf(farm: TestFarm): number {
   return readdirSync(`/proc/${farm.pid}/task`).length;
 }
 
+const data = join(folder, "data");
+const args = ["--threads", "1", "--label", "disk=ssd"];
+let farm: TestFarm;
+
 test("threads are scaled under running publishes: none is lost, none doubled, and a kill -9 keeps the setting", async () => {
-  const data = join(folder, "live");
-  const args = ["--threads", "1", "--label", "disk=ssd"];
-  let farm = await startTestFarm({ data, args });
+  farm = await startTestFarm({ data, args });
   const before = await node(farm);
   assert.equal(before.threads, 1);
   assert.equal(before.threads_default, undefined);
@@ -72,23 +74,18 @@ test("threads are scaled under running publishes: none is lost, none doubled, an
   await publishReady(farm, "p0", appArchive({ a: "after" }));
   const back = await cli(farm, "scale", "-l", "disk=ssd", "--threads", "default");
   assert.equal(back.stdout, "local: 1 threads\n", back.stderr);
-  assert.equal(await farm.stop(), 0);
-  farm = await startTestFarm({ data, args });
-  assert.equal((await node(farm)).threads, 1);
-  assert.equal((await node(farm)).threads_default, undefined);
-  assert.equal(await farm.stop(), 0);
 });
 
 test("a cordoned node takes no job, not after a restart either, until it is uncordoned", async () => {
-  const data = join(folder, "cordon");
-  let farm = await startTestFarm({ data });
   const drained = await cli(farm, "drain", "--all", "--json");
   assert.equal(drained.code, 0, drained.stdout);
   assert.equal((await node(farm)).state, "cordoned");
   const waiting = await publish<PublishJson>(farm, "bot", appArchive({ a: "1" }));
   assert.equal(waiting.status, 202);
   assert.equal(await farm.stop(), 0);
-  farm = await startTestFarm({ data });
+  farm = await startTestFarm({ data, args });
+  const { threads, threads_default } = await node(farm);
+  assert.deepEqual([threads, threads_default], [1, undefined], "what was taken back stays so");
   const still = await send<PublishJson>(farm, `/v1/publishes/${waiting.body.publish_id}?wait=1`);
   assert.equal(still.body.state, "queued");
   const { lanes } = await farm.json<QueueJson>("/v1/queue");

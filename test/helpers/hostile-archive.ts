@@ -11,4 +11,6 @@ export interface HostileArchive {
   readonly detail?: Readonly<Record<string, string | number>>;
   /** Limits below the defaults, where reaching those would take gigabytes; such archives are fine at the defaults. */
   readonly limits?: Partial<ArchiveLimits>;
+  /** Takes seconds of a core: the reader's tests refuse it each time, a farm in test/long only. */
+  readonly isSlow?: true;
 }

@@ -24,18 +24,22 @@ export async function rawConnection(url: string): Promise<Socket> {
 export async function rawRequest(
   url: string,
   text: string | readonly (string | Uint8Array)[],
-  options: { timeoutMs?: number } = {},
+  options: { timeoutMs?: number; isInterimEnough?: boolean } = {},
 ): Promise<RawAnswer> {
   const began = performance.now();
   const socket = await rawConnection(url);
   for (const part of typeof text === "string" ? [text] : text) socket.write(part);
-  const received = await readAnswer(socket, options.timeoutMs ?? 10_000);
+  const received = await readAnswer(socket, options.timeoutMs ?? 10_000, options);
   socket.destroy();
   return { ...parseAnswer(received), ms: performance.now() - began };
 }
 
 /** What came until one answer is whole, the connection ends, or the time is over. */
-export function readAnswer(socket: Socket, timeoutMs: number): Promise<string> {
+export function readAnswer(
+  socket: Socket,
+  timeoutMs: number,
+  { isInterimEnough = false }: { isInterimEnough?: boolean } = {},
+): Promise<string> {
   return new Promise((resolve) => {
     let received = "";
     const finish = (): void => {
@@ -45,15 +49,16 @@ export function readAnswer(socket: Socket, timeoutMs: number): Promise<string> {
     const timer = setTimeout(finish, timeoutMs);
     socket.on("data", (chunk: Buffer) => {
       received += chunk.toString("latin1");
-      if (isWhole(received)) finish();
+      if (isWhole(received, isInterimEnough)) finish();
     });
     socket.once("close", finish);
   });
 }
 
-function isWhole(received: string): boolean {
+function isWhole(received: string, isInterimEnough: boolean): boolean {
   const end = received.indexOf("\r\n\r\n");
-  if (end < 0 || received.startsWith("HTTP/1.1 100")) return false;
+  if (end < 0) return false;
+  if (received.startsWith("HTTP/1.1 100")) return isInterimEnough;
   const length = /\r\ncontent-length: *([0-9]+)/i.exec(received.slice(0, end))?.[1];
   return length !== undefined && received.length >= end + 4 + Number(length);
 }

@@ -25,6 +25,7 @@ import {
   startPointerFarm,
 } from "./pointer-farm.ts";
 
+const KILLS = Number(process.env["GRANARY_KILLS"] ?? 3);
 const HOLDER = fileURLToPath(new URL("./replica-holder-main.js", import.meta.url));
 
 /** Publishes from accept to ready, as many as there is time for. @returns ids of publishes that were left unfinished */
@@ -52,8 +53,8 @@ test("a replica that is killed again and again ends with the state of a clean re
   const bus = await farm.connect("pointer");
   await bus.ensureStreams();
   let over = false;
-  const loading = load(bus, { lanes: 8, until: () => over });
-  for (let kill = 0; kill < 5; kill++) {
+  const loading = load(bus, { lanes: 4, until: () => over });
+  for (let kill = 0; kill < KILLS; kill++) {
     const child = spawn(process.execPath, [HOLDER, farm.dataDir, farm.server.url, farm.stateDir()], {
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -69,7 +70,7 @@ test("a replica that is killed again and again ends with the state of a clean re
   await replica.ready;
   const clean = await cleanReplay(bus);
   const events = [...clean.range(RANGES.events())].map((row) => formatCursor(row.value));
-  assert.ok(events.length > 100, `${events.length} events`);
+  assert.ok(events.length > 20, `${events.length} events`);
   assert.deepEqual(await relayedCursors(bus, events.length), events);
   await waitUntil("every unfinished publish has a job", 20_000, async () => {
     const [backlog] = await bus.publishJobs.backlog();
@@ -102,7 +103,7 @@ test("a killed nats-server loses no acknowledged command and doubles no effect",
       }
     }
   };
-  const lanes = Array.from({ length: 16 }, lane);
+  const lanes = Array.from({ length: 6 }, lane);
   for (let kill = 0; kill < 2; kill++) {
     await sleep(400);
     const states: string[] = [];
@@ -134,8 +135,8 @@ test("two relays on one log write every event once", async (t) => {
   const replicas = [await farm.replica({ name: "a" }), await farm.replica({ name: "b" })];
   await Promise.all(replicas.map((replica) => replica.ready));
   const bus = await farm.connect("api");
-  const end = Date.now() + 1_500;
-  await load(bus, { lanes: 8, until: () => Date.now() > end });
+  const end = Date.now() + 600;
+  await load(bus, { lanes: 4, until: () => Date.now() > end });
   const clean = await cleanReplay(bus);
   const events = [...clean.range(RANGES.events())].map((row) => formatCursor(row.value));
   assert.deepEqual(await relayedCursors(bus, events.length), events);
@@ -170,7 +171,7 @@ test("a command that this version does not know halts the replica, with what it 
   await submitCommand(target, freshCommand(acceptOf("one")));
   const body = { type: "teleport" } as unknown as Command["body"];
   const { seq } = await bus.appendCommand(freshCommand(body));
-  await waitUntil("the replica halts", 5_000, () => !replica.health().up);
+  await waitUntil("the replica halts", 30_000, () => !replica.health().up);
   assert.equal(await replica.waitForSeq(seq, 100), false);
   const health = replica.health();
   assert.match(health.up ? "" : health.reason, /teleport/);
@@ -185,7 +186,7 @@ test("a replica may start before the streams are made, and before there is a ser
   await bus.ensureStreams();
   await follower.ready;
   const { seq } = await bus.appendCommand(freshCommand(acceptOf("one")));
-  assert.equal(await follower.waitForSeq(seq, 5_000), true);
+  assert.equal(await follower.waitForSeq(seq, 30_000), true);
 });
 
 test("a replica thread that dies is started again and misses nothing", async (t) => {
@@ -207,8 +208,8 @@ test("a replica thread that dies is started again and misses nothing", async (t)
     const end = Date.now() + 300;
     await load(bus, { lanes: 4, until: () => Date.now() > end });
     const { lastSeq } = await bus.logInfo();
-    assert.equal(await replica.waitForSeq(lastSeq, 10_000), true);
-    await waitUntil("the replica is up", 5_000, () => replica.health().up);
+    assert.equal(await replica.waitForSeq(lastSeq, 30_000), true);
+    await waitUntil("the replica is up", 30_000, () => replica.health().up);
   }
   const clean = await cleanReplay(bus);
   await replica.close();
