@@ -23,7 +23,8 @@ interface ReplicaContext {
  * this one's, STORE_FORMAT on an unknown command, and whatever made a commit fail; the state is then as it was before the group
  */
 export async function runReplica(data: ReplicaThreadData, context: ReplicaContext): Promise<void> {
-  const writer = openStateWriter(data.dir);
+  // What a power cut may undo of it is applied again: the log has it.
+  const writer = openStateWriter(data.dir, { replayable: true });
   try {
     const diverged = writer.readLocal(DIVERGED);
     if (diverged !== undefined) throw new GranaryError("STATE_DIVERGED", diverged, { dir: data.dir });
@@ -90,6 +91,7 @@ async function follow(
     onDigest: (at) => post({ type: "digest", ...at }),
     onFail: (error) => {
       writer.transact((_, local) => local.put(DIVERGED, error.message));
+      writer.settle();
       halt(error);
     },
   });

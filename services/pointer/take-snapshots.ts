@@ -15,7 +15,7 @@ export interface SnapshotTaker {
  */
 export function takeSnapshots(
   options: SnapshotOptions & {
-    writer: Pick<StateWriter, "copy">;
+    writer: Pick<StateWriter, "copy" | "settle">;
     /** The log that is followed. Snapshots of an earlier one cannot go on with it: then one is taken at once. */
     epoch: string;
     /** Snapshots that are kept now, the newest first. */
@@ -39,6 +39,8 @@ export function takeSnapshots(
         keep,
       });
       if (taken === undefined) return;
+      // The log is trimmed on the word of a snapshot: the state must not fall back behind it.
+      writer.settle();
       lastSeq = taken.seq;
       options.onSnapshots(listSnapshots(dir).map(({ seq }) => seq));
     } catch (error) {

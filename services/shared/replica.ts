@@ -43,7 +43,7 @@ export type ReplicaHealth = { readonly up: true } | { readonly up: false; readon
 
 /** A local copy of the pointer's state that follows the command log in a thread of its own. */
 export interface Replica {
-  /** Position of the newest command that is applied and durable here. */
+  /** Position of the newest command that is applied here; the log, not this copy, is what keeps it in a power cut. */
   readonly appliedSeq: number;
   /** The last position at which this state was compared with what other replicas said; undefined before the first. */
   readonly compared: StateMark | undefined;
