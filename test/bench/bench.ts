@@ -6,10 +6,14 @@ export interface Bench {
   /** Everything is made below it, and nothing is removed before the end: mass deletes slow down what comes after them. */
   readonly folder: string;
   readonly corpus: Corpus;
-  /** Archives of the corpus with another 1 % of its files changed, one a round. */
+  /** Archives of the corpus with another 1 % of its files changed: at least as many as rounds. */
   readonly changed: readonly string[];
   readonly rounds: number;
   readonly full: boolean;
+  /** Blobs that the store grows to. */
+  readonly blobs: number;
+  /** Jobs that the queue grows to. */
+  readonly queued: number;
   /** Where peers and fetched packages are kept between runs. */
   readonly cacheFolder: string;
 }

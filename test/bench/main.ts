@@ -13,6 +13,8 @@ import { markdownReport } from "./report.ts";
 import { runMeasurements } from "./run-measurements.ts";
 
 /** `npm run bench`: see docs/bench.md. */
+/** Enough for two threads to be busy for a while without a tree that is known. */
+const CHANGED = 16;
 const args = process.argv.slice(2);
 const options = benchOptions(args);
 const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
@@ -30,13 +32,15 @@ async function run(): Promise<void> {
   try {
     const machine = describeMachine(folder);
     const corpus = nodeModulesCorpus(join(folder, "corpus"));
-    const { full, rounds } = options;
+    const { full, rounds, blobs, queued } = options;
     const bench: Bench = {
       folder,
       corpus,
-      changed: Array.from({ length: rounds }, (_, round) => corpus.changed(round)),
+      changed: Array.from({ length: Math.max(rounds, CHANGED) }, (_, round) => corpus.changed(round)),
       rounds,
       full,
+      blobs,
+      queued,
       cacheFolder: cacheFolder(process.env),
     };
     const { sections, failed } = await runMeasurements(MEASUREMENTS, bench, { only: options.only, say });

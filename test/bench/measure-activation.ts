@@ -38,7 +38,7 @@ export async function measureActivation({ folder, changed }: Bench): Promise<Sec
           valueRow("the load: warm archives published beside it", perSecond, "/s"),
         ],
         notes: [
-          `${COMMITS} commands each over HTTP, from the request's first byte to its answer, or to the event's arrival over SSE.`,
+          `${COMMITS} commands each over HTTP, from the request's first byte to its answer, or to the event's arrival over SSE. The load's archives repeat.`,
         ],
       };
     } finally {

@@ -14,8 +14,6 @@ import { smallApp } from "./small-app.ts";
 import { percentile } from "./statistics.ts";
 import { timed } from "./timed.ts";
 
-/** Each archive is published to this many projects: the same content for the store, work of its own for the threads. */
-const PROJECTS = 4;
 const LARGE_AT_ONCE = 4;
 const SMALL_PUBLISHES = 800;
 const SMALL_WARM_UP = 150;
@@ -24,13 +22,14 @@ const SMALL_PROJECTS = 8;
 const PACED_PUBLISHES = 400;
 
 /** What a farm does when it is never left alone, on two threads: large archives side by side with tar, then small ones. */
-export async function measureLoad({ folder, changed }: Bench): Promise<Section> {
+export async function measureLoad({ folder, corpus, changed }: Bench): Promise<Section> {
   return withBenchFarm(join(folder, "load"), ["--threads", "2"], async (farm) => {
-    const archives = changed.map((file) => readFileSync(file));
-    await publishReady(farm, "warm-up", archives[0] ?? Buffer.alloc(0));
-    const large = archives.flatMap((archive) =>
-      Array.from({ length: PROJECTS }, (_, i) => () => publishReady(farm, `large-${i}`, archive)),
-    );
+    await publishReady(farm, "warm-up", readFileSync(corpus.archive));
+    // Each archive once: of a tree that is known nothing is read.
+    const large = changed.map((file, i) => {
+      const archive = readFileSync(file);
+      return () => publishReady(farm, `large-${i % LARGE_AT_ONCE}`, archive);
+    });
     settle(folder);
     const largePerSecond = (1000 * large.length) / (await inFlight(large, LARGE_AT_ONCE));
     settle(folder);

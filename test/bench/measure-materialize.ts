@@ -9,7 +9,7 @@ import { roundsRow, type Section } from "./row.ts";
 import { settle } from "./settle.ts";
 
 /** A release as a folder on the farm's disk: the first of a project, then ones of which 99 % lie in the newest other one. */
-export async function measureMaterialize({ folder, corpus, changed }: Bench): Promise<Section> {
+export async function measureMaterialize({ folder, corpus, changed, rounds }: Bench): Promise<Section> {
   return withBenchFarm(join(folder, "materialize"), [], async (farm) => {
     const cold: number[] = [];
     const unchanged: number[] = [];
@@ -17,7 +17,7 @@ export async function measureMaterialize({ folder, corpus, changed }: Bench): Pr
     await publishReady(farm, "app", readFileSync(corpus.archive));
     const first = await materialize(farm, "v1");
     cold.push((1000 * first.tookMs) / first.answer.files);
-    for (const [round, archive] of changed.entries()) {
+    for (const [round, archive] of changed.slice(0, rounds).entries()) {
       const { version } = await publishReady(farm, "app", readFileSync(archive));
       settle(folder);
       const { answer, tookMs } = await materialize(farm, version ?? "");

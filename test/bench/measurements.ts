@@ -3,9 +3,13 @@ import { measureActivation } from "./measure-activation.ts";
 import { measureArchives } from "./measure-archives.ts";
 import { measureCost } from "./measure-cost.ts";
 import { measureDirectory } from "./measure-directory.ts";
+import { measureGrowth } from "./measure-growth.ts";
 import { measureIdentical } from "./measure-identical.ts";
+import { measureLarge } from "./measure-large.ts";
 import { measureLoad } from "./measure-load.ts";
 import { measureMaterialize } from "./measure-materialize.ts";
+import { measurePairs } from "./measure-pairs.ts";
+import { measureQueue } from "./measure-queue.ts";
 import { CONTESTANTS } from "./peers/all.ts";
 
 /** A contestant that has been measured for longer than this has no more rounds, so that slow ones do not fill the run. */
@@ -36,4 +40,8 @@ export const MEASUREMENTS: readonly Measurement[] = [
   { name: "load", measure: async (bench) => [await measureLoad(bench)] },
   { name: "activation", measure: async (bench) => [await measureActivation(bench)] },
   { name: "materialize", measure: async (bench) => [await measureMaterialize(bench)] },
+  { name: "queue", measure: async (bench) => [await measureQueue(bench)] },
+  { name: "pairs", isFullOnly: true, measure: async (bench) => [await measurePairs(bench)] },
+  { name: "large", isFullOnly: true, measure: measureLarge },
+  { name: "growth", isFullOnly: true, measure: async (bench) => [await measureGrowth(bench)] },
 ];

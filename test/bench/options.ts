@@ -5,6 +5,8 @@ export interface BenchOptions {
   readonly installPeers: boolean;
   readonly help: boolean;
   readonly rounds: number;
+  readonly blobs: number;
+  readonly queued: number;
   /** Names of measurements; empty: all. */
   readonly only: readonly string[];
   readonly json: string | undefined;
@@ -13,6 +15,9 @@ export interface BenchOptions {
 
 const ROUNDS = 5;
 const FULL_ROUNDS = 9;
+/** What the target is about. */
+const BLOBS = 1e7;
+const QUEUED = 1e5;
 
 /** @param sections what `--only` may name */
 export const benchHelp = (sections: readonly string[]): string => `npm run bench -- [FLAGS]
@@ -25,6 +30,8 @@ takes about three minutes on two idle cores. The report goes to stdout, what is 
                      Says what it could not get. Without this flag nothing is installed.
   --only NAME        Only this part; may be repeated: ${sections.join(", ")}.
   --rounds N         Rounds of what is compared with tar (default ${ROUNDS}, --full ${FULL_ROUNDS}).
+  --blobs N          Blobs up to which the store grows in --full (default ${BLOBS.toExponential(0)}).
+  --queued N         Jobs that the queue grows to in --full (default ${QUEUED.toExponential(0)}).
   --json FILE        Write everything as JSON, too.
   --markdown FILE    Write the report to a file, too.
   --help             This.
@@ -43,6 +50,8 @@ export function benchOptions(args: readonly string[]): BenchOptions {
       help: { type: "boolean", default: false },
       only: { type: "string", multiple: true, default: [] },
       rounds: { type: "string" },
+      blobs: { type: "string" },
+      queued: { type: "string" },
       json: { type: "string" },
       markdown: { type: "string" },
     },
@@ -53,6 +62,8 @@ export function benchOptions(args: readonly string[]): BenchOptions {
     help: values.help,
     only: values.only,
     rounds: positive("rounds", values.rounds) ?? (values.full ? FULL_ROUNDS : ROUNDS),
+    blobs: positive("blobs", values.blobs) ?? BLOBS,
+    queued: positive("queued", values.queued) ?? QUEUED,
     json: values.json,
     markdown: values.markdown,
   };
