@@ -573,6 +573,12 @@ export class GranaryError extends Error {
     return ERROR_CODES[this.code];
   }
 
+  /** What to do next: that of the code, unless the failure knows better (`detail.hint`). */
+  get hint(): string {
+    const hint = this.detail["hint"];
+    return typeof hint === "string" ? hint : this.spec.hint;
+  }
+
   toWire(): WireError {
     return { code: this.code, message: this.message, detail: this.detail };
   }

@@ -10,7 +10,7 @@ import {
   type CommitterReport,
   GROUP_REQUESTS,
 } from "./committer-protocol.ts";
-import { StoreFs, syncFolder } from "./fs.ts";
+import { ifPresent, StoreFs, syncFolder } from "./fs.ts";
 import { type IndexDb, openIndexForWriting } from "./index-db.ts";
 import { prepareFolder } from "./prepare-folder.ts";
 import { recover } from "./recover.ts";
@@ -27,6 +27,8 @@ const paths = new StorePaths(data.storeDir);
 const storeFs = new StoreFs(data.fsCells);
 /** Exists while no process has the index open: it was closed in order. */
 const closedMark = join(paths.index, "closed");
+/** How often the index was opened and not closed in order since it last was: after two crashes all of it is looked at first. */
+const openedMark = join(paths.index, "opened");
 
 const report = (message: CommitterReport): void => port.postMessage(message);
 
@@ -40,7 +42,9 @@ function open(): IndexDb | undefined {
       fs.rmSync(closedMark);
       syncFolder(paths.index);
     }
-    checkIndex(paths.index, { quick });
+    const crashes = quick ? 0 : readCount(openedMark);
+    checkIndex(paths.index, { extent: quick ? "none" : crashes < 2 ? "some" : "all" });
+    fs.writeFileSync(openedMark, String(crashes + 1));
     opened = openIndexForWriting(paths.index);
     const { nextSegmentId, findings } = recover({
       paths,
@@ -82,10 +86,18 @@ else {
   });
 }
 
+function readCount(path: string): number {
+  const text = ifPresent(() => fs.readFileSync(path, "utf8"));
+  return text === undefined ? 0 : Number(text) || 0;
+}
+
 async function close(committer: Committer, db: IndexDb): Promise<void> {
   committer.close();
   await db.close();
-  if (committer.failed === undefined) fs.writeFileSync(closedMark, "");
+  if (committer.failed === undefined) {
+    fs.rmSync(openedMark, { force: true });
+    fs.writeFileSync(closedMark, "");
+  }
   report({ type: "closed" });
   port?.close();
 }

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { FarmSettings, Role } from "../../proto/settings.ts";
-import { openStore, type Store } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
 import { WorkerPool } from "../../workers/pool.ts";
 import { apiRoutes } from "../api/routes.ts";
 import { sendWebhook } from "../hooks/send-webhook.ts";
@@ -30,6 +30,7 @@ import { createSubmit } from "../shared/submit-command.ts";
 import { secretBox } from "../shared/webhook-secrets.ts";
 import { resolveHost } from "../shared/webhook-target.ts";
 import { ensureAdminToken } from "./admin-token.ts";
+import { openFarmStore } from "./open-store.ts";
 import { refuseWhenStale } from "./refuse-when-stale.ts";
 import { Shutdown } from "./shutdown.ts";
 import { trimLog } from "./trim-log.ts";
@@ -188,10 +189,7 @@ async function startContent(options: {
 }): Promise<Pick<Farm, "url" | "registry" | "failed">> {
   const { parts, read, submit } = options;
   const { settings, log, replica, shutdown } = parts;
-  const store = await openStore({
-    dir: join(parts.dataDir, "store"),
-    log: (level, message, data) => log[level](data, message),
-  });
+  const store = await openFarmStore({ dataDir: parts.dataDir, log });
   shutdown.add("store", () => store.close());
   const pool = new WorkerPool({ threads: nodeThreads({ read, settings }), workerData: store.workerData() });
   shutdown.add("worker threads", () => pool.close());

@@ -3,7 +3,7 @@ import type { Problem } from "../../proto/http.ts";
 
 /** A failure as the RFC 9457 document that clients get. */
 export function toProblem(error: GranaryError, requestId: string): Problem {
-  const { pointer, http_status: status, ...params } = error.detail;
+  const { pointer, http_status: status, hint: _, ...params } = error.detail;
   return {
     type: `urn:granary:error:${error.code}`,
     title: error.spec.title,
@@ -11,7 +11,7 @@ export function toProblem(error: GranaryError, requestId: string): Problem {
     status: typeof status === "number" ? status : error.spec.http,
     detail: error.message,
     code: error.code,
-    hint: error.spec.hint,
+    hint: error.hint,
     retryable: error.spec.retryable,
     request_id: requestId,
     params,

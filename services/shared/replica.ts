@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import { GranaryError } from "../../proto/errors.ts";
 import type { BusOptions } from "./bus.ts";
 import { EVENTS_MAX_AGE_MS } from "./bus-streams.ts";
+import { recoverState } from "./recover-state.ts";
 import type {
   Applied,
   ReplicaMessage,
@@ -11,9 +12,7 @@ import type {
   StateMark,
 } from "./replica-messages.ts";
 import { SeqWaiters } from "./replica-waiters.ts";
-import { restoreMissingState } from "./snapshots.ts";
 import { openStateReader } from "./state-db.ts";
-import { probeState } from "./state-db-probe.ts";
 import type { StateView } from "./state-db-tx.ts";
 
 export type { Applied } from "./replica-messages.ts";
@@ -72,12 +71,7 @@ export interface Replica {
  * @throws GranaryError STORE_CORRUPT when the state is damaged, STORE_FORMAT when another version wrote it
  */
 export async function startReplica(options: ReplicaOptions): Promise<Replica> {
-  if (options.snapshots !== undefined) {
-    const restored = await restoreMissingState(options.dir, options.snapshots.dir);
-    if (restored !== undefined)
-      options.log.warn({ seq: restored.seq }, "the state was missing: it goes on from a snapshot");
-  }
-  await probeState(options.dir);
+  await recoverState({ ...options, snapshots: options.snapshots?.dir });
   const listeners = new Set<(applied: Applied) => void>();
   const waiters = new SeqWaiters();
   const ready = new Settled();

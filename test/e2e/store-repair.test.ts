@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { closeSync, openSync, readdirSync, readSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { ReleaseJson } from "../../proto/http.ts";
@@ -84,9 +93,20 @@ test("a flipped bit is found by fsck, healed by the next publish, and a lost ind
   const { blobs } = await farm.json<{ blobs: number }>("/v1/store");
   await farm.stop();
 
+  const indexFile = join(data, "store", "index", "index.mdb");
+  truncateSync(indexFile, 8_192);
+  rmSync(join(data, "store", "index", "closed"));
+  farm = await startTestFarm({ data });
+  assert.match(farm.log(), /the index was rebuilt/, "a damaged index leads to its rebuild");
+  assert.equal((await cli(farm, ["store", "fsck"])).code, 0);
+  assert.equal((await farm.json<{ blobs: number }>("/v1/store")).blobs, blobs);
+  await farm.stop();
+
   rmSync(join(data, "store", "index"), { recursive: true });
   const refused = await runCli(["up", "--data", data, "--port", "0", "--json"], { cwd: folder, env: cache });
   assert.equal(refused.code, 3, `a farm must not start on packs without their index: ${refused.stdout}`);
+  const { hint } = JSON.parse(refused.stdout) as { hint: string };
+  assert.ok(hint.endsWith(`granary store rebuild-index --data ${data}`), hint);
   const rebuilt = await runCli(["store", "rebuild-index", "--data", data, "--json"], { cwd: folder });
   assert.equal(rebuilt.code, 0, rebuilt.stderr);
   farm = await startTestFarm({ data });

@@ -21,7 +21,7 @@ export function renderError(error: unknown, output: Output): number {
   for (const field of problem?.errors?.filter(({ message }) => message !== failure.message) ?? [])
     output.say(`  ${printable(field.pointer)}: ${printable(field.message)}`);
   const verb = failure.detail["verb"];
-  const hint = (problem?.hint ?? spec.hint).replace("VERB", typeof verb === "string" ? verb : "VERB");
+  const hint = (problem?.hint ?? failure.hint).replace("VERB", typeof verb === "string" ? verb : "VERB");
   // "No farm at URL. Start one: npm start" is one sentence of the contract and already says what to do.
   if (!failure.message.includes(hint)) output.say(`hint: ${printable(hint)}`);
   if (problem !== undefined && failure.code === "INTERNAL")
@@ -41,7 +41,7 @@ export function toProblem(failure: GranaryError): Problem {
     status: spec.http,
     detail: failure.message,
     code: failure.code,
-    hint: spec.hint,
+    hint: failure.hint,
     retryable: spec.retryable,
     request_id: "",
     params: failure.detail,

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { readFileSync, rmSync, truncateSync } from "node:fs";
+import { readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
+import { recoverState } from "../../../services/shared/recover-state.ts";
 import { reseedLog } from "../../../services/shared/reseed-log.ts";
 import { listSnapshots, restoreMissingState, writeSnapshot } from "../../../services/shared/snapshots.ts";
 import { DATA_FILE, openStateWriter } from "../../../services/shared/state-db.ts";
@@ -38,6 +39,14 @@ test("a missing state is made from the newest whole snapshot, and damaged ones a
     [30, 20].map((seq) => [seq, digests.get(seq), "e1"]),
   );
   assert.equal(await restoreMissingState(dir, snapshots), undefined, "a state that is there stays");
+
+  truncateSync(path.join(dir, DATA_FILE), 8_192);
+  const warnings: string[] = [];
+  const log = { warn: (_: object, message: string) => warnings.push(message) };
+  await recoverState({ dir, snapshots, log });
+  assert.equal(await digestOnDisk(dir), digests.get(30), "a damaged state goes on from a snapshot");
+  assert.equal(warnings.length, 2);
+  assert.equal(statSync(path.join(`${dir}.damaged-1`, DATA_FILE)).size, 8_192, "and is kept");
 
   for (const [i, snapshot] of kept.entries()) {
     rmSync(dir, { recursive: true });
