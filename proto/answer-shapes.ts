@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { EVENT_FORMATS } from "./cd-events.ts";
 import { SCOPES } from "./records.ts";
 
 /**
@@ -63,6 +64,7 @@ const webhook = {
   project: text.nullable(),
   url: text,
   types: z.array(text),
+  format: z.enum(EVENT_FORMATS),
   enabled: z.boolean(),
   disabled_reason: text.nullable(),
   created_at: time,

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { HoldBody, TokenBody } from "./http.ts";
 import { OrgBody, OrgSettingsBody } from "./http-org.ts";
 import { IdTokenBody, TrustBody } from "./http-trust.ts";
-import { flag, PAGE, text } from "./route-parameters.ts";
+import { FORMAT, flag, PAGE, text } from "./route-parameters.ts";
 import { type RouteSpec, route } from "./route-spec.ts";
 import { SubscriptionClaimBody, SubscriptionCommitBody } from "./subscription-http.ts";
 import { ReplayBody, WebhookBody, WebhookChangeBody } from "./webhook-http.ts";
@@ -24,6 +24,7 @@ export const ORG_ROUTES: readonly RouteSpec[] = [
         ...PAGE,
         ...ORG,
         cursor: CURSOR.describe("The events strictly behind it come next."),
+        ...FORMAT,
         follow: flag("As a stream: false ends at the head."),
         "Last-Event-ID": CURSOR.describe("As `cursor`, of a stream that broke."),
       },

@@ -12,7 +12,7 @@ import {
   SettingsBody,
 } from "./http.ts";
 import { LIMITS } from "./limits.ts";
-import { flag, PAGE, text, whole } from "./route-parameters.ts";
+import { FORMAT, flag, PAGE, text, whole } from "./route-parameters.ts";
 import { type RouteSpec, route } from "./route-spec.ts";
 import { FARM_ROUTES } from "./routes-of-farm.ts";
 import { ORG_ROUTES } from "./routes-of-orgs.ts";
@@ -146,7 +146,7 @@ const PROJECT_ROUTES: readonly RouteSpec[] = [
     "Events of a publish until it has ended",
     ["read", "publish"],
     { 200: { media: "text/event-stream", description: "A CloudEvent in the data of each." } },
-    { parameters: { "Last-Event-ID": text("The cursor of the newest event that is known.") } },
+    { parameters: { ...FORMAT, "Last-Event-ID": text("The cursor of the newest event that is known.") } },
   ),
   route("GET /v1/publishes/{id}/why", "Why a publish waits or how it ended", ["read", "publish"], {
     200: "Why",
