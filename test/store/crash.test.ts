@@ -16,7 +16,9 @@ it(`loses nothing that was acknowledged in ${KILLS} kills at random moments, and
   t.diagnostic(`GRANARY_SEED=${seed}`);
   const dir = tempFolder();
   const all: Acknowledged = { blobs: [], uploads: [] };
-  for (let run = 0; run < KILLS; run++) {
+  // On a busy machine some lives end before anything was acknowledged.
+  const isIdle = (): boolean => all.blobs.length === 0 || all.uploads.length === 0;
+  for (let run = 0; run < KILLS || (isIdle() && run < 10 * KILLS); run++) {
     const lifeMs = contentOf(`${seed} ${run}`, 4).readUInt32LE(0) % 250;
     const acknowledged = await runAndKill(dir, { run, lifeMs });
     all.blobs.push(...acknowledged.blobs);

@@ -265,9 +265,9 @@ test("a pool that is closed while its threads load harms neither them nor the pr
   const dir = tempFolder();
   const store = await openStore({ dir, log: () => undefined });
   // Node aborts the process when a thread is ended while it loads modules or addons: the real threads load for some 300 ms.
-  for (let i = 0; i < 8; i++) {
-    const short = new WorkerPool({ threads: 3, workerData: store.workerData() });
-    await new Promise((resolve) => setTimeout(resolve, 45 * i));
+  for (let i = 0; i < 6; i++) {
+    const short = new WorkerPool({ threads: 2, workerData: store.workerData() });
+    await new Promise((resolve) => setTimeout(resolve, 60 * i));
     await short.close();
   }
   await store.close();
