@@ -103,10 +103,15 @@ export class Collection {
     }
   }
 
+  /** Resolves when no run that has begun goes on. */
+  async ended(): Promise<void> {
+    await this.#running?.catch(() => undefined);
+  }
+
   /** Ends a run between two of its steps. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#running?.catch(() => undefined);
+    await this.ended();
   }
 }
 

@@ -308,6 +308,11 @@ export class Store {
     return this.#collection.run(options);
   }
 
+  /** Resolves when a run of garbage collection that has begun is over: it moves content from file to file. */
+  collectionEnded(): Promise<void> {
+    return this.#collection.ended();
+  }
+
   stats(): StoreStats {
     const meta = this.#view.meta();
     const segments = [...this.#view.segments().values()];

@@ -15,10 +15,17 @@ const LEASE = "backup";
 /** A backup runs beside everything else, one at a time: it is begun, and then looked at. */
 export function backupRoutes(server: HttpServer, context: ApiContext): void {
   let last: BackupJson | undefined;
+  // Backups are made by this process: one that its crash ended holds nothing any more.
+  if (context.store.leases().some(({ id }) => id === LEASE))
+    context.store
+      .releaseLease(LEASE)
+      .catch((error: unknown) => context.log.warn({ err: error }, "an old backup's lease stays"));
 
   const run = async (dir: string): Promise<void> => {
     try {
       await context.store.acquireLease(LEASE, LIMITS.backupMs);
+      // One that looked at the leases before goes on.
+      await context.store.collectionEnded();
       const { dataDir, version: granary, now } = context;
       const copyState = (file: string) => context.replica.copyState(file);
       const result = await writeBackup({ dir, dataDir, granary, now, copyState });

@@ -2,10 +2,10 @@ import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { GranaryError } from "../../proto/errors.ts";
-import type { ReleaseRecord } from "../../proto/records.ts";
 import { rebuildIndex } from "../../store/rebuild-index.ts";
 import { openStore, type StoreLog } from "../../store/store.ts";
 import { type BackupManifest, readManifest } from "./backup-manifest.ts";
+import { contentRoots } from "./content-roots.ts";
 import { copyHashed } from "./copy-hashed.ts";
 import { markReseed } from "./reseed-mark.ts";
 import { openStateWriter, type StateWriter } from "./state-db.ts";
@@ -75,30 +75,26 @@ async function copyFile(options: {
   if (copy.sha256 !== file.sha256) throw damaged(from, "it does not match its sha256");
 }
 
-/** Every release that is not retired: its image, and each file of its tree. @returns how many there are */
+/** Every release and preview that is kept: its image, and each file of its tree. @returns how many releases there are */
 async function checkReleases(dir: string, options: { writer: StateWriter; log: StoreLog }): Promise<number> {
   const store = await openStore({ dir, log: options.log });
+  const { writer } = options;
   try {
-    const kept = [...options.writer.rows()]
-      .filter(([key]) => key.startsWith("release/"))
-      .map(([, json]) => JSON.parse(json) as ReleaseRecord)
-      .filter(({ state }) => state !== "retired");
-    for (const { org, project, version, manifest, config, layers, tree } of kept) {
+    let releases = 0;
+    for await (const { org, project, ref, artifact } of contentRoots((body) => writer.read(body))) {
+      const { manifest, config, layers, tree } = artifact;
       const files = (await store.readTree(tree)).flatMap((entry) =>
         entry.type === "file" ? [entry.digest] : [],
       );
-      for (const digest of [
-        manifest.digest,
-        config.digest,
-        ...layers.map((layer) => layer.digest),
-        ...files,
-      ]) {
+      const named = [manifest.digest, config.digest, ...layers.map((layer) => layer.digest), ...files];
+      for (const digest of named) {
         if (store.stat(digest) !== undefined) continue;
-        const message = `the backup lacks ${digest} of ${org}/${project}@${version}`;
+        const message = `the backup lacks ${digest} of ${org}/${project}@${ref}`;
         throw new GranaryError("STORE_CORRUPT", message, { digest });
       }
+      if ("version" in artifact) releases += 1;
     }
-    return kept.length;
+    return releases;
   } finally {
     await store.close();
   }

@@ -17,6 +17,7 @@ import { after, test } from "node:test";
 import type { CurrentJson, Page, ReleaseJson } from "../../proto/http.ts";
 import type { FsckJson } from "../../proto/http-store.ts";
 import type { WebhookJson } from "../../proto/webhook-http.ts";
+import { openStore } from "../../store/store.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
@@ -140,6 +141,19 @@ test("a backup that is written while publishes run makes an equal farm on an emp
   assert.deepEqual([tested.code, /^delivered/.test(tested.stdout)], [0, true], tested.stderr);
   const next = await publishReady(farm, "app", appArchive({ "a.txt": "4" }));
   assert.equal(next.version, "v4");
+  await farm.stop();
+
+  // As a crash in the middle of a backup leaves it.
+  const store = await openStore({ dir: join(data, "store"), log: () => undefined });
+  await store.acquireLease("backup", 3_600_000);
+  await store.close();
+  farm = await startTestFarm({ data });
+  const collected = await send(farm, "/v1/store:gc?dry_run=true", { method: "POST" });
+  assert.equal(
+    collected.status,
+    200,
+    `a backup that ended with its farm keeps no garbage: ${collected.text}`,
+  );
   await farm.stop();
 });
 
