@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import path from "node:path";
-import { parseDigest } from "../../../proto/digest.ts";
+import { digestOf, parseDigest } from "../../../proto/digest.ts";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { FileJson, MaterializedJson, PreviewJson, ReleaseJson } from "../../../proto/http.ts";
 import { ARCHIVE_LIMITS } from "../../../proto/limits.ts";
-import { type TreeEntry, treeDigest } from "../../../proto/tree.ts";
+import { parseListing } from "../../../proto/listing.ts";
+import { encodeTree, type TreeEntry } from "../../../proto/tree.ts";
 import { checkTreeFolder } from "../../../store/check-tree-folder.ts";
 import type { ApiClient } from "../http/api-client.ts";
 import { formatBytes, plural } from "../output/format.ts";
@@ -53,9 +54,12 @@ async function here(
   directory: string,
 ): Promise<number> {
   const entries = await entriesOf(client, release);
-  const existing = existsSync(directory) && readdirSync(directory).length > 0;
-  if (existing) refuseOther(directory, entries);
-  else await download(client, release, { directory, entries });
+  const existing = await onDisk(directory, async () => {
+    const filled = existsSync(directory) && readdirSync(directory).length > 0;
+    if (filled) refuseOther(directory, entries);
+    else await download(client, release, { directory, entries });
+    return filled;
+  });
   const name = `${release.org}/${release.project}@${refOfArtifact(release)}`;
   output.emit(
     {
@@ -78,6 +82,18 @@ async function here(
   return EXIT.ok;
 }
 
+/** What the disk says of a folder that was named here is about the command line, not about the farm. */
+async function onDisk<T>(directory: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (cause) {
+    const { code, syscall } = cause as NodeJS.ErrnoException;
+    if (cause instanceof GranaryError || code === undefined || syscall === undefined) throw cause;
+    const message = `${directory} cannot be made: ${syscall} ${code}`;
+    throw new GranaryError("USAGE", message, { path: directory, errno: code }, { cause });
+  }
+}
+
 /** The release's listing, which its tree digest vouches for. */
 async function entriesOf(client: ApiClient, release: ReleaseJson | PreviewJson): Promise<TreeEntry[]> {
   const ref = encodeURIComponent(refOfArtifact(release));
@@ -88,12 +104,25 @@ async function entriesOf(client: ApiClient, release: ReleaseJson | PreviewJson):
     FILES_PAGE,
   );
   const entries = files.items.map(toEntry);
-  if (treeDigest(entries) !== release.tree)
+  const listing = encodeTree(entries);
+  if (digestOf(listing) !== release.tree)
     throw new GranaryError(
       "VERIFY_MISMATCH",
       `the files that the farm lists are not those of ${release.tree}`,
     );
+  refuseUnpublishable(listing);
   return entries;
+}
+
+/** A farm that lies can make any tree match its digest: paths and links stay inside only because they are checked here too. */
+function refuseUnpublishable(listing: Uint8Array): void {
+  try {
+    parseListing(listing, { limits: ARCHIVE_LIMITS, portableNames: false });
+  } catch (cause) {
+    if (!(cause instanceof GranaryError)) throw cause;
+    const message = `the farm lists what no release can have: ${cause.message}`;
+    throw new GranaryError("VERIFY_MISMATCH", message, cause.detail, { cause });
+  }
 }
 
 function toEntry(file: FileJson): TreeEntry {
@@ -134,7 +163,7 @@ async function download(
     if (existsSync(directory)) rmdirSync(directory);
     renameSync(folder, directory);
   } catch (error) {
-    rmSync(folder, { recursive: true, force: true });
+    if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
     throw error;
   }
 }
