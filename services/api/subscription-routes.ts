@@ -1,5 +1,5 @@
 import { GranaryError } from "../../proto/errors.ts";
-import { formatCursor, parseCursor } from "../../proto/events.ts";
+import { type Cursor, formatCursor, parseCursor } from "../../proto/events.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName } from "../../proto/names.ts";
 import type { SubscriptionRecord } from "../../proto/records.ts";
@@ -10,6 +10,7 @@ import {
 } from "../../proto/subscription-http.ts";
 import { authorize, notFound, type Principal } from "../shared/authenticate.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
+import { KEYS } from "../shared/state-keys.ts";
 import { findOrg, findSubscription, listSubscriptions, newestCursor } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { pageOf } from "./read-routes.ts";
@@ -43,6 +44,7 @@ export function subscriptionRoutes(server: HttpServer, context: ApiContext): voi
       from === "now"
         ? context.read((view) => newestCursor(view, { org, ...(of && { project: of as Name }) }))
         : parseCursor(from === undefined || from === "beginning" ? "0-0" : from);
+    await refuseFuture(context, start, "/from");
     const value = await submitFor(context, request, {
       principal,
       org,
@@ -64,6 +66,8 @@ export function subscriptionRoutes(server: HttpServer, context: ApiContext): voi
     const { org, group, principal } = groupOf(context, request);
     recordOf(context, request);
     const { epoch, cursor, leave, ttl_s } = parseBody(SubscriptionCommitBody, request.body);
+    const handled = parseCursor(cursor);
+    await refuseFuture(context, handled, "/cursor");
     const value = await submitFor(context, request, {
       principal,
       org,
@@ -71,7 +75,7 @@ export function subscriptionRoutes(server: HttpServer, context: ApiContext): voi
         type: "subscription.commit",
         group,
         epoch,
-        cursor: formatCursor(parseCursor(cursor)),
+        cursor: formatCursor(handled),
         ttl_ms: claimMs(ttl_s),
         leave: leave ?? false,
       },
@@ -86,6 +90,21 @@ export function subscriptionRoutes(server: HttpServer, context: ApiContext): voi
     await submitFor(context, request, { principal, org, body: { type: "subscription.remove", group } });
     return reply.code(204).send();
   });
+}
+
+/**
+ * A group's cursor never moves back: one beyond all that has happened would let it miss what follows, for good.
+ * @throws GranaryError USAGE
+ */
+async function refuseFuture(context: ApiContext, cursor: Cursor, pointer: string): Promise<void> {
+  const isAhead = () => cursor.seq > (context.read((view) => view.get(KEYS.meta()))?.seq ?? 0);
+  if (!isAhead()) return;
+  // Another api's copy may be ahead of this one.
+  await context.barrier();
+  if (isAhead())
+    throw new GranaryError("USAGE", `${pointer}: nothing has happened at ${formatCursor(cursor)} yet`, {
+      pointer,
+    });
 }
 
 function orgOf(context: ApiContext, request: HttpRequest): { org: Name; principal: Principal } {

@@ -203,6 +203,8 @@ describe("subscribe", () => {
     assert.deepEqual([late.status, late.body.code], [409, "SUBSCRIPTION_LOST"]);
     const ok = await send<{ cursor: string }>(farm, `${url}:commit`, { json: { epoch: 2, cursor: "5-0" } });
     assert.equal(ok.body.cursor, "5-0");
+    const ahead = await send(farm, `${url}:commit`, { json: { epoch: 2, cursor: "999999999-0" } });
+    assert.equal(ahead.status, 400, "a place that nothing has reached would be skipped to for good");
     const back = await send<{ cursor: string }>(farm, `${url}:commit`, { json: { epoch: 2, cursor: "3-0" } });
     assert.equal(back.body.cursor, "5-0");
   });

@@ -12,6 +12,7 @@ export function claimSubscription(step: Step, body: SubscriptionClaimCommand): C
   const known = step.get(key);
   const held_until = new Date(step.timeMs + body.ttl_ms).toISOString();
   if (known === undefined) {
+    if (step.get(KEYS.org(org)) === undefined) return step.refuse("NOT_FOUND", `there is no org ${org}`);
     if ([...step.range(RANGES.subscriptions(org), { limit })].length >= limit)
       return step.refuse("RATE_LIMITED", `${org} has ${limit} subscriptions already`, { limit });
     const subscription: SubscriptionRecord = {

@@ -3,8 +3,8 @@ import { KEYS, RANGES } from "../../shared/state-keys.ts";
 import type { Step } from "./step.ts";
 
 /**
- * `org.remove`: only when nothing is left in it, and never by one of its own tokens, which would leave nobody to ask. Tokens and
- * trusts go with it, so that they do not come back with an org of that name; its audit trail stays.
+ * `org.remove`: only when nothing is left in it, and never by one of its own tokens, which would leave nobody to ask. Tokens,
+ * trusts and subscriptions go with it, so that they do not come back with an org of that name; its audit trail stays.
  */
 export function removeOrg(step: Step): CommandValue {
   const { org, actor } = step.command;
@@ -21,6 +21,8 @@ export function removeOrg(step: Step): CommandValue {
     step.remove(KEYS.tokenByHash(hash));
   }
   for (const { value } of [...step.range(RANGES.trusts(org))]) step.remove(KEYS.trust(org, value.id));
+  for (const { value } of [...step.range(RANGES.subscriptions(org))])
+    step.remove(KEYS.subscription(org, value.group));
   step.remove(KEYS.orgHold(org));
   step.remove(KEYS.org(org));
   return { type: "done", changed: true };

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import type { CommandBody } from "../../../proto/commands.ts";
-import { findOrg, findTokenByHash, listAudit, listTrusts } from "../../../services/shared/state-queries.ts";
+import type { Name } from "../../../proto/names.ts";
+import {
+  findOrg,
+  findSubscription,
+  findTokenByHash,
+  listAudit,
+  listTrusts,
+} from "../../../services/shared/state-queries.ts";
 import { acceptOf, Machine, ORG } from "./machine.ts";
 
 let machine: Machine;
@@ -42,14 +49,18 @@ test("an empty org ends with its tokens and trusts, which do not come back with 
     claims: { sub: ["job"] },
     scopes: ["read"],
   });
+  const claim = { holder: "h", ttl_ms: 1_000, from: "0-0", limit: 9 };
+  machine.ok({ type: "subscription.claim", group: "readers" as Name, ...claim });
   assert.equal(codeOf({ type: "org.remove" }, "token1"), "STATE_CONFLICT");
   assert.equal(codeOf({ type: "org.remove" }), undefined);
   assert.equal(findOrg(machine.state, ORG), undefined);
   assert.equal(codeOf({ type: "org.remove" }), "NOT_FOUND");
+  assert.equal(codeOf({ type: "subscription.claim", group: "late" as Name, ...claim }), "NOT_FOUND");
   assert.equal(codeOf({ type: "org.set", settings: {} }), "NOT_FOUND");
   machine.ok({ type: "org.create" });
   for (let n = 0; n < 3; n++) assert.equal(findTokenByHash(machine.state, `hash${n}`), undefined);
   assert.deepEqual(listTrusts(machine.state, ORG).items, []);
+  assert.equal(findSubscription(machine.state, ORG, "readers" as Name), undefined);
   assert.ok(listAudit(machine.state, ORG).items.some((row) => row.action === "org.remove" && row.ok));
 });
 
