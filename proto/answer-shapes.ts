@@ -289,6 +289,7 @@ export const ANSWER_SHAPES = {
     segments: int,
     disk_bytes: int,
     budget_bytes: int.nullable(),
+    scrub: z.looseObject({ state: z.enum(["off", "waiting", "running"]), rate_bytes: int.nullable() }),
   }),
   StoreWhy: shape("What keeps a digest.", {
     digest,
@@ -302,7 +303,15 @@ export const ANSWER_SHAPES = {
     waiting_blobs: int,
     duration_ms: int,
   }),
-  Check: shape("A check of the store.", { checked: int, corrupt: int, missing: int, orphaned: int }),
+  Check: shape("A check of the store: all numbers but the first are zero when all is well.", {
+    checked: int,
+    corrupt: int,
+    missing: int,
+    misframed: int,
+    broken_rows: int,
+    broken_segments: int,
+    orphaned: int,
+  }),
   Pointer: shape("This process's copy of the state.", {
     up: z.boolean(),
     applied_seq: int,

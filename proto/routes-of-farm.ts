@@ -45,7 +45,11 @@ export const FARM_ROUTES: readonly RouteSpec[] = [
     ["farm:admin"],
     { 200: "Check" },
     {
-      parameters: { part: whole(1, 9_999, "Which part."), of: whole(1, 9_999, "Of how many.") },
+      parameters: {
+        part: whole(1, 9_999, "Which part."),
+        of: whole(1, 9_999, "Of how many."),
+        repair: flag("Whether what is found is repaired, as far as that is safe beside publishes."),
+      },
     },
   ),
   route("GET /v1/pointer", "This process's copy of the state", ["farm:read"], { 200: "Pointer" }),

@@ -10,6 +10,7 @@ import { decodeMeta } from "../../store/index-rows.ts";
 import { rebuildIndex } from "../../store/rebuild-index.ts";
 import { findInPacks, flipBit, storeFiles } from "../helpers/store-disk.ts";
 import { contentOf, openStoreFixture, putLayer, readStream } from "../helpers/store-fixture.ts";
+import { collect, putTree } from "../helpers/store-trees.ts";
 import { tempFolder } from "../helpers/temp-folder.ts";
 
 const ignore = () => undefined;
@@ -103,6 +104,33 @@ describe("a rebuilt index", () => {
     await second.close();
     assert.deepEqual(await rebuild(dir), []);
     assert.deepEqual(await dumpIndex(dir), before);
+  });
+
+  it("equals the one of a store whose garbage was collected and whose segments were compacted, forged records and all", async () => {
+    const dir = tempFolder();
+    const first = await openStoreFixture(dir);
+    const contents = Array.from({ length: 40 }, (_, i) => contentOf(`kept ${i}`, 10_000 + i));
+    const kept = await putTree(first, contents);
+    const { digest } = await putLayer(first, { a: contentOf("a", 1_000) });
+    const subtree = first.store.listingOfLayer(digest) ?? digestOf("");
+    for (let i = 0; i < 5; i++)
+      await putTree(first, [contentOf(`gone ${i}`, LIMITS.gcRewriteDeadBytes / 2), BIG]);
+    await first.close();
+    const second = await openStoreFixture(dir);
+    const forged = fs.readFileSync(join(dir, "packs", "00000001.pack")).subarray(0, 5_000_000);
+    const copies = await putTree(second, [forged, forged.subarray(64)]);
+    const result = await collect(second, [kept, copies, { tree: subtree }], { compactFully: true });
+    assert.ok(result.deleted.bytes > BIG.byteLength && result.segments.rewritten > 0);
+    assert.equal(second.store.stats().deadBytes, 0);
+    const before = await dumpIndex(dir);
+    await second.close();
+    assert.deepEqual(await rebuild(dir), []);
+    assert.deepEqual(await dumpIndex(dir), before);
+    const third = await openStoreFixture(dir);
+    assert.deepEqual(third.log, []);
+    for (const file of [...kept.files, ...copies.files])
+      assert.equal(digestOf(await third.store.read(file)), file);
+    await third.close();
   });
 
   it("lacks only what was damaged, names it, and loses no evidence", async () => {
