@@ -25,7 +25,8 @@ export const benchHelp = (sections: readonly string[]): string => `npm run bench
 Measures a real farm on this machine, side by side with tar and with the other tools that are installed. Needs no network,
 takes about three minutes on two idle cores. The report goes to stdout, what is being measured to stderr.
 
-  --full             More rounds of everything.
+  --full             Also: real versions of packages, a large tree (18,000 files, 215 MB), growth of the store to
+                     ${BLOBS.toExponential(0)} blobs, a long queue. Fetches packages with npm; much longer, and some 15 GB of disk.
   --install-peers    First get the tools to compare with: apt-get (as root) and npm, into the cache folder.
                      Says what it could not get. Without this flag nothing is installed.
   --only NAME        Only this part; may be repeated: ${sections.join(", ")}.
