@@ -332,6 +332,7 @@ export const ANSWER_SHAPES = {
     api: text,
     store_format: int,
   }),
+  Root: shape("Where to go on.", { name: text, version: text, openapi: text, registry: text, hint: text }),
   OpenApi: shape("This document.", { openapi: text, paths: z.looseObject({}) }),
   Registry: shape("An answer of the OCI distribution-spec 1.1.", {}),
 } as const satisfies Record<string, z.ZodType>;

@@ -1,8 +1,9 @@
 import { BackupBody, HoldBody, NodeBody } from "./http.ts";
-import { flag, text, whole } from "./route-parameters.ts";
+import { flag, PAGE, text, whole } from "./route-parameters.ts";
 import { type RouteSpec, route } from "./route-spec.ts";
 
 const REPOSITORY = "/v2/{org}/{project}";
+const PAGE_OF_HTML = { media: "text/html", description: "A page." };
 const BYTES = { media: "application/octet-stream", description: "The bytes; single ranges are answered." };
 const MANIFEST = {
   media: "application/vnd.oci.image.manifest.v1+json",
@@ -74,6 +75,36 @@ export const FARM_ROUTES: readonly RouteSpec[] = [
   route("GET /readyz", "Publishes are taken", "public", { 200: "Ready", 503: "Ready" }),
   route("GET /version", "Versions", "public", { 200: "Version" }),
   route("GET /openapi.json", "This document", "public", { 200: "OpenApi" }),
+  route(
+    "GET /",
+    "The console, for browsers; JSON that says where to go on, for others",
+    "public",
+    { 200: "Root" },
+    {
+      parameters: PAGE,
+    },
+  ),
+  route(
+    "GET /console/{org}/{project}",
+    "A page about a project",
+    ["read"],
+    { 200: PAGE_OF_HTML },
+    { parameters: PAGE },
+  ),
+  route("GET /console/events", "What makes a page look again", ["read"], {
+    200: { media: "text/event-stream", description: "As `GET /v1/events` follows." },
+  }),
+  route(
+    "POST /console/sign-in",
+    "A token becomes a cookie",
+    "public",
+    { 303: null, 401: PAGE_OF_HTML },
+    {
+      body: { media: "application/x-www-form-urlencoded", description: "`token`." },
+      errors: ["FORBIDDEN"],
+    },
+  ),
+  route("POST /console/sign-out", "The cookie goes", "public", { 303: null }, { errors: ["FORBIDDEN"] }),
   route("GET /v2", "To the registry", "public", { 301: null }),
   route("GET /v2/", "Whether the registry is one, and the token good", "token", { 200: "Registry" }),
   ...["GET", "HEAD"].flatMap((method) => [

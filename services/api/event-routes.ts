@@ -56,7 +56,7 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
         next_cursor: last !== undefined && events.length === limit ? formatCursor(last) : null,
       });
     }
-    await stream(context, request, reply, feed);
+    await streamEvents(context, request, reply, feed);
     return reply;
   });
 
@@ -66,7 +66,7 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
     const after = { seq: order - 1, k: LAST_OF_COMMAND };
     const resumed = request.headers["last-event-id"];
     const seen = typeof resumed === "string" ? parseCursor(resumed) : after;
-    await stream(context, request, reply, {
+    await streamEvents(context, request, reply, {
       of: { org, project },
       after,
       format: formatOf(request),
@@ -122,8 +122,8 @@ interface Feed {
   readonly only?: { readonly publish: PublishRecord; readonly seen: Cursor };
 }
 
-/** @param from the cursor; null: there is none in this request */
-function feedOf(
+/** What `?org=&project=&follow=` ask for. @param from the cursor; null: there is none in this request */
+export function feedOf(
   context: ApiContext,
   request: HttpRequest,
   from: unknown = request.headers["last-event-id"] ?? query(request, "cursor"),
@@ -151,7 +151,8 @@ function formatOf(request: HttpRequest): EventFormat {
   });
 }
 
-async function stream(
+/** Server-sent events of a feed, until it is over, the client leaves, or the token is no longer valid. */
+export async function streamEvents(
   context: ApiContext,
   request: HttpRequest,
   reply: HttpReply,

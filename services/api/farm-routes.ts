@@ -83,20 +83,7 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
 
   server.get("/v1/store", async (request, reply) => {
     requireScope(principalOf(context, request), "farm:read");
-    const stats = context.store.stats();
-    return reply.send({
-      blobs: stats.blobs,
-      layers: stats.layers,
-      packed_bytes: stats.packedBytes,
-      big_files: stats.bigFiles,
-      segments: stats.segments,
-      dead_bytes: stats.deadBytes,
-      inbox_bytes: stats.inboxBytes,
-      disk_bytes: stats.diskBytes,
-      budget_bytes: context.storeBudgetBytes ?? null,
-      last_gc: context.lastGc(),
-      scrub: context.scrub(),
-    } satisfies StoreJson);
+    return reply.send(storeJson(context));
   });
 }
 
@@ -114,4 +101,21 @@ function graceQuery(request: HttpRequest): number {
   const graceMs = text === "0s" ? 0 : parseDurationMs(text);
   if (graceMs !== undefined) return graceMs;
   throw new GranaryError("USAGE", "grace must be a duration such as 30m, 8h or 7d", { pointer: "?grace" });
+}
+
+export function storeJson(context: ApiContext): StoreJson {
+  const stats = context.store.stats();
+  return {
+    blobs: stats.blobs,
+    layers: stats.layers,
+    packed_bytes: stats.packedBytes,
+    big_files: stats.bigFiles,
+    segments: stats.segments,
+    dead_bytes: stats.deadBytes,
+    inbox_bytes: stats.inboxBytes,
+    disk_bytes: stats.diskBytes,
+    budget_bytes: context.storeBudgetBytes ?? null,
+    last_gc: context.lastGc(),
+    scrub: context.scrub(),
+  };
 }

@@ -2,6 +2,7 @@ import type { HttpServer } from "../shared/http-server.ts";
 import { accessRoutes } from "./access-routes.ts";
 import { backupRoutes } from "./backup-routes.ts";
 import { consistentReads } from "./consistent-reads.ts";
+import { consoleRoutes } from "./console-routes.ts";
 import type { ApiContext } from "./context.ts";
 import { diffRoute } from "./diff-route.ts";
 import { eventRoutes } from "./event-routes.ts";
@@ -50,5 +51,6 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   farmRoutes(server, context);
   replicaRoutes(server, context);
   openApiRoute(server, context);
+  consoleRoutes(server, context);
   backupRoutes(server, context);
 }

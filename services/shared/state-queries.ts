@@ -186,12 +186,21 @@ export function listSubscriptions(
   return page(view, RANGES.subscriptions(org), options);
 }
 
-/** Behind the newest event of an org, or of one project of it. */
-export function newestCursor(view: StateView, of: { org: Name; project?: Name }): Cursor {
+/** The newest events of an org or of one project of it, the newest first. */
+export function listNewestEvents(
+  view: StateView,
+  of: { org: Name; project?: Name },
+  limit: number,
+): readonly EventRecord[] {
   const { org, project } = of;
   const range = project === undefined ? RANGES.orgEvents(org) : RANGES.projectEvents({ org, project });
-  const [row] = view.range(range, { limit: 1, reverse: true });
-  const event = row === undefined ? undefined : view.get(row.value as StateKey<EventRecord>);
+  const rows = [...view.range(range, { limit, reverse: true })];
+  return rows.flatMap((row) => view.get(row.value as StateKey<EventRecord>) ?? []);
+}
+
+/** Behind the newest event of an org, or of one project of it. */
+export function newestCursor(view: StateView, of: { org: Name; project?: Name }): Cursor {
+  const [event] = listNewestEvents(view, of, 1);
   return event === undefined ? { seq: 0, k: 0 } : { seq: event.seq, k: event.k };
 }
 

@@ -178,6 +178,17 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
     { route: "GET /livez", path: "/livez", about: "public" },
     { route: "GET /readyz", path: "/readyz", about: "public" },
     { route: "GET /version", path: "/version", about: "public" },
+    { route: "GET /", path: "/", about: "public" },
+    org("GET /console/:org/:project", "/console/default/app", ["read"]),
+    org("GET /console/events", "/console/events?org=default&follow=false", ["read"]),
+    { route: "POST /console/sign-in", path: "/console/sign-in", about: "public", method: "POST" },
+    {
+      route: "POST /console/sign-out",
+      path: "/console/sign-out",
+      about: "public",
+      method: "POST",
+      headers: {},
+    },
     { route: "GET /openapi.json", path: "/openapi.json", about: "public" },
   ];
 }

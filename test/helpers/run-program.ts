@@ -4,13 +4,15 @@ import { delimiter, join } from "node:path";
 
 /** Why a test that needs a program is skipped; false when the program is there. */
 export function missing(program: string): string | false {
-  return isThere(program) ? false : `${program} is not installed here`;
+  return findProgram(program) === undefined ? `${program} is not installed here` : false;
 }
 
-function isThere(program: string): boolean {
-  return (process.env["PATH"] ?? "").split(delimiter).some((folder) => {
+/** Where on the PATH a program is. */
+export function findProgram(program: string): string | undefined {
+  const places = (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, program));
+  return places.find((place) => {
     try {
-      accessSync(join(folder, program), constants.X_OK);
+      accessSync(place, constants.X_OK);
       return true;
     } catch {
       return false;

@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import puppeteer, { type Browser, type Page } from "puppeteer-core";
+import { appArchive } from "../helpers/app-archive.ts";
+import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
+import { makeToken, projectUrl, publishReady, send } from "../helpers/farm-requests.ts";
+import { findProgram, missing } from "../helpers/run-program.ts";
+
+/** The pages for people: what they show to whom, that they cannot be made to act, and how they do in a real browser. */
+const folder = tempDir("console");
+const HOSTILE = `"'><script>document.title="owned"</script><img src=x onerror=alert(1)>\u202e&lt;`;
+const PAGE = { accept: "text/html,application/xhtml+xml" };
+let farm: TestFarm;
+
+before(async () => {
+  farm = await startTestFarm({ data: join(folder, "data") });
+  await publishReady(farm, "app", appArchive({ a: "1" }), { query: { commit: "1234567", source: HOSTILE } });
+  await publishReady(farm, "app", appArchive({ a: "2" }));
+  await publishReady(farm, "other", appArchive({ a: "2" }), { org: "stranger" });
+  const hold = await send(farm, `${projectUrl("app")}/holds`, { json: { reason: HOSTILE } });
+  assert.equal(hold.status, 200, hold.text);
+});
+after(async () => {
+  assert.equal(await farm.stop(), 0);
+  removeDir(folder);
+});
+
+/** A request as a browser sends it: no Authorization header. */
+function browse(path: string, init: RequestInit = {}): Promise<Response> {
+  const headers = { ...PAGE, ...(init.headers as Record<string, string>) };
+  return fetch(`${farm.url}${path}`, { redirect: "manual", ...init, headers });
+}
+
+async function signIn(token: string, headers: Record<string, string> = {}): Promise<Response> {
+  return browse("/console/sign-in", { method: "POST", body: new URLSearchParams({ token }), headers });
+}
+
+async function cookieOf(token: string): Promise<{ cookie: string }> {
+  const answer = await signIn(token);
+  assert.equal(answer.status, 303, await answer.text());
+  return { cookie: (answer.headers.get("set-cookie") ?? "").split(";")[0] ?? "" };
+}
+
+async function pageOf(
+  path: string,
+  headers: Record<string, string>,
+): Promise<{ status: number; text: string }> {
+  const answer = await browse(path, { headers });
+  return { status: answer.status, text: await answer.text() };
+}
+
+describe("signing in", () => {
+  test("gives a cookie that scripts cannot read, other sites do not send, and that does not hold the token", async () => {
+    const answer = await signIn(farm.token);
+    assert.equal(answer.headers.get("location"), "/");
+    const cookie = answer.headers.get("set-cookie") ?? "";
+    assert.match(cookie, /; Path=\/; HttpOnly; SameSite=Strict$/);
+    assert.ok(!cookie.includes(farm.token));
+    const behindTls = await signIn(farm.token, { "x-forwarded-proto": "https" });
+    assert.match(behindTls.headers.get("set-cookie") ?? "", /; Secure$/);
+  });
+
+  test("with a token that is none shows the form again; a form of another site is refused", async () => {
+    const wrong = await signIn("gr_none");
+    assert.equal(wrong.status, 401);
+    assert.equal(wrong.headers.get("set-cookie"), null);
+    assert.match(await wrong.text(), /role="alert">This token is not valid/);
+    for (const headers of [{ "sec-fetch-site": "cross-site" }, { origin: "http://evil.example" }])
+      assert.equal((await signIn(farm.token, headers)).status, 403);
+    assert.equal((await signIn("x".repeat(3_000))).status, 413);
+  });
+
+  test("the cookie opens pages, and no other route", async () => {
+    const cookie = await cookieOf(farm.token);
+    assert.equal((await pageOf("/console/default/app", cookie)).status, 200);
+    const paths = ["/v1/whoami", "/v1/orgs/default/projects", "/v1/events", "/v2/"];
+    for (const path of paths) assert.equal((await browse(path, { headers: cookie })).status, 401, path);
+    const rollback = await browse(`${projectUrl("app")}/rollbacks`, { method: "POST", headers: cookie });
+    assert.equal(rollback.status, 401);
+    assert.equal((await pageOf("/console/default/app", { cookie: `${cookie.cookie}x` })).status, 401);
+  });
+
+  test("ends with the token", async () => {
+    const { id, token } = await makeToken(farm, "default", ["read"]);
+    const cookie = await cookieOf(token);
+    assert.equal((await pageOf("/", cookie)).status, 200);
+    await send(farm, `/v1/orgs/default/tokens/${id}`, { method: "DELETE" });
+    const after = await pageOf("/", cookie);
+    assert.equal(after.status, 401);
+    assert.match(after.text, /expired or was revoked/);
+  });
+});
+
+describe("a page", () => {
+  test("shows what its token may read: own org, own project, farm parts with farm:read only", async () => {
+    const all = await pageOf("/", await cookieOf(farm.token));
+    assert.match(all.text, /id="nodes"/);
+    assert.match(all.text, /href="\/console\/default\/app"/);
+    assert.ok(!all.text.includes("stranger"), "projects of another org");
+    assert.match(
+      (await pageOf("/?org=stranger", await cookieOf(farm.token))).text,
+      /\/console\/stranger\/other/,
+    );
+
+    const { token } = await makeToken(farm, "stranger", ["read"]);
+    const foreign = await cookieOf(token);
+    const own = await pageOf("/", foreign);
+    assert.match(own.text, /\/console\/stranger\/other/);
+    assert.doesNotMatch(own.text, /id="(nodes|queue|store)"|default/);
+    const there = await pageOf("/console/default/app", foreign);
+    const absent = await pageOf("/console/default/nope", foreign);
+    assert.equal(there.status, 404);
+    assert.equal(there.text.replaceAll("app", "nope"), absent.text.replaceAll("app", "nope"));
+    assert.equal((await pageOf("/?org=default", foreign)).status, 404);
+
+    const bound = await makeToken(farm, "default", ["read"], { project: "only" });
+    const cut = await pageOf("/", await cookieOf(bound.token));
+    assert.ok(!cut.text.includes("/console/default/app"), "another project than the token's");
+  });
+
+  test("has publishers' words as text only", async () => {
+    const cookie = await cookieOf(farm.token);
+    for (const path of ["/", "/console/default/app"]) {
+      const { text } = await pageOf(path, cookie);
+      assert.ok(!text.includes("<img"), path);
+      assert.equal(text.match(/<script/g)?.length, 1, path);
+    }
+    const project = await pageOf("/console/default/app", cookie);
+    assert.match(project.text, /<bdi>&#34;&#39;&#62;&#60;script&#62;/);
+  });
+
+  test("runs nothing but its own script, is never kept, and is not framed", async () => {
+    const { headers } = await browse("/");
+    const policy = headers.get("content-security-policy") ?? "";
+    assert.match(policy, /default-src 'none'/);
+    assert.doesNotMatch(policy, /unsafe|http|\*/);
+    assert.match(policy, /frame-ancestors 'none'/);
+    assert.equal(headers.get("cache-control"), "no-store");
+  });
+
+  test("is JSON for who wants none", async () => {
+    const answer = await fetch(`${farm.url}/`);
+    assert.equal(answer.headers.get("content-type"), "application/json; charset=utf-8");
+    assert.equal(((await answer.json()) as { openapi: string }).openapi, "/openapi.json");
+  });
+});
+
+const chromium = findProgram("chromium") ?? findProgram("google-chrome");
+
+describe("a real browser", { skip: chromium === undefined && missing("chromium") }, () => {
+  let browser: Browser;
+  let page: Page;
+  const said: string[] = [];
+
+  before(async () => {
+    browser = await puppeteer.launch({
+      executablePath: chromium ?? "",
+      // The tests often run as root in a container, where Chromium's sandbox cannot.
+      args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    });
+    page = await browser.newPage();
+    page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
+    page.on("pageerror", (error) => said.push(String(error)));
+    page.on("dialog", (dialog) => {
+      said.push(`dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    await page.goto(farm.url);
+    await page.type("#token", farm.token);
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+  });
+  after(async () => {
+    await browser.close();
+  });
+
+  const textOf = (selector: string): Promise<string> =>
+    page.$eval(selector, (element) => element.textContent ?? "");
+
+  const shows = (selector: string, words: string): Promise<true> =>
+    eventually(
+      async () => (await textOf(selector)).includes(words) || undefined,
+      20_000,
+      `${selector}: ${words}`,
+    );
+
+  test("shows a publish, and a project that it makes, without a reload", async () => {
+    await page.waitForFunction('document.getElementById("live").textContent === "live"');
+    await page.evaluate("window.kept = true");
+    await publishReady(farm, "fresh", appArchive({ a: "1" }));
+    await shows("#projects", "fresh");
+    await shows("#events", "release.activated");
+    assert.equal(await page.evaluate("window.kept"), true, "the page was loaded anew");
+  });
+
+  test("fits a phone, has words that stay words, and says nothing on its console", async () => {
+    await page.setViewport({ width: 360, height: 740, isMobile: true });
+    for (const path of ["/", "/console/default/app"]) {
+      await page.goto(`${farm.url}${path}`);
+      const wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth");
+      assert.equal(wide, 0, `${path} is wider than the screen`);
+    }
+    assert.match(await textOf("#releases"), /<script>document.title/);
+    assert.equal(await page.title(), "default/app - Granary");
+    assert.deepEqual(said, []);
+  });
+
+  test("is used with the keyboard alone: skip link, links, image references, sign out", async () => {
+    await page.goto(`${farm.url}/console/default/app`);
+    const reached: string[] = [];
+    for (let i = 0; i < 12; i += 1) {
+      await page.keyboard.press("Tab");
+      reached.push(String(await page.evaluate("document.activeElement.outerHTML.slice(0, 60)")));
+    }
+    const all = reached.join("\n");
+    for (const expected of [/class="skip"/, /class="mark"/, /<button>/, /href="\/\?org=default"/, /<summary/])
+      assert.match(all, expected);
+    assert.deepEqual(said, []);
+  });
+
+  test("works without its script", async () => {
+    await page.setJavaScriptEnabled(false);
+    await page.goto(`${farm.url}/`);
+    assert.match(await page.content(), /href="\/console\/default\/fresh"/);
+    await page.setJavaScriptEnabled(true);
+  });
+});
