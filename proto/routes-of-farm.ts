@@ -71,6 +71,9 @@ export const FARM_ROUTES: readonly RouteSpec[] = [
     { 200: "Backup" },
     { errors: ["NOT_FOUND"] },
   ),
+  route("GET /metrics", "What to watch, as Prometheus text", ["farm:read"], {
+    200: { media: "text/plain", description: "Prometheus text." },
+  }),
   route("GET /livez", "The process answers", "public", { 200: "Live" }),
   route("GET /readyz", "Publishes are taken", "public", { 200: "Ready", 503: "Ready" }),
   route("GET /version", "Versions", "public", { 200: "Version" }),

@@ -18,6 +18,8 @@ const PAGES = [
   "docs/image-spec.md",
   "docs/publish-from-ci.md",
   "docs/security.md",
+  "docs/start.md",
+  "docs/operate.md",
   "docs/events.md",
   "docs/settings.md",
 ];

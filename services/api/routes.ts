@@ -10,6 +10,7 @@ import { farmRoutes } from "./farm-routes.ts";
 import { holdRoutes } from "./hold-routes.ts";
 import { liveAtRoute } from "./live-at-route.ts";
 import { materializeRoute } from "./materialize-route.ts";
+import { metricsRoute } from "./metrics-route.ts";
 import { openApiRoute } from "./openapi-route.ts";
 import { orgRoutes } from "./org-routes.ts";
 import { pointerRoutes } from "./pointer-routes.ts";
@@ -29,6 +30,7 @@ import { whyRoutes } from "./why-routes.ts";
 /** Everything under `/v1`, and the probes. */
 export function apiRoutes(server: HttpServer, context: ApiContext): void {
   consistentReads(server, context);
+  metricsRoute(server, context);
   const slots = new UploadSlots();
   publishRoutes(server, context, slots);
   uploadRoutes(server, context, slots);

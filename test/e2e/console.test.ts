@@ -92,6 +92,18 @@ describe("signing in", () => {
   });
 });
 
+test("metrics are lines of Prometheus text that tell what nodes, queue, store and requests do", async () => {
+  const { status, headers, text } = await send(farm, "/metrics");
+  assert.equal(status, 200);
+  assert.match(headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+  for (const line of text.trimEnd().split("\n"))
+    assert.match(line, /^(# (HELP|TYPE) granary_[a-z_]+ .+|granary_[a-z_]+(\{[a-z]+="[^"\\]+"\})? [0-9.]+)$/);
+  assert.match(text, /^granary_ready 1$/m);
+  assert.match(text, /^granary_http_requests_in_flight 1$/m);
+  assert.match(text, /^granary_publishes\{state="queued"\} 0$/m);
+  assert.match(text, /^granary_node_threads\{node="local"\} [1-9]/m);
+});
+
 describe("a page", () => {
   test("shows what its token may read: own org, own project, farm parts with farm:read only", async () => {
     const all = await pageOf("/", await cookieOf(farm.token));

@@ -161,6 +161,7 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
     farm("PUT /v1/nodes/:node", "/v1/nodes/none", ["farm:admin"], json({})),
     farm("GET /v1/queue", "/v1/queue", ["farm:read"]),
     farm("GET /v1/store", "/v1/store", ["farm:read"]),
+    farm("GET /metrics", "/metrics", ["farm:read"]),
     farm("GET /v1/pointer", "/v1/pointer", ["farm:read"]),
     // A relative path is refused behind every check of who asks.
     farm("POST /v1/farm::backup", "/v1/farm:backup", ["farm:admin"], json({ dir: "relative" })),
