@@ -39,7 +39,7 @@ color:var(--dim)}
 .facts div{min-width:6rem}.facts dt{font-size:.8rem;color:var(--dim)}.facts dd{margin:0}
 .notice{padding:.5rem .9rem;margin:.7rem 0;border-radius:6px;background:var(--warn-bg);color:var(--warn)}
 .notice.bad{background:var(--bad-bg);color:var(--bad)}
-summary{cursor:pointer}details code{display:block;margin:.3rem 0;user-select:all;-webkit-user-select:all}
+summary{cursor:pointer;white-space:nowrap}details code{white-space:normal;display:block;margin:.3rem 0;user-select:all;-webkit-user-select:all}
 ul.plain{list-style:none;margin:.2rem 0;padding:0}
 .login{max-width:27rem;margin:12vh auto 0;padding:1.4rem 1.5rem}
 .login h1{margin-top:0}.login label{display:block;margin:.9rem 0 .25rem;font-size:.87rem}
