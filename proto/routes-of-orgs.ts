@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { EVENT_FORMATS } from "./cd-events.ts";
 import { HoldBody, TokenBody } from "./http.ts";
 import { OrgBody, OrgSettingsBody } from "./http-org.ts";
 import { IdTokenBody, TrustBody } from "./http-trust.ts";
