@@ -210,6 +210,12 @@ export const ANSWER_SHAPES = {
     scopes: z.array(z.enum(SCOPES)),
     expires_at: time.nullable(),
   }),
+  LogLine: shape("A line of a publish's log.", {
+    cursor: text,
+    at: time,
+    level: z.enum(["info", "warn", "error"]),
+    text,
+  }),
   Audit: shape("A command that was carried out or refused.", {
     seq: int,
     at: time,

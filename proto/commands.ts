@@ -1,7 +1,7 @@
-import type { EventFormat } from "./cd-events.ts";
 import type { Digest } from "./digest.ts";
 import type { ErrorCode, ErrorDetail, WireError } from "./errors.ts";
 import type { Name } from "./names.ts";
+import type { SealedLog } from "./publish-log.ts";
 import type {
   ActivationCause,
   Actor,
@@ -17,7 +17,13 @@ import type {
 } from "./records.ts";
 import type { SubscriptionCommand } from "./subscription-commands.ts";
 import type { TrustProvider } from "./trust.ts";
-import type { WebhookAsk } from "./webhooks.ts";
+import type {
+  WebhookAskCommand,
+  WebhookCreateCommand,
+  WebhookDisableCommand,
+  WebhookRemoveCommand,
+  WebhookUpdateCommand,
+} from "./webhook-commands.ts";
 
 /**
  * Commands: everything that must survive goes through the log as one of these, in one order, and is applied by a
@@ -110,6 +116,8 @@ export interface ReadyCommand {
   readonly node: string;
   readonly artifact: ArtifactRecord;
   readonly stats: PublishStats;
+  /** Kept for {@link LIMITS.logKeepMs}. */
+  readonly log?: SealedLog;
 }
 
 export interface FailCommand {
@@ -118,6 +126,7 @@ export interface FailCommand {
   readonly attempt: number;
   readonly node: string;
   readonly error: WireError;
+  readonly log?: SealedLog;
 }
 
 export interface CancelCommand {
@@ -313,48 +322,6 @@ export interface SessionExpireCommand {
     /** The end that the sender saw. */
     readonly expires_at: string;
   }[];
-}
-
-/** The signing secret comes sealed: the log, the state and backups of both never hold it in clear. */
-export interface WebhookCreateCommand {
-  readonly type: "webhook.create";
-  readonly webhook_id: string;
-  readonly url: string;
-  readonly types: readonly string[];
-  readonly webhook_project?: Name;
-  readonly sealed_secret: string;
-  readonly format?: EventFormat;
-}
-
-export interface WebhookUpdateCommand {
-  readonly type: "webhook.update";
-  readonly webhook_id: string;
-  readonly url?: string;
-  readonly types?: readonly string[];
-  readonly sealed_secret?: string;
-  readonly enabled?: boolean;
-  readonly format?: EventFormat;
-}
-
-export interface WebhookRemoveCommand {
-  readonly type: "webhook.remove";
-  readonly webhook_id: string;
-}
-
-export interface WebhookAskCommand {
-  readonly type: "webhook.ask";
-  readonly webhook_id: string;
-  readonly ask: WebhookAsk;
-}
-
-/** The deliverer gives the endpoint up, on an event of the command's project. No effect once the webhook was changed. */
-export interface WebhookDisableCommand {
-  readonly type: "webhook.disable";
-  readonly webhook_id: string;
-  /** The revision that failed. */
-  readonly revision: number;
-  readonly failures: number;
-  readonly reason: string;
 }
 
 /** The org's events up to this place are no longer kept; a command takes a thousand of them. */

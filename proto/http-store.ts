@@ -128,9 +128,9 @@ export interface StoreWhyJson {
 export interface StoreWhyReferenceJson {
   readonly org: string;
   readonly project: string;
-  /** `v3` or `preview/NAME`. */
+  /** `v3` or `preview/NAME`; of a log the id of its publish. */
   readonly ref: string;
-  readonly as: "manifest" | "config" | "tree" | "layer" | "layer listing" | "file";
+  readonly as: "manifest" | "config" | "tree" | "layer" | "layer listing" | "file" | "log";
   /** Of a file: the first path that has it. */
   readonly path?: string;
 }

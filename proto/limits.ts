@@ -92,6 +92,12 @@ export const LIMITS = {
    * on 2 busy cores, 2 / 4 / 8 / 16 slots gave 40 / 79 / 73 / 48 small publishes a second.
    */
   jobsPerThread: 4,
+  /** Lines and characters of one publish's log, and characters of one line: a build prints megabytes, a person reads some hundred lines. */
+  logLines: 5_000,
+  logLength: 512 * KIB,
+  logLineLength: 4_000,
+  /** How long the log of a publish is kept after its end. */
+  logKeepMs: 30 * 24 * 3_600_000,
   /** Deliveries of one job before it is declared poison. */
   jobDeliveries: 5,
   /** How long an idempotency key binds. */

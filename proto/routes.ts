@@ -152,6 +152,13 @@ const PROJECT_ROUTES: readonly RouteSpec[] = [
     200: "Why",
   }),
   route(
+    "GET /v1/publishes/{id}/logs",
+    "The log of a publish; as text/event-stream until it has ended",
+    ["read", "publish"],
+    { 200: { page: "LogLine" } },
+    { parameters: { ...PAGE, "Last-Event-ID": text("The cursor of the newest line that is known.") } },
+  ),
+  route(
     "POST /v1/publishes/{id}:cancel",
     "Cancel a publish",
     ["publish"],

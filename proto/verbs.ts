@@ -139,6 +139,18 @@ export const VERBS = [
     example: "granary why acme/bot@v3",
   }),
   verb({
+    name: "logs",
+    group: "Publish",
+    summary: "Show the log of a publish: what was read, warnings, build, what came of it",
+    details: ["Logs are kept for 30 days after the end of their publish."],
+    args: [PUBLISH_ID],
+    flags: [
+      toggle("follow", "Go on until the publish has ended; reconnects by itself.", { short: "f" }),
+      text("from", "CURSOR", "Begin behind this line, as --json shows it."),
+    ],
+    example: "granary logs acme/bot -f",
+  }),
+  verb({
     name: "cancel",
     group: "Publish",
     summary: "Stop a publish that has not ended",

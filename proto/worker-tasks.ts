@@ -1,6 +1,7 @@
 import type { CommitBatch } from "./commit-batch.ts";
 import type { Digest } from "./digest.ts";
 import type { ArchiveLimits } from "./limits.ts";
+import type { LogLine, SealedLog } from "./publish-log.ts";
 import type { ArtifactRecord, PublishStats } from "./records.ts";
 import type { BlobRange, SessionStats } from "./upload-session.ts";
 
@@ -13,6 +14,26 @@ export interface WorkerTasks {
   plan: { input: PlanTask; output: PlanResult };
   assemble: { input: AssembleTask; output: ExtractResult };
   materialize: { input: MaterializeTask; output: MaterializeResult };
+  sealLog: { input: SealLogTask; output: SealLogResult };
+}
+
+/** The log that a task goes on with. */
+export interface TaskLog {
+  readonly attempt: number;
+  readonly lines: readonly LogLine[];
+  /** Each new line is told at once; transferred to the thread. */
+  readonly port: { postMessage(line: LogLine): void };
+}
+
+/** Stores the log of a publish that brings nothing else. */
+export interface SealLogTask {
+  readonly lines: readonly LogLine[];
+  readonly cell: SharedArrayBuffer;
+}
+
+export interface SealLogResult {
+  readonly log: SealedLog;
+  readonly commit: CommitBatch;
 }
 
 export interface ExtractTask {
@@ -26,6 +47,7 @@ export interface ExtractTask {
   /** Layers of those releases. */
   readonly baseLayers: readonly Digest[];
   readonly imageBuilds: boolean;
+  readonly log: TaskLog;
   /** Where the task says what it is at, so that its owner can clean up behind a thread that died. */
   readonly cell: SharedArrayBuffer;
 }
@@ -61,6 +83,7 @@ export interface AssembleTask {
   readonly baseLayers: readonly Digest[];
   readonly uploadBytes: number;
   readonly imageBuilds: boolean;
+  readonly log: TaskLog;
   readonly cell: SharedArrayBuffer;
 }
 
@@ -90,6 +113,7 @@ export interface MaterializeResult {
 export interface ExtractResult {
   readonly artifact: ArtifactRecord;
   readonly stats: PublishStats;
+  readonly log: SealedLog;
   readonly commit: CommitBatch;
 }
 

@@ -14,6 +14,7 @@ import { composeArtifact } from "./compose-artifact.ts";
 import { stopWhenCancelled } from "./stop-when-cancelled.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { startClock } from "./task-clock.ts";
+import { count, TaskLogWriter } from "./task-log.ts";
 
 /**
  * One directory publish on one thread: takes the missing contents from the stream, checks that all others are there, and makes of
@@ -32,9 +33,11 @@ export function assembleUpload(task: AssembleTask, store: ThreadStore): ExtractR
 
 function assembleInto(task: AssembleTask, writer: TaskWriter): ExtractResult {
   const cells = new Float64Array(task.cell);
+  const log = new TaskLogWriter(task.log);
   const tick = (): void => {
     stopWhenCancelled(cells);
     cells[TASK_CELL.progress] = (cells[TASK_CELL.progress] ?? 0) + 1;
+    log.progress(() => `step ${count(cells[TASK_CELL.progress] ?? 0)}`);
   };
   tick();
   const clock = startClock();
@@ -42,6 +45,9 @@ function assembleInto(task: AssembleTask, writer: TaskWriter): ExtractResult {
   if (digestOf(listing) !== session.tree)
     throw new GranaryError("STORE_CORRUPT", `the listing of ${session.tree} is damaged`);
   const entries = parseTree(listing);
+  log.info(
+    `taking a listing of ${count(entries.length)} entries; ${count(task.uploadBytes)} bytes were sent`,
+  );
   takeContents(distinctBlobs(entries), { task, writer, missing, tick });
   clock.lap("extract");
   const { artifact, layers } = composeArtifact(
@@ -56,17 +62,14 @@ function assembleInto(task: AssembleTask, writer: TaskWriter): ExtractResult {
   );
   const baseLayers = new Set(task.baseLayers);
   const reusedLayers = layers.filter(({ digest }) => baseLayers.has(digest)).length;
-  return {
-    artifact,
-    stats: {
-      uploaded_bytes: task.uploadBytes,
-      ...session.stats,
-      new_layers: layers.length - reusedLayers,
-      reused_layers: reusedLayers,
-      timings_ms: clock.laps,
-    },
-    commit: writer.finish(),
+  const stats = {
+    uploaded_bytes: task.uploadBytes,
+    ...session.stats,
+    new_layers: layers.length - reusedLayers,
+    reused_layers: reusedLayers,
+    timings_ms: clock.laps,
   };
+  return { artifact, stats, log: log.seal(writer, { artifact, stats }), commit: writer.finish() };
 }
 
 interface TakeContext {

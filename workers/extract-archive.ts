@@ -15,6 +15,7 @@ import { contentStats } from "./content-stats.ts";
 import { knownContent } from "./known-content.ts";
 import { stopWhenCancelled } from "./stop-when-cancelled.ts";
 import { startClock } from "./task-clock.ts";
+import { count, TaskLogWriter } from "./task-log.ts";
 
 /**
  * One publish on one thread: archive -> blobs, canonical tree, layers, image. Appends only what the store lacks; nothing is
@@ -35,12 +36,16 @@ export function extractArchive(task: ExtractTask, store: ThreadStore): ExtractRe
 function extractInto(task: ExtractTask, writer: TaskWriter): ExtractResult {
   const cells = new Float64Array(task.cell);
   const clock = startClock();
+  const log = new TaskLogWriter(task.log);
+  log.info(`reading the archive, ${count(task.uploadBytes)} bytes`);
   const sink = new BlobSink(writer);
   const report = readFile(task, sink, (expandedBytes) => {
     stopWhenCancelled(cells);
     cells[TASK_CELL.progress] = expandedBytes + 1;
+    log.progress(() => `${count(expandedBytes)} bytes extracted`);
   });
   clock.lap("extract");
+  log.info(`the archive is read: ${count(report.tree.entries.length)} entries`);
   const { entries, warnings } = report.tree;
   const { artifact, layers } = composeArtifact(
     { entries, warnings, karta: sink.karta, hasDockerfile: sink.hasDockerfile },
@@ -51,12 +56,14 @@ function extractInto(task: ExtractTask, writer: TaskWriter): ExtractResult {
       tick: () => {
         stopWhenCancelled(cells);
         cells[TASK_CELL.progress] = (cells[TASK_CELL.progress] ?? 0) + 1;
+        log.progress(() => "composing the image");
       },
     },
   );
-  const stats = statsOf(task, { writer, entries, layers });
+  const counted = statsOf(task, { writer, entries, layers });
   clock.lap("stats");
-  return { artifact, stats: { ...stats, timings_ms: clock.laps }, commit: writer.finish() };
+  const stats = { ...counted, timings_ms: clock.laps };
+  return { artifact, stats, log: log.seal(writer, { artifact, stats }), commit: writer.finish() };
 }
 
 function readFile(

@@ -1,5 +1,6 @@
 import { setInterval } from "node:timers";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { GranaryError, type Outcome } from "../proto/errors.ts";
 import { type PoolData, TASK_CELL, type WorkerData, type WorkerTasks } from "../proto/worker-tasks.ts";
@@ -21,6 +22,8 @@ export interface RunOptions {
   /** A task that reports no progress for this long is taken for hung, and its thread is ended. */
   readonly stallMs: number;
   readonly deadlineMs: number;
+  /** What of the input is handed over to the thread. */
+  readonly transfer?: readonly MessagePort[];
 }
 
 /** The worker threads of this node. Results and expected failures come back as data; a thread that dies costs its task only. */
@@ -111,6 +114,7 @@ export class WorkerPool {
       const outcome: Outcome<WorkerTasks[K]["output"]> = await this.#piscina.run(input, {
         name,
         signal: abort.signal,
+        ...(options.transfer === undefined ? {} : { transferList: [...options.transfer] }),
       });
       // A task that was told to stop says CANCELLED, whatever it was told for.
       if (!outcome.ok && outcome.error.code === "CANCELLED")

@@ -7,6 +7,8 @@ import {
   type MaterializeTask,
   type PlanResult,
   type PlanTask,
+  type SealLogResult,
+  type SealLogTask,
   TASK_CELL,
 } from "../proto/worker-tasks.ts";
 import { openThreadStore } from "../store/thread-store.ts";
@@ -14,6 +16,7 @@ import { assembleUpload } from "./assemble-upload.ts";
 import { extractArchive } from "./extract-archive.ts";
 import { materializeTree } from "./materialize-tree.ts";
 import { planUpload } from "./plan-upload.ts";
+import { sealLog as storeLog } from "./task-log.ts";
 import { announceLoaded, threadData } from "./thread-data.ts";
 
 /** Thread entry: one export per task of proto/worker-tasks.ts. */
@@ -40,6 +43,10 @@ export async function retire(): Promise<never> {
 
 export function materialize(task: MaterializeTask): Outcome<MaterializeResult> {
   return asOutcome(task, () => materializeTree(task, store));
+}
+
+export function sealLog(task: SealLogTask): Outcome<SealLogResult> {
+  return asOutcome(task, () => storeLog(task, store));
 }
 
 /** Expected failures leave the thread as data; anything else is a bug and rejects the task. */

@@ -7,6 +7,7 @@ import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
 import type { Barrier } from "../shared/barrier.ts";
 import type { Log } from "../shared/log.ts";
+import type { PublishLogs } from "../shared/publish-logs.ts";
 import type { Replica } from "../shared/replica.ts";
 import type { Roots } from "../shared/roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
@@ -18,6 +19,7 @@ export interface ApiContext {
   readonly store: Store;
   readonly dataDir: string;
   readonly pool: Pick<WorkerPool, "run">;
+  readonly publishLogs: Pick<PublishLogs, "lines" | "onLine">;
   readonly roots: Pick<Roots, "materialize">;
   readonly replica: Pick<
     Replica,

@@ -29,9 +29,8 @@ import type { ApiContext } from "./context.ts";
 import { readable } from "./publish-routes.ts";
 import { pageOf } from "./read-routes.ts";
 import { booleanQuery, numberQuery, principalOf, query } from "./request.ts";
-import { RECHECK_TOKEN_MS } from "./wait.ts";
+import { sendServerEvents } from "./server-events.ts";
 
-const KEEP_ALIVE_MS = 15_000;
 /** Behind every event of one command. */
 const LAST_OF_COMMAND = 999_999;
 
@@ -152,74 +151,31 @@ function formatOf(request: HttpRequest): EventFormat {
 }
 
 /** Server-sent events of a feed, until it is over, the client leaves, or the token is no longer valid. */
-export async function streamEvents(
+export function streamEvents(
   context: ApiContext,
   request: HttpRequest,
   reply: HttpReply,
   feed: Feed,
 ): Promise<void> {
-  const out = reply.hijack().raw;
-  out.writeHead(200, {
-    "content-type": "text/event-stream",
-    "cache-control": "no-store",
-    "x-accel-buffering": "no",
-    "x-request-id": request.id,
-  });
-  // Without this the client hears nothing before the first event.
-  out.flushHeaders();
-  const wake = createWake();
-  const stopApplied = context.replica.onApplied(wake.ring);
-  const keepAlive = setInterval(() => out.write(": keep-alive\n\n"), KEEP_ALIVE_MS);
-  // A token may expire while nothing happens, or while the reader takes nothing more.
-  const recheck = setInterval(() => {
-    if (out.writableNeedDrain && !isValid(context, request)) out.destroy();
-    wake.ring();
-  }, RECHECK_TOKEN_MS);
-  let open = true;
-  const end = (): void => {
-    open = false;
-    wake.ring();
-  };
-  out.on("close", end);
-  context.closing.addEventListener("abort", end);
-  if (context.closing.aborted) end();
   let after = feed.after;
   const filter = publishFilter(feed.only);
-  try {
-    while (open) {
-      // Revoked or expired meanwhile: the feed ends, the reconnect is refused.
-      principalOf(context, request);
+  return sendServerEvents(context, request, reply, {
+    subscribe: (ring) => context.replica.onApplied(ring),
+    next: () => {
       const { events, follow } = context.read((view) => ({
         events: listEvents(view, feed.of, { after, limit: LIMITS.pageItems }),
         follow: feed.follow && !hasEnded(view, feed.only?.publish),
       }));
-      if (events.length === 0 && !follow) break;
-      if (events.length === 0) await wake.rung();
+      const frames: string[] = [];
       for (const event of events) {
         const verdict = filter(event);
-        if (verdict === "end") return;
-        if (verdict === "send" && !out.write(frame(event, feed.format))) await drained(out);
+        if (verdict === "end") return { frames, next: "end" };
+        if (verdict === "send") frames.push(frame(event, feed.format));
         after = event;
       }
-    }
-  } catch (error) {
-    context.log.info({ request_id: request.id, err: error }, "event feed ended");
-  } finally {
-    clearInterval(keepAlive);
-    clearInterval(recheck);
-    stopApplied();
-    context.closing.removeEventListener("abort", end);
-    out.end();
-  }
-}
-
-function isValid(context: ApiContext, request: HttpRequest): boolean {
-  try {
-    principalOf(context, request);
-    return true;
-  } catch {
-    return false;
-  }
+      return { frames, next: events.length > 0 ? "more" : follow ? "wait" : "end" };
+    },
+  });
 }
 
 /** Picks the events of a publish and what its end brought about: the activation has the same place in the log. */
@@ -255,33 +211,4 @@ const ENDS: ReadonlySet<EventType> = new Set<EventType>([
 function frame(event: EventRecord, format: EventFormat): string {
   const data = JSON.stringify(renderEvent(event, format));
   return `id: ${formatCursor(event)}\nevent: ${event.type}\ndata: ${data}\n\n`;
-}
-
-function drained(out: NodeJS.EventEmitter): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      out.off("drain", done);
-      out.off("close", done);
-      resolve();
-    };
-    out.on("drain", done);
-    out.on("close", done);
-  });
-}
-
-/** A bell that is heard even when it rang before anyone listened. */
-function createWake(): { ring(): void; rung(): Promise<void> } {
-  let pending = false;
-  let listener: (() => void) | undefined;
-  return {
-    ring: () => {
-      pending = true;
-      listener?.();
-    },
-    rung: async () => {
-      if (!pending) await new Promise<void>((resolve) => (listener = resolve));
-      listener = undefined;
-      pending = false;
-    },
-  };
 }

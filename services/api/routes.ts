@@ -15,6 +15,7 @@ import { openApiRoute } from "./openapi-route.ts";
 import { orgRoutes } from "./org-routes.ts";
 import { pointerRoutes } from "./pointer-routes.ts";
 import { previewRoutes } from "./preview-routes.ts";
+import { publishLogRoute } from "./publish-log-route.ts";
 import { publishRoutes } from "./publish-routes.ts";
 import { readRoutes } from "./read-routes.ts";
 import { replicaRoutes } from "./replica-routes.ts";
@@ -33,6 +34,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   metricsRoute(server, context);
   const slots = new UploadSlots();
   publishRoutes(server, context, slots);
+  publishLogRoute(server, context);
   uploadRoutes(server, context, slots);
   pointerRoutes(server, context);
   holdRoutes(server, context);

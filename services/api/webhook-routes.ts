@@ -1,8 +1,8 @@
-import type { WebhookUpdateCommand } from "../../proto/commands.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { parseCursor } from "../../proto/events.ts";
 import { actorText } from "../../proto/http.ts";
 import { type Name, parseName } from "../../proto/names.ts";
+import type { WebhookUpdateCommand } from "../../proto/webhook-commands.ts";
 import { ReplayBody, WebhookBody, WebhookChangeBody, type WebhookJson } from "../../proto/webhook-http.ts";
 import type { WebhookAsk, WebhookRecord } from "../../proto/webhooks.ts";
 import { authorize, type Principal, requireScope } from "../shared/authenticate.ts";

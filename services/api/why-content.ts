@@ -3,7 +3,7 @@ import type { StoreWhyJson, StoreWhyReferenceJson } from "../../proto/http-store
 import { LIMITS } from "../../proto/limits.ts";
 import type { TreeEntry } from "../../proto/tree.ts";
 import type { Store } from "../../store/store.ts";
-import { type ContentRoot, contentRoots } from "../shared/content-roots.ts";
+import { type ContentRoot, contentRoots, logRoots } from "../shared/content-roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 
 /**
@@ -24,6 +24,8 @@ export async function whyContent(
     if (same !== undefined) same.push(root);
     else trees.set(root.artifact.tree, [root]);
   }
+  for await (const { digest: log, org, project, publish_id } of logRoots((body) => context.read(body)))
+    if (log === digest) found.push({ org, project, ref: publish_id, as: "log" });
   const whole = await searchTrees(store, trees, { digest, found });
   return {
     digest,

@@ -8,6 +8,7 @@ export const VERB_HANDLERS: { readonly [N in VerbName]: () => Promise<VerbHandle
   wait: async () => (await import("./verbs/wait.ts")).wait,
   status: async () => (await import("./verbs/status.ts")).status,
   why: async () => (await import("./verbs/why.ts")).why,
+  logs: async () => (await import("./verbs/logs.ts")).logs,
   cancel: async () => (await import("./verbs/cancel.ts")).cancel,
   materialize: async () => (await import("./verbs/materialize.ts")).materialize,
   verify: async () => (await import("./verbs/verify.ts")).verify,

@@ -23,6 +23,7 @@ import type { Log } from "../shared/log.ts";
 import { natsCredentials } from "../shared/nats-keys.ts";
 import { assertNatsFit } from "../shared/nats-monitor.ts";
 import { type NatsServer, startNatsServer } from "../shared/nats-server.ts";
+import { PublishLogs } from "../shared/publish-logs.ts";
 import { type Replica, startReplica } from "../shared/replica.ts";
 import { Roots } from "../shared/roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
@@ -196,7 +197,9 @@ async function startContent(options: {
   const roots = new Roots({ dir: join(parts.dataDir, "roots"), pool });
   const jobs = await connectRole(parts, "node");
   if (parts.server !== undefined) await releaseJobs(parts);
+  const publishLogs = new PublishLogs();
   const node = await startNode({
+    publishLogs,
     settings,
     store,
     pool,
@@ -240,6 +243,7 @@ async function startContent(options: {
     store,
     dataDir: parts.dataDir,
     pool,
+    publishLogs,
     roots,
     read,
     replica,

@@ -4,7 +4,7 @@ import type { GcJson, GcRunJson } from "../../proto/http-store.ts";
 import type { GcSettings } from "../../proto/settings.ts";
 import type { GcRoot } from "../../store/collect-garbage.ts";
 import type { Store } from "../../store/store.ts";
-import { contentRoots } from "../shared/content-roots.ts";
+import { contentRoots, logRoots } from "../shared/content-roots.ts";
 import type { Log } from "../shared/log.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 
@@ -159,6 +159,7 @@ export class GarbageCollector {
       for (const layer of artifact.layers) kinds.set(layer.digest, "layer");
       kinds.set(artifact.tree, "tree");
     }
+    for await (const { digest } of logRoots(read)) kinds.set(digest, "blob");
     return [...kinds].map(([digest, kind]) => ({ digest, kind }));
   }
 }

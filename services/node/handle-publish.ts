@@ -2,6 +2,7 @@ import type { Command, CommandBody, CommandResult } from "../../proto/commands.t
 import { type Digest, isDigest } from "../../proto/digest.ts";
 import { GranaryError, type WireError } from "../../proto/errors.ts";
 import { type ArchiveLimits, LIMITS } from "../../proto/limits.ts";
+import type { SealedLog } from "../../proto/publish-log.ts";
 import { type PublishRecord, TERMINAL_STATES } from "../../proto/records.ts";
 import { type ExtractResult, TASK_CELL } from "../../proto/worker-tasks.ts";
 import type { Store } from "../../store/store.ts";
@@ -9,9 +10,12 @@ import type { WorkerPool } from "../../workers/pool.ts";
 import { baseArtifacts } from "../shared/base-artifacts.ts";
 import type { JobDelivery } from "../shared/bus.ts";
 import type { Log } from "../shared/log.ts";
+import type { PublishLogs } from "../shared/publish-logs.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
+import { KEYS } from "../shared/state-keys.ts";
 import { findProject, findPublish } from "../shared/state-queries.ts";
 import { newId } from "../shared/submit-command.ts";
+import { AttemptLog } from "./attempt-log.ts";
 import { removePublishUpload, runPublishTask } from "./publish-task.ts";
 
 /** A thread that reports nothing for this long is taken for hung. Hashing 8 MiB takes 6 ms, a slow disk a second. */
@@ -28,6 +32,7 @@ export interface PublishContext {
   read<T>(body: (view: StateView) => T): T;
   readonly limits: ArchiveLimits;
   readonly log: Log;
+  readonly publishLogs: PublishLogs;
   submit(command: Command): Promise<CommandResult>;
 }
 
@@ -103,9 +108,10 @@ export class PublishHandler {
       node: this.#context.node,
     });
     if (!started.ok) return delivery.nak(1_000);
+    const log = this.#beginLog(record, attempt);
     const unanswered = delivery.deliveries - (this.#handedBack.get(record.publish_id) ?? 0);
     const poison = unanswered > LIMITS.jobDeliveries;
-    const outcome = poison ? poisoned(delivery) : await this.#extract(record, signal);
+    const outcome = poison ? poisoned(delivery) : await this.#extract(record, signal, log);
     if (outcome === "stopped") {
       if (
         TERMINAL_STATES.has(
@@ -116,13 +122,39 @@ export class PublishHandler {
       return delivery.nak(0);
     }
     const ended = { publish_id: record.publish_id, attempt, node: this.#context.node };
-    await this.#submit(
-      record,
-      outcome.ok
-        ? { type: "ready", ...ended, artifact: outcome.value.artifact, stats: outcome.value.stats }
-        : { type: "fail", ...ended, error: outcome.error },
-    );
+    if (outcome.ok) {
+      const { artifact, stats, log: sealed } = outcome.value;
+      await this.#submit(record, { type: "ready", ...ended, artifact, stats, log: sealed });
+    } else {
+      const sealed = await this.#sealLog(record, log);
+      await this.#submit(record, {
+        type: "fail",
+        ...ended,
+        error: outcome.error,
+        ...(sealed === undefined ? {} : { log: sealed }),
+      });
+    }
     await this.#finish(delivery, record);
+    if (this.#context.read((view) => view.get(KEYS.publishLog(record.publish_id))) !== undefined)
+      this.#context.publishLogs.remove(record.publish_id);
+  }
+
+  #beginLog(record: PublishRecord, attempt: number): AttemptLog {
+    const log = new AttemptLog(this.#context.publishLogs, { publishId: record.publish_id, attempt });
+    if (attempt > 1 && log.lines.length === 0)
+      log.add("warn", `the log of attempt ${attempt - 1} was cut off: what ran it is gone`);
+    log.add("info", `attempt ${attempt} on node ${this.#context.node}`);
+    return log;
+  }
+
+  /** A publish fails also when its log cannot be stored. */
+  async #sealLog(record: PublishRecord, log: AttemptLog): Promise<SealedLog | undefined> {
+    try {
+      return await log.seal(this.#context);
+    } catch (error) {
+      this.#context.log.warn({ publish_id: record.publish_id, err: error }, "a log could not be stored");
+      return undefined;
+    }
   }
 
   /** The terminal command is applied here: the upload has served its purpose, then the queue may forget the job. */
@@ -135,16 +167,19 @@ export class PublishHandler {
   async #extract(
     record: PublishRecord,
     signal: AbortSignal,
+    log: AttemptLog,
   ): Promise<ReturnType<typeof failed> | { ok: true; value: ExtractResult } | "stopped"> {
     for (let thread = 1; ; thread++) {
       try {
-        return await this.#extractOnce(record, signal);
+        return await this.#extractOnce(record, signal, log);
       } catch (error) {
         if (!(error instanceof GranaryError)) throw error;
         if (error.code === "CANCELLED") return "stopped";
+        log.add("error", `${error.code}: ${error.message}`);
         // What is gone has to be sent again: only the publisher can help, so the job is not kept for later.
         if (error.spec.retryable && error.code !== "CONTENT_GONE") throw error;
         if (error.code !== "ARCHIVE_WORKER_DIED" || thread >= THREAD_ATTEMPTS) return failed(error);
+        log.add("warn", "once more, on another thread");
         this.#context.log.error(
           { publish_id: record.publish_id, err: error },
           "worker thread died; trying once more",
@@ -156,6 +191,7 @@ export class PublishHandler {
   async #extractOnce(
     record: PublishRecord,
     signal: AbortSignal,
+    log: AttemptLog,
   ): Promise<{ ok: true; value: ExtractResult } | ReturnType<typeof failed>> {
     const { store, pool, limits } = this.#context;
     const cell = new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT);
@@ -168,11 +204,13 @@ export class PublishHandler {
       cell,
     };
     try {
-      const outcome = await runPublishTask({ store, pool }, task, {
-        signal,
-        stallMs: STALL_MS,
-        deadlineMs: limits.extractMs,
-      });
+      const outcome = await log.during((taskLog, port) =>
+        runPublishTask(
+          { store, pool },
+          { ...task, log: taskLog },
+          { signal, stallMs: STALL_MS, deadlineMs: limits.extractMs, transfer: [port] },
+        ),
+      );
       if (!outcome.ok) throw GranaryError.fromWire(outcome.error);
       await store.commit(outcome.value.commit, { heldBy: record.publish_id });
       return outcome;

@@ -3,7 +3,7 @@ import type { Outcome } from "../../proto/errors.ts";
 import type { ArchiveLimits } from "../../proto/limits.ts";
 import type { PublishRecord } from "../../proto/records.ts";
 import { sessionIdOf } from "../../proto/upload-session.ts";
-import type { ExtractResult } from "../../proto/worker-tasks.ts";
+import type { ExtractResult, TaskLog } from "../../proto/worker-tasks.ts";
 import type { Store } from "../../store/store.ts";
 import type { RunOptions, WorkerPool } from "../../workers/pool.ts";
 
@@ -14,6 +14,7 @@ export interface PublishTask {
   readonly baseTrees: readonly Digest[];
   readonly baseLayers: readonly Digest[];
   readonly cell: SharedArrayBuffer;
+  readonly log: TaskLog;
 }
 
 /** Runs the thread task that a publish needs: an archive is extracted, a listing with its stream assembled. */
@@ -22,8 +23,8 @@ export function runPublishTask(
   task: PublishTask,
   options: RunOptions,
 ): Promise<Outcome<ExtractResult>> {
-  const { record, baseTrees, baseLayers, cell, limits, portableNames } = task;
-  const common = { baseLayers, cell, uploadBytes: record.upload.size, imageBuilds: false };
+  const { record, baseTrees, baseLayers, cell, limits, portableNames, log } = task;
+  const common = { baseLayers, cell, log, uploadBytes: record.upload.size, imageBuilds: false };
   const streamPath = store.uploadPath(record.publish_id);
   if (record.upload.form === "listing") {
     const sessionPath = store.uploadPath(sessionIdOf(record.publish_id));

@@ -8,6 +8,7 @@ import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
 import type { JobQueue } from "../shared/bus-jobs.ts";
 import type { Log } from "../shared/log.ts";
+import type { PublishLogs } from "../shared/publish-logs.ts";
 import type { Replica } from "../shared/replica.ts";
 import type { Roots } from "../shared/roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
@@ -29,6 +30,7 @@ export interface NodeOptions {
   readonly jobs: JobQueue;
   readonly replica: Replica;
   readonly log: Log;
+  readonly publishLogs: PublishLogs;
   readonly version: string;
   read<T>(body: (view: StateView) => T): T;
   submit(command: Command): Promise<CommandResult>;

@@ -3,7 +3,7 @@ import { previewChannel } from "../../proto/channel.ts";
 import type { Name } from "../../proto/names.ts";
 import type { ArtifactRecord } from "../../proto/records.ts";
 import type { KeyRange, StateView } from "./state-db-tx.ts";
-import { RANGES } from "./state-keys.ts";
+import { type PublishLogRow, RANGES } from "./state-keys.ts";
 
 /** Something of the state that keeps content. */
 export interface ContentRoot {
@@ -33,6 +33,11 @@ export async function* contentRoots(
     const { org, project, version } = record;
     if (record.state !== "retired") yield { org, project, ref: version, artifact: record };
   }
+}
+
+/** Logs that are kept; read like {@link contentRoots}, and held by their publish's lease until their row is there. */
+export function logRoots(read: <T>(body: (view: StateView) => T) => T): AsyncGenerator<PublishLogRow> {
+  return rowsOf(read, RANGES.publishLogs());
 }
 
 async function* rowsOf<T>(

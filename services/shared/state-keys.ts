@@ -4,6 +4,7 @@ import type { Digest } from "../../proto/digest.ts";
 import { digestHex } from "../../proto/digest.ts";
 import type { EventRecord } from "../../proto/events.ts";
 import type { Name } from "../../proto/names.ts";
+import type { SealedLog } from "../../proto/publish-log.ts";
 import type {
   ActivationRecord,
   AuditRecord,
@@ -81,6 +82,13 @@ export interface SessionExpiryRow {
   readonly project: Name;
   readonly session_id: string;
   readonly expires_at: string;
+}
+
+/** The stored log of a publish; removes itself when its time is over. */
+export interface PublishLogRow extends SealedLog {
+  readonly org: Name;
+  readonly project: Name;
+  readonly publish_id: string;
 }
 
 export interface CommandRow {
@@ -169,6 +177,7 @@ export const KEYS = {
   /** The last event of the org that is no longer kept, and how many went in all. */
   eventsTrimmed: (org: Name): StateKey<{ readonly through: string; readonly count: number }> =>
     key("events-trimmed", org),
+  publishLog: (publishId: string): StateKey<PublishLogRow> => key("publish-log", publishId),
   webhook: (org: Name, webhookId: string): StateKey<WebhookRecord> => key("webhook", org, webhookId),
 } as const;
 
@@ -184,6 +193,7 @@ export const RANGES = {
   /** Of the whole farm. */
   allReleases: (): KeyRange<ReleaseRecord> => below("release"),
   allPreviews: (): KeyRange<PreviewRecord> => below("preview"),
+  publishLogs: (): KeyRange<PublishLogRow> => below("publish-log"),
   releases: (at: In): KeyRange<ReleaseRecord> => below("release", at.org, at.project),
   /** `prefix` is the beginning of a commit. */
   releasesOfCommit: (at: In, prefix: string): KeyRange<number> => {

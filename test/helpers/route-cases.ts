@@ -69,6 +69,7 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
     ),
     org("GET /v1/publishes/:id", `/v1/publishes/${release.publish_id}`, ["read", "publish"]),
     org("GET /v1/publishes/:id/events", `/v1/publishes/${release.publish_id}/events`, ["read", "publish"]),
+    org("GET /v1/publishes/:id/logs", `/v1/publishes/${release.publish_id}/logs`, ["read", "publish"]),
     org(
       "POST /v1/publishes/:id(^[^:]+)::cancel",
       `/v1/publishes/${release.publish_id}:cancel`,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { GranaryError, type Outcome } from "../../proto/errors.ts";
 import { ARCHIVE_LIMITS } from "../../proto/limits.ts";
-import { type ExtractTask, TASK_CELL } from "../../proto/worker-tasks.ts";
+import { type ExtractTask, TASK_CELL, type TaskLog } from "../../proto/worker-tasks.ts";
 import { openStore } from "../../store/store.ts";
 import { WorkerPool } from "../../workers/pool.ts";
 import { random } from "../helpers/random.ts";
@@ -46,6 +46,7 @@ async function runOn(
     baseTrees: [],
     baseLayers: [],
     imageBuilds: false,
+    log: { attempt: 1, lines: [], port: {} as TaskLog["port"] },
     cell,
   };
   const outcome: Outcome<unknown> = await some.run("extract", task, {

@@ -2,6 +2,7 @@ import type { CommandValue, FailCommand } from "../../../proto/commands.ts";
 import { TERMINAL_STATES } from "../../../proto/records.ts";
 import { endPublish } from "./end-publish.ts";
 import { findPublish } from "./find-publish.ts";
+import { keepLog } from "./keep-log.ts";
 import type { Step } from "./step.ts";
 
 /**
@@ -17,5 +18,6 @@ export function failPublish(step: Step, body: FailCommand): CommandValue {
   step.openProject(publish.project);
   endPublish(step, publish, { state: "failed", error: body.error, node: body.node });
   step.emit("publish.failed", publish_id, { publish_id, error: body.error });
+  keepLog(step, publish, body.log);
   return { type: "ended", publish_id, applied: true };
 }

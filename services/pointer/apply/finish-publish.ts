@@ -6,6 +6,7 @@ import { findHold } from "../../shared/find-hold.ts";
 import { endPublish } from "./end-publish.ts";
 import { findPublish } from "./find-publish.ts";
 import { finishPreviewPublish } from "./finish-preview-publish.ts";
+import { keepLog } from "./keep-log.ts";
 import { movePointer } from "./move-pointer.ts";
 import { settleHold } from "./settle-hold.ts";
 import type { Step } from "./step.ts";
@@ -27,6 +28,7 @@ export function finishPublish(step: Step, body: ReadyCommand): CommandValue {
   const preview = previewOf(publish.channel);
   if (preview === undefined) finishProductionPublish(step, publish, body);
   else finishPreviewPublish(step, publish, { name: preview, ready: body });
+  keepLog(step, publish, body.log);
   return { type: "ended", publish_id, applied: true };
 }
 

@@ -1,12 +1,12 @@
+import type { CommandValue } from "../../../proto/commands.ts";
+import { LIMITS } from "../../../proto/limits.ts";
 import type {
-  CommandValue,
   WebhookAskCommand,
   WebhookCreateCommand,
   WebhookDisableCommand,
   WebhookRemoveCommand,
   WebhookUpdateCommand,
-} from "../../../proto/commands.ts";
-import { LIMITS } from "../../../proto/limits.ts";
+} from "../../../proto/webhook-commands.ts";
 import type { WebhookRecord } from "../../../proto/webhooks.ts";
 import { KEYS, RANGES } from "../../shared/state-keys.ts";
 import type { Step } from "./step.ts";

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { digestOf } from "../../../proto/digest.ts";
 import { GranaryError } from "../../../proto/errors.ts";
 import type { Name } from "../../../proto/names.ts";
 import type { GcSettings } from "../../../proto/settings.ts";
@@ -55,6 +56,16 @@ test("what kept releases and living previews are made of stays, each once; what 
   machine.publish("old");
   machine.publish("kept");
   machine.publish("kept", { commit: "1".repeat(40) });
+  const failed = machine.begin("failed");
+  const log = { digest: digestOf("log"), size: 10 };
+  machine.ok({
+    type: "fail",
+    publish_id: failed,
+    attempt: 1,
+    node: "n1",
+    error: { code: "ARCHIVE_EMPTY", message: "", detail: {} },
+    log,
+  });
   const preview = { activate: false, channel: "preview/pr-1" } as const;
   machine.publish("shown", preview);
   machine.publish("gone", { ...preview, channel: "preview/pr-2" });
@@ -70,7 +81,7 @@ test("what kept releases and living previews are made of stays, each once; what 
       { digest: tree, kind: "tree" },
     ];
   });
-  assert.deepEqual(runs[0]?.roots, expected);
+  assert.deepEqual(runs[0]?.roots, [...expected, { digest: log.digest, kind: "blob" }]);
 });
 
 test("roots are whole when there are more releases than are read in one go, and a preview is promoted meanwhile", async () => {

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { CommandBody } from "../../../proto/commands.ts";
+import { digestOf } from "../../../proto/digest.ts";
 import { LIMITS } from "../../../proto/limits.ts";
+import type { SealedLog } from "../../../proto/publish-log.ts";
 import { KEYS, RANGES } from "../../../services/shared/state-keys.ts";
 import { listAudit } from "../../../services/shared/state-queries.ts";
 import { AT, acceptOf, Machine, ORG, readyOf } from "./machine.ts";
@@ -280,4 +283,24 @@ test("a release makes its manifest, config and layers part of the repository", (
     (part) => machine.state.get(KEYS.repositoryDigest(AT, part.digest))?.kind,
   );
   assert.deepEqual(kinds, ["manifest", "config", "layer"]);
+});
+
+test("the log of a publish that ended, either way, is found for 30 days; of one whose end was ignored it is not", () => {
+  const machine = new Machine();
+  const logOf = (content: string): SealedLog => ({ digest: digestOf(`log of ${content}`), size: 10 });
+  const good = machine.begin("good");
+  machine.ok({ ...readyOf(good, "good"), log: logOf("good") } as CommandBody);
+  const bad = machine.begin("bad");
+  const error = { code: "ARCHIVE_EMPTY", message: "nothing in it", detail: {} } as const;
+  machine.ok({ type: "fail", publish_id: bad, attempt: 1, node: "n1", error, log: logOf("bad") });
+  const late = { type: "fail", publish_id: good, attempt: 1, node: "n1", error, log: logOf("late") } as const;
+  machine.ok(late);
+  assert.deepEqual(machine.state.get(KEYS.publishLog(good)), { ...AT, publish_id: good, ...logOf("good") });
+  assert.deepEqual(machine.state.get(KEYS.publishLog(bad)), { ...AT, publish_id: bad, ...logOf("bad") });
+  machine.timeMs += LIMITS.logKeepMs - 100;
+  machine.ok({ type: "unhold" });
+  assert.ok(machine.state.get(KEYS.publishLog(good)) !== undefined);
+  machine.timeMs += 100;
+  machine.ok({ type: "unhold" });
+  assert.deepEqual([...machine.state.range(RANGES.publishLogs())], []);
 });

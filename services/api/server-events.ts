@@ -1,0 +1,112 @@
+import type { HttpReply, HttpRequest } from "../shared/http-server.ts";
+import type { ApiContext } from "./context.ts";
+import { principalOf } from "./request.ts";
+import { RECHECK_TOKEN_MS } from "./wait.ts";
+
+const KEEP_ALIVE_MS = 15_000;
+
+/** What a client follows. */
+interface ServerFeed {
+  /** Frames behind those of the call before. */
+  next(): ServerFrames | Promise<ServerFrames>;
+  /** Rings when something may be new. @returns what stops that */
+  subscribe(ring: () => void): () => void;
+}
+
+interface ServerFrames {
+  readonly frames: readonly string[];
+  /** Ask again at once, when something is new, or never. */
+  readonly next: "more" | "wait" | "end";
+}
+
+/**
+ * Answers with a text/event-stream until the feed is over, the client or the server goes, or the token dies: then the feed ends, and
+ * the reconnect is refused.
+ */
+export async function sendServerEvents(
+  context: ApiContext,
+  request: HttpRequest,
+  reply: HttpReply,
+  feed: ServerFeed,
+): Promise<void> {
+  const out = reply.hijack().raw;
+  out.writeHead(200, {
+    "content-type": "text/event-stream",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+    "x-request-id": request.id,
+  });
+  // Without this the client hears nothing before the first event.
+  out.flushHeaders();
+  const wake = createWake();
+  const unsubscribe = feed.subscribe(wake.ring);
+  const keepAlive = setInterval(() => out.write(": keep-alive\n\n"), KEEP_ALIVE_MS);
+  // A token may expire while nothing happens, or while the reader takes nothing more.
+  const recheck = setInterval(() => {
+    if (out.writableNeedDrain && !isValid(context, request)) out.destroy();
+    wake.ring();
+  }, RECHECK_TOKEN_MS);
+  let open = true;
+  const end = (): void => {
+    open = false;
+    wake.ring();
+  };
+  out.on("close", end);
+  context.closing.addEventListener("abort", end);
+  if (context.closing.aborted) end();
+  try {
+    while (open) {
+      principalOf(context, request);
+      const { frames, next } = await feed.next();
+      for (const frame of frames) if (!out.write(frame)) await drained(out);
+      if (next === "end") break;
+      if (next === "wait") await wake.rung();
+    }
+  } catch (error) {
+    context.log.info({ request_id: request.id, err: error }, "event feed ended");
+  } finally {
+    clearInterval(keepAlive);
+    clearInterval(recheck);
+    unsubscribe();
+    context.closing.removeEventListener("abort", end);
+    out.end();
+  }
+}
+
+function isValid(context: ApiContext, request: HttpRequest): boolean {
+  try {
+    principalOf(context, request);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function drained(out: NodeJS.EventEmitter): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      out.off("drain", done);
+      out.off("close", done);
+      resolve();
+    };
+    out.on("drain", done);
+    out.on("close", done);
+  });
+}
+
+/** A bell that is heard even when it rang before anyone listened. */
+function createWake(): { ring(): void; rung(): Promise<void> } {
+  let pending = false;
+  let listener: (() => void) | undefined;
+  return {
+    ring: () => {
+      pending = true;
+      listener?.();
+    },
+    rung: async () => {
+      if (!pending) await new Promise<void>((resolve) => (listener = resolve));
+      listener = undefined;
+      pending = false;
+    },
+  };
+}
