@@ -109,8 +109,9 @@ export function refuseOverQuota(context: ApiContext, where: Scoped, bytes: numbe
   if (over !== undefined) throw over;
 }
 
-/** A publish that cannot be accepted is refused before its body is received. @throws GranaryError UNAVAILABLE */
+/** A publish that cannot be accepted is refused before its body is received. @throws GranaryError UNAVAILABLE, STORE_FULL */
 export function refuseWhenUnwell(context: ApiContext): void {
+  context.assertRoom();
   const problems = context.problems();
   if (problems.length > 0)
     throw new GranaryError("UNAVAILABLE", `the farm cannot take publishes now: ${problems.join(", ")}`, {

@@ -31,6 +31,7 @@ import { createSubmit } from "../shared/submit-command.ts";
 import { secretBox } from "../shared/webhook-secrets.ts";
 import { resolveHost } from "../shared/webhook-target.ts";
 import { ensureAdminToken } from "./admin-token.ts";
+import { type DiskGuard, startDiskGuard } from "./disk-guard.ts";
 import { openFarmStore } from "./open-store.ts";
 import { refuseWhenStale } from "./refuse-when-stale.ts";
 import { Shutdown } from "./shutdown.ts";
@@ -128,7 +129,13 @@ async function startParts(options: {
 
   const parts: Parts = { settings, dataDir, log, natsUrl, server, replica, shutdown };
   const api = await connectRole(parts, roles.has("api") || !roles.has("hooks") ? "api" : "hooks");
-  const submit = createSubmit({ bus: api, replica });
+  const disk = startDiskGuard({ dir: dataDir, server, log });
+  shutdown.add("disk guard", async () => disk.close());
+  const append = createSubmit({ bus: api, replica });
+  const submit = async (command: Command): Promise<CommandResult> => {
+    disk.assertRoomForCommand();
+    return append(command);
+  };
   const read = <T>(body: (view: StateView) => T): T => replica.read(body);
   if (roles.has("hooks")) await startDeliveries(parts, { read, submit });
   // Who answers no requests hands out no token.
@@ -144,7 +151,7 @@ async function startParts(options: {
       failed: new Promise(() => undefined),
       close: () => shutdown.run(),
     };
-  const content = await startContent({ parts, read, submit, api });
+  const content = await startContent({ parts, read, submit, api, disk });
   return { ...base, ...content, close: () => shutdown.run() };
 }
 
@@ -187,6 +194,7 @@ async function startContent(options: {
   read: <T>(body: (view: StateView) => T) => T;
   submit: (command: Command) => Promise<CommandResult>;
   api: Bus;
+  disk: DiskGuard;
 }): Promise<Pick<Farm, "url" | "registry" | "failed">> {
   const { parts, read, submit } = options;
   const { settings, log, replica, shutdown } = parts;
@@ -248,6 +256,7 @@ async function startContent(options: {
     read,
     replica,
     submit,
+    assertRoom: () => options.disk.assertRoomForUpload(),
     barrier: createBarrier({ bus: options.api, replica }),
     log,
     limits: settings.limits,

@@ -39,6 +39,8 @@ export interface NatsServer {
   readonly state: NatsState;
   /** Calls back on every change; returns what removes the listener. */
   onState(listener: (state: NatsState) => void): () => void;
+  /** Ends the present run; the next one begins as after any other end. */
+  restart(): Promise<void>;
   /** Ends the server and waits until it is gone. Repeating it is harmless. */
   close(): Promise<void>;
 }
@@ -143,6 +145,9 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
     onState(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    restart: async () => {
+      if (state === "up") await run.stop(STOP_GRACE_MS);
     },
     close() {
       closed ??= close();

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { appArchive } from "../helpers/app-archive.ts";
+import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
+import { problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
+
+const DISK_MIB = 256;
+const folder = tempDir("full-disk");
+const disk = join(folder, "disk");
+mkdirSync(disk);
+const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "tmpfs", disk]).status === 0;
+
+describe("a farm whose disk is full", { skip: mounted ? false : "needs root to mount a small tmpfs" }, () => {
+  let farm: TestFarm;
+  before(async () => {
+    farm = await startTestFarm({ data: join(disk, "data") });
+    await publishReady(farm, "bot", appArchive({ a: "1" }), { query: { commit: "1111111" } });
+    await publishReady(farm, "bot", appArchive({ a: "2" }), { query: { commit: "2222222" } });
+  });
+  after(async () => {
+    assert.equal(await farm.stop(), 0);
+    spawnSync("umount", ["-l", disk]);
+    removeDir(folder);
+  });
+
+  test("refuses uploads and commands with STORE_FULL, reads on, and resumes by itself when there is room", async () => {
+    const filler = join(disk, "filler");
+    fill(filler, 0);
+    // The log meets the end of the disk as well: whatever this comes to, it is one of these, and soon.
+    const commands = await Promise.all(
+      [1, 2].map((version) => send(farm, `${projectUrl("bot")}/activations`, { json: { version } })),
+    );
+    for (const answer of commands) problemOf(answer, 507, "STORE_FULL");
+    problemOf(await publish(farm, "bot", appArchive({ a: "3" })), 507, "STORE_FULL");
+    const current = await send<{ version: string; image_digest: string }>(
+      farm,
+      `${projectUrl("bot")}/current`,
+    );
+    assert.deepEqual([current.status, current.body.version], [200, "v2"]);
+    assert.equal((await send(farm, `/v2/default/bot/manifests/${current.body.image_digest}`)).status, 200);
+
+    rmSync(filler);
+    const resumed = await eventually(
+      async () => {
+        const answer = await send(farm, `${projectUrl("bot")}/activations`, { json: { version: 1 } });
+        return answer.status === 200 ? answer : undefined;
+      },
+      30_000,
+      "commands again",
+    );
+    assert.equal(resumed.status, 200);
+    const release = await publishReady(farm, "bot", appArchive({ a: "3" }), { query: { commit: "3333333" } });
+    assert.equal(release.version, "v3");
+    const fsck = await farm.json<{ corrupt: number; missing: number }>("/v1/store:fsck", { method: "POST" });
+    assert.deepEqual([fsck.corrupt, fsck.missing], [0, 0]);
+  });
+
+  test("takes small commands longer than uploads", async () => {
+    const filler = join(disk, "filler");
+    fill(filler, 11);
+    problemOf(await publish(farm, "bot", appArchive({ a: "4" })), 507, "STORE_FULL");
+    const answer = await send(farm, `${projectUrl("bot")}/activations`, { json: { version: 2 } });
+    assert.equal(answer.status, 200, answer.text);
+    rmSync(filler);
+  });
+});
+
+/** Takes the room of the small disk but for `leaveMib`; refuses to do that to any other. */
+function fill(path: string, leaveMib: number): void {
+  const { blocks, bsize } = statfsSync(disk);
+  assert.ok(blocks * bsize <= DISK_MIB * 1024 * 1024, "this is not the disk that was mounted for it");
+  const fd = openSync(path, "w");
+  const page = Buffer.alloc(4096);
+  try {
+    while (statfsSync(disk).bavail * bsize > leaveMib * 1024 * 1024) writeSync(fd, page);
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
+  } finally {
+    closeSync(fd);
+  }
+}
