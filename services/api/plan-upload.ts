@@ -39,7 +39,14 @@ export class UploadPlanner {
   async plan(body: IncomingMessage, where: Scoped, options: { dryRun: boolean }): Promise<PlanJson> {
     const held = { org: where.org, bytes: 0 };
     try {
-      return await this.#planHeld(await this.#receive(body, held), where, options);
+      const listing = await this.#receive(body, held);
+      try {
+        return await this.#planHeld(listing, where, options);
+      } catch (error) {
+        // What was there when it was looked up was found damaged or deleted meanwhile: now it is asked for.
+        if (!(error instanceof GranaryError) || error.detail["missing"] === undefined) throw error;
+        return await this.#planHeld(listing, where, options);
+      }
     } finally {
       this.#held.give(held.org, held.bytes);
     }

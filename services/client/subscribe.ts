@@ -51,18 +51,17 @@ export function subscribe(requests: Requests, options: SubscribeOptions): Subscr
     options.signal === undefined ? closing.signal : AbortSignal.any([options.signal, closing.signal]);
   const holder = options.holder ?? randomUUID();
   const claimMs = 1000 * (options.claimSeconds ?? LIMITS.subscriptionClaimMs / 1000);
-  let finished: Promise<void> = Promise.resolve();
+  const iterators = new Set<AsyncGenerator<CloudEvent, void, undefined>>();
   return {
     [Symbol.asyncIterator]: () => {
-      let done = (): void => undefined;
-      finished = new Promise((resolve) => {
-        done = resolve;
-      });
-      return deliver(requests, { ...options, holder, claimMs, signal }, done);
+      const iterator = deliver(requests, { ...options, holder, claimMs, signal });
+      iterators.add(iterator);
+      return iterator;
     },
     close: async () => {
       closing.abort();
-      await finished;
+      // One that waits at an event which nobody asked behind of ends by this alone.
+      await Promise.all([...iterators].map((iterator) => iterator.return()));
     },
   };
 }
@@ -73,38 +72,30 @@ interface Claimed extends SubscribeOptions {
   readonly signal: AbortSignal;
 }
 
-async function* deliver(
-  requests: Requests,
-  options: Claimed,
-  done: () => void,
-): AsyncGenerator<CloudEvent, void, undefined> {
+async function* deliver(requests: Requests, options: Claimed): AsyncGenerator<CloudEvent, void, undefined> {
   const { signal } = options;
-  try {
-    const of = await feedOf(requests, options);
-    const { org } = of;
-    while (!signal.aborted) {
-      const claimed = await claimWhenFree(requests, org, options);
-      if (claimed === undefined) return;
-      const path = `/v1/orgs/${org}/subscriptions/${encodeURIComponent(options.group)}`;
-      const reading = new Reading(requests, { ...claimed, path, claimMs: options.claimMs, signal });
-      try {
-        yield* reading.events(of);
-        return;
-      } catch (error) {
-        if (signal.aborted) return;
-        const { code } = error instanceof GranaryError ? error : {};
-        // Another process has taken over: this one stands by again.
-        if (code === "SUBSCRIPTION_LOST") continue;
-        if (code !== "CURSOR_EXPIRED" || options.onExpired === undefined) throw error;
-        const snapshot = await fetchSnapshot(requests, of);
-        await options.onExpired(snapshot);
-        reading.goTo(snapshot.cursor);
-      } finally {
-        await reading.leave();
-      }
+  const of = await feedOf(requests, options);
+  const { org } = of;
+  while (!signal.aborted) {
+    const claimed = await claimWhenFree(requests, org, options);
+    if (claimed === undefined) return;
+    const path = `/v1/orgs/${org}/subscriptions/${encodeURIComponent(options.group)}`;
+    const reading = new Reading(requests, { ...claimed, path, claimMs: options.claimMs, signal });
+    try {
+      yield* reading.events(of);
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      const { code } = error instanceof GranaryError ? error : {};
+      // Another process has taken over: this one stands by again.
+      if (code === "SUBSCRIPTION_LOST") continue;
+      if (code !== "CURSOR_EXPIRED" || options.onExpired === undefined) throw error;
+      const snapshot = await fetchSnapshot(requests, of);
+      await options.onExpired(snapshot);
+      reading.goTo(snapshot.cursor);
+    } finally {
+      await reading.leave();
     }
-  } finally {
-    done();
   }
 }
 

@@ -3,7 +3,7 @@ import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import type { Problem } from "../../proto/http.ts";
-import { SEGMENT_HEADER_BYTES } from "../../store/pack-format.ts";
+import { RECORD_OVERHEAD_BYTES, SEGMENT_HEADER_BYTES } from "../../store/pack-format.ts";
 import { appArchive } from "./app-archive.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "./farm.ts";
 import { ended, publish, publishReady, type StoreStat, storeStat } from "./farm-requests.ts";
@@ -12,6 +12,8 @@ import type { HostileArchive } from "./hostile-archive.ts";
 /** Every archive is refused well within the time that one publish may take. */
 const REFUSED_MS = 120_000;
 const AT_ONCE = 6;
+/** A log of a refusal is a few lines. */
+const LOG_BYTES = 2_048;
 
 const folder = tempDir("bad-archives");
 after(() => removeDir(folder));
@@ -70,7 +72,14 @@ export function refusesAll(title: string, archives: readonly HostileArchive[], c
       const isClean = async (): Promise<true | undefined> =>
         (await storeStat(farm)).inbox_bytes === 0 ? true : undefined;
       await eventually(isClean, 30_000, "the inbox is empty");
-      assert.deepEqual(await checked(farm), before);
+      const { blobs, packed_bytes, appendedBytes, ...rest } = await checked(farm);
+      const { blobs: _, packed_bytes: hadBytes, appendedBytes: hadAppended, ...had } = before;
+      assert.deepEqual(rest, had);
+      // Of a publish that failed, its log stays for a while: one small blob, and nothing else was appended.
+      const logs = blobs - before.blobs;
+      assert.ok(logs <= archives.length, `${logs} blobs more`);
+      assert.equal(appendedBytes - hadAppended, packed_bytes - hadBytes + logs * RECORD_OVERHEAD_BYTES);
+      assert.ok(packed_bytes - hadBytes <= logs * LOG_BYTES, `${packed_bytes - hadBytes} bytes of logs`);
       assert.ok(!farm.log().includes('"level":50'), farm.log());
       // More at once than there are threads: each of them has to work.
       await Promise.all(
@@ -111,7 +120,7 @@ function files(data: string): string[] {
     ...readdirSync(join(data, "store"), { recursive: true }),
   ]
     .map(String)
-    .filter((name) => !/^farm\.lock|^inbox\/|^packs\/|^data-/.test(name))
+    .filter((name) => !/^farm\.lock|^scrub\.json|^inbox\/|^packs\/|^data-/.test(name))
     .sort();
 }
 
