@@ -101,6 +101,8 @@ export class PublishHandler {
 
   async #attempt(delivery: JobDelivery, record: PublishRecord, signal: AbortSignal): Promise<void> {
     const attempt = record.attempt + 1;
+    // Before the state says that it runs: a reader then would take the log for lost.
+    const log = this.#beginLog(record, attempt);
     const started = await this.#submit(record, {
       type: "start",
       publish_id: record.publish_id,
@@ -108,7 +110,6 @@ export class PublishHandler {
       node: this.#context.node,
     });
     if (!started.ok) return delivery.nak(1_000);
-    const log = this.#beginLog(record, attempt);
     const unanswered = delivery.deliveries - (this.#handedBack.get(record.publish_id) ?? 0);
     const poison = unanswered > LIMITS.jobDeliveries;
     const outcome = poison ? poisoned(delivery) : await this.#extract(record, signal, log);

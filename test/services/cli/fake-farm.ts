@@ -4,6 +4,7 @@ import { gunzipSync } from "node:zlib";
 import { digestOf } from "../../../proto/digest.ts";
 import type { PublishJson, ReleaseJson } from "../../../proto/http.ts";
 import { distinctBlobs } from "../../../proto/listing.ts";
+import { RECIPE_VERSION } from "../../../proto/split-tree.ts";
 import { parseTree } from "../../../proto/tree.ts";
 
 /** A request as the fake farm saw it. */
@@ -157,7 +158,7 @@ export function fakeRelease(members: Readonly<Record<string, unknown>> = {}): Re
     image_digest: FAKE_DIGEST,
     image_ref: `registry.test/acme/bot@${FAKE_DIGEST}`,
     layers: [],
-    recipe_version: 1,
+    recipe_version: RECIPE_VERSION,
     platform: "linux/amd64",
     user: "65532:65532",
     build_kind: "file_copy",
