@@ -19,7 +19,7 @@ import { ended, problemOf, projectUrl, publish, publishReady, send } from "../he
 import { rawConnection } from "../helpers/raw-http.ts";
 
 /** After this long nothing of a killed farm may run. */
-const ORPHAN_MS = 2_000;
+const ORPHAN_MS = 10_000;
 /** A farm with work in flight finishes or hands it back within this time. */
 const SHUTDOWN_MS = 20_000;
 
