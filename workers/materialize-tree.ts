@@ -95,7 +95,7 @@ class Materializer {
     }
   }
 
-  /** 7 us for an unchanged file (lstat and link), 60 us for a small one that is written. */
+  /** 22 us a file of a root with 1 % changed, 53 us of a first one (npm run bench). */
   #fill(folder: TreeFolder, staging: string, entries: readonly TreeEntry[]): void {
     const links = this.#linksOfNewest();
     for (const entry of entries) {
