@@ -44,7 +44,7 @@ export class UploadPlanner {
         return await this.#planHeld(listing, where, options);
       } catch (error) {
         // What was there when it was looked up was found damaged or deleted meanwhile: now it is asked for.
-        if (!(error instanceof GranaryError) || error.detail["missing"] === undefined) throw error;
+        if (!(error instanceof GranaryError) || error.code !== "UNAVAILABLE") throw error;
         return await this.#planHeld(listing, where, options);
       }
     } finally {

@@ -5,7 +5,7 @@ import { type Name, parseName } from "../../proto/names.ts";
 import type { WebhookUpdateCommand } from "../../proto/webhook-commands.ts";
 import { ReplayBody, WebhookBody, WebhookChangeBody, type WebhookJson } from "../../proto/webhook-http.ts";
 import type { WebhookAsk, WebhookRecord } from "../../proto/webhooks.ts";
-import { authorize, type Principal, requireScope } from "../shared/authenticate.ts";
+import type { Principal } from "../shared/authenticate.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
 import { KEYS } from "../shared/state-keys.ts";
 import { findOrg, findWebhook, listWebhooks } from "../shared/state-queries.ts";
@@ -14,7 +14,7 @@ import { newWebhookSecret } from "../shared/webhook-secrets.ts";
 import { parseWebhookUrl, publicAddresses } from "../shared/webhook-target.ts";
 import type { ApiContext } from "./context.ts";
 import { pageOf } from "./read-routes.ts";
-import { parseBody, principalOf, submitFor } from "./request.ts";
+import { orgAdmin, parseBody, submitFor } from "./request.ts";
 
 /** Endpoints that events are delivered to. For who may manage an org's keys: they send its events away. */
 export function webhookRoutes(server: HttpServer, context: ApiContext): void {
@@ -109,14 +109,6 @@ export function webhookRoutes(server: HttpServer, context: ApiContext): void {
 async function checkUrl(context: ApiContext, text: string): Promise<void> {
   const { target } = context.webhooks;
   await publicAddresses(parseWebhookUrl(text, target), target);
-}
-
-function orgAdmin(context: ApiContext, request: HttpRequest): { principal: Principal; org: Name } {
-  const principal = principalOf(context, request);
-  const org = parseName((request.params as { org: string }).org, "org");
-  authorize(principal, "token:admin", { org });
-  if (principal.project !== undefined) requireScope(principal, "farm:admin");
-  return { principal, org };
 }
 
 function found(

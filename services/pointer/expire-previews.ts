@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import type { Command } from "../../proto/commands.ts";
 import type { PreviewExpiryRow } from "../shared/state-keys.ts";
 import { listDuePreviews } from "../shared/state-queries.ts";
 import type { RelaySource } from "./relay-events.ts";
+import { sweepCommand } from "./sweep-command.ts";
 
 /** How often due previews are looked for: their end is exact to within 5 s. */
 export const EXPIRY_SWEEP_MS = 1_000;
@@ -30,15 +30,6 @@ export async function expirePreviews(options: {
 function commandOf(row: PreviewExpiryRow, nowMs: number): Command {
   const { org, project, name, expires_at } = row;
   const nth = Math.floor((nowMs - Date.parse(expires_at)) / REPEAT_MS);
-  const hash = createHash("sha256")
-    .update(JSON.stringify([org, project, name, expires_at, nth]))
-    .digest("hex");
-  return {
-    v: 1,
-    id: `cmd_${hash.slice(0, 40)}`,
-    actor: { kind: "system", id: "pointer" },
-    org,
-    project,
-    body: { type: "preview.expire", name, expires_at },
-  };
+  const body = { type: "preview.expire", name, expires_at } as const;
+  return sweepCommand({ org, project }, body, [org, project, name, expires_at, nth]);
 }

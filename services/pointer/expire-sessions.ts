@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import type { Command } from "../../proto/commands.ts";
 import type { SessionExpiryRow } from "../shared/state-keys.ts";
 import { listDueSessions } from "../shared/state-queries.ts";
 import { REPEAT_MS } from "./expire-previews.ts";
 import type { RelaySource } from "./relay-events.ts";
+import { sweepCommand } from "./sweep-command.ts";
 
 /** Bounds one command, and with ids of 128 characters its message: 60 KiB. */
 const SESSIONS_PER_COMMAND = 256;
@@ -42,15 +42,5 @@ function commandOf(rows: readonly SessionExpiryRow[], nowMs: number): Command {
   const { org, project } = first;
   const sessions = rows.map(({ session_id, expires_at }) => ({ session_id, expires_at }));
   const nth = Math.floor((nowMs - Date.parse(first.expires_at)) / REPEAT_MS);
-  const hash = createHash("sha256")
-    .update(JSON.stringify([org, project, sessions, nth]))
-    .digest("hex");
-  return {
-    v: 1,
-    id: `cmd_${hash.slice(0, 40)}`,
-    actor: { kind: "system", id: "pointer" },
-    org,
-    project,
-    body: { type: "session.expire", sessions },
-  };
+  return sweepCommand({ org, project }, { type: "session.expire", sessions }, [org, project, sessions, nth]);
 }

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { Command } from "../../proto/commands.ts";
 import type { Name } from "../../proto/names.ts";
 import { retentionRule } from "../shared/retention-rule.ts";
@@ -6,6 +5,7 @@ import type { StateView } from "../shared/state-db-tx.ts";
 import { KEYS, RANGES } from "../shared/state-keys.ts";
 import { whyKept } from "../shared/why-kept.ts";
 import type { RelaySource } from "./relay-events.ts";
+import { sweepCommand } from "./sweep-command.ts";
 
 /** A command that the log refused as early (its clock is behind this one) is sent anew after this long. */
 const REPEAT_MS = 10_000;
@@ -74,18 +74,8 @@ function dueReleases(
   return due;
 }
 
-function commandOf(due: Due, nowMs: number): Command {
-  const { org, project, version } = due;
+function commandOf({ org, project, version }: Due, nowMs: number): Command {
   const nth = Math.floor(nowMs / REPEAT_MS);
-  const hash = createHash("sha256")
-    .update(JSON.stringify(["retire", org, project, version, nth]))
-    .digest("hex");
-  return {
-    v: 1,
-    id: `cmd_${hash.slice(0, 40)}`,
-    actor: { kind: "system", id: "pointer" },
-    org,
-    project,
-    body: { type: "retire", version, automatic: true },
-  };
+  const body = { type: "retire", version, automatic: true } as const;
+  return sweepCommand({ org, project }, body, ["retire", org, project, version, nth]);
 }

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { Command } from "../../proto/commands.ts";
 import { type Cursor, formatCursor } from "../../proto/events.ts";
 import { LIMITS } from "../../proto/limits.ts";
@@ -7,6 +6,7 @@ import type { StateKey, StateView } from "../shared/state-db-tx.ts";
 import { KEYS, RANGES } from "../shared/state-keys.ts";
 import { EVENTS_PER_TRIM } from "./apply/trim-events.ts";
 import type { RelaySource } from "./relay-events.ts";
+import { sweepCommand } from "./sweep-command.ts";
 
 /**
  * Sends an `events.trim` for each org whose oldest events are older than `keepMs`, or more than {@link LIMITS.eventsPerOrg}. The place is
@@ -26,18 +26,8 @@ export async function trimOldEvents(options: {
       return through === undefined ? [] : [{ org, through: formatCursor(through) }];
     }),
   );
-  for (const { org, through } of due) {
-    const hash = createHash("sha256")
-      .update(JSON.stringify(["events.trim", org, through]))
-      .digest("hex");
-    await append({
-      v: 1,
-      id: `cmd_${hash.slice(0, 40)}`,
-      actor: { kind: "system", id: "pointer" },
-      org,
-      body: { type: "events.trim", through },
-    });
-  }
+  for (const { org, through } of due)
+    await append(sweepCommand({ org }, { type: "events.trim", through }, ["events.trim", org, through]));
   return due.length;
 }
 
