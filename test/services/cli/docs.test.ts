@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { ERROR_CODES, EXIT } from "../../../proto/errors.ts";
@@ -49,6 +49,15 @@ test("completions of every shell know every verb and flag", () => {
   }
 });
 
+test("every code is in one part of the catalogue, every verb in one part of the table", async () => {
+  assert.deepEqual(
+    (await partsOf("error-codes")).flatMap(Object.keys).sort(),
+    Object.keys(ERROR_CODES).sort(),
+  );
+  const verbs = (await partsOf("verbs")).filter(Array.isArray).flat() as VerbSpec[];
+  assert.deepEqual(verbs.map(({ name }) => name).sort(), TABLE.map(({ name }) => name).sort());
+});
+
 test("every exit code of the catalogue has a name, and every code a known exit", () => {
   for (const exit of Object.values(EXIT)) assert.notEqual(exitName(exit), "unknown", String(exit));
   for (const [code, spec] of Object.entries(ERROR_CODES))
@@ -65,3 +74,11 @@ test("hints and help name no verb that does not exist", () => {
   const text = [...TABLE.map(renderVerbHelp), renderOverview()].join("\n");
   for (const [, verb = ""] of text.matchAll(/`granary ([a-z]+)/g)) assert.ok(known.has(verb), verb);
 });
+
+/** What the files of a folder of proto/ export; a code that two of them have would be one in the table, without a word. */
+async function partsOf(folder: string): Promise<object[]> {
+  const root = new URL(`../../../proto/${folder}/`, import.meta.url);
+  const files = readdirSync(root).filter((file) => file.endsWith(".js"));
+  const parts = await Promise.all(files.map((file) => import(new URL(file, root).href)));
+  return parts.flatMap((part) => Object.values<object>(part));
+}

@@ -1,0 +1,107 @@
+import { arg, text, verb } from "../verb-spec.ts";
+import { CURSOR, LIMIT, OPTIONAL, ORG, PROJECT, REF } from "./arguments.ts";
+
+/** Looking at projects, releases, events and the audit trail. */
+export const LOOK_VERBS = [
+  verb({
+    name: "projects",
+    aliases: ["project ls", "projects ls"],
+    group: "Look",
+    summary: "List the projects of an org",
+    flags: [ORG, LIMIT, CURSOR],
+    example: "granary projects",
+  }),
+  verb({
+    name: "publishes",
+    aliases: ["publishes ls"],
+    group: "Look",
+    summary: "List a project's publishes, newest first",
+    args: [PROJECT],
+    flags: [LIMIT, CURSOR],
+    example: "granary publishes acme/bot --limit 10",
+  }),
+  verb({
+    name: "releases",
+    aliases: ["release ls", "releases ls"],
+    group: "Look",
+    summary: "List a project's releases, newest first",
+    args: [PROJECT],
+    flags: [LIMIT, CURSOR],
+    example: "granary releases acme/bot",
+  }),
+  verb({
+    name: "show",
+    aliases: ["release show"],
+    group: "Look",
+    summary: "Show one release",
+    args: [REF],
+    example: "granary show acme/bot@v3",
+  }),
+  verb({
+    name: "files",
+    aliases: ["file ls"],
+    group: "Look",
+    summary: "List the files of a release",
+    args: [REF],
+    flags: [text("limit", "N", "Rows at most; all when not given."), CURSOR],
+    example: "granary files acme/bot@v3",
+  }),
+  verb({
+    name: "diff",
+    group: "Look",
+    summary: "Compare the files of two releases",
+    args: [
+      { name: "FROM", help: "O/P@vN, or another reference to a release." },
+      { name: "TO", help: "A release of the same project; the live one when not given.", optional: true },
+    ],
+    flags: [text("limit", "N", "Rows at most (1,000 when not given).")],
+    example: "granary diff acme/bot@v2 acme/bot@v3",
+  }),
+  verb({
+    name: "current",
+    group: "Look",
+    summary: "Show what is live",
+    args: [PROJECT],
+    example: "granary current acme/bot",
+  }),
+  verb({
+    name: "at",
+    group: "Look",
+    summary: "Show what was live at a time",
+    args: [PROJECT, arg("TIME", "RFC 3339 (2026-11-21T12:00:00Z), or how long ago: 90s, 15m, 8h, 7d.")],
+    example: "granary at acme/bot 8h",
+  }),
+  verb({
+    name: "event ls",
+    aliases: ["events", "events ls"],
+    group: "Look",
+    summary: "List past events, oldest first",
+    flags: [
+      text("from", "CURSOR", "Begin behind this place."),
+      text("project", "O/P", "Only this project's events.", { short: "p" }),
+      text("org", "ORG", "Only this org's events."),
+      LIMIT,
+    ],
+    example: "granary event ls -p acme/bot",
+  }),
+  verb({
+    name: "event tail",
+    aliases: ["events tail"],
+    group: "Look",
+    summary: "Follow events as they happen, without gaps or repeats; reconnects by itself",
+    flags: [
+      text("from", "CURSOR", "Begin behind this place; `start` replays what is kept. Now, when not given."),
+      text("project", "O/P", "Only this project's events.", { short: "p" }),
+      text("org", "ORG", "Only this org's events."),
+    ],
+    example: "granary event tail --from start",
+  }),
+  verb({
+    name: "audit",
+    group: "Look",
+    summary: "List who did what, newest first",
+    args: [arg("O/P", "Org or project; the token's org when not given.", OPTIONAL)],
+    flags: [LIMIT, CURSOR],
+    example: "granary audit acme/bot",
+  }),
+] as const;
