@@ -172,6 +172,8 @@ export const LIMITS = {
   issuerAnswerMs: 5_000,
   /** How long a backup may keep garbage collection from starting. */
   backupMs: 24 * 3_600_000,
+  /** The list of a backup's files: 150 bytes for each segment, big file and upload. It is read before anything of it is believed. */
+  backupManifestBytes: 256 * MIB,
   /** Sessions of one org that wait for their commit. */
   uploadSessionsPerOrg: 1_000,
   /** Events that the state keeps of an org, whatever their age: some 10 GB. */

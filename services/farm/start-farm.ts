@@ -25,6 +25,7 @@ import { assertNatsFit } from "../shared/nats-monitor.ts";
 import { type NatsServer, startNatsServer } from "../shared/nats-server.ts";
 import { PublishLogs } from "../shared/publish-logs.ts";
 import { type Replica, startReplica } from "../shared/replica.ts";
+import { refuseUnfinishedRestore } from "../shared/restore-folder.ts";
 import { Roots } from "../shared/roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { createSubmit } from "../shared/submit-command.ts";
@@ -96,6 +97,7 @@ async function startParts(options: {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const lock = await lockDataDir(dataDir);
   shutdown.add("data lock", () => lock.release());
+  refuseUnfinishedRestore(dataDir);
 
   const server = settings.nats === undefined ? await startNatsServer({ dataDir, log }) : undefined;
   if (server !== undefined) shutdown.add("nats-server", () => server.close());

@@ -1,13 +1,21 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { lstatSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
 import { GranaryError } from "../../proto/errors.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import { damagedBackup } from "./damaged-backup.ts";
 import { syncFile } from "./sync-file.ts";
 
 const FILE = "backup.json";
 const hex = z.string().regex(/^[0-9a-f]{64}$/);
 
+/** Below the data folder: nothing that leads out of it, and nothing that a restore itself makes there. */
+export const BACKUP_PATH =
+  /^(?!farm\.lock|\.restoring)(?!.*(?:^|\/)\.\.?(?:\/|$))[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/;
+
+/** What every version has in common. */
+const VERSION = z.looseObject({ v: z.int() });
 const MANIFEST = z.strictObject({
   v: z.literal(1),
   created_at: z.string(),
@@ -16,8 +24,7 @@ const MANIFEST = z.strictObject({
   state: z.strictObject({ seq: z.int().nonnegative(), digest: hex, state_version: z.int() }),
   files: z.array(
     z.strictObject({
-      /** Below the data folder. */
-      path: z.string().regex(/^(?!.*(?:^|\/)\.\.?(?:\/|$))[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/),
+      path: z.string().max(500).regex(BACKUP_PATH),
       size: z.int().nonnegative(),
       sha256: hex,
     }),
@@ -35,16 +42,35 @@ export function writeManifest(dir: string, manifest: BackupManifest): void {
   syncFile(dir);
 }
 
-/** @throws GranaryError NOT_FOUND when there is no finished backup, STORE_CORRUPT when its manifest is damaged */
+/**
+ * @throws GranaryError NOT_FOUND when there is no finished backup, STORE_FORMAT when a newer version wrote it, STORE_CORRUPT when its
+ *   manifest is damaged
+ */
 export function readManifest(dir: string): BackupManifest {
   const file = path.join(dir, FILE);
-  if (!existsSync(file))
+  const stat = lstatSync(file, { throwIfNoEntry: false });
+  if (stat === undefined)
     throw new GranaryError("NOT_FOUND", `${dir} has no finished backup: there is no ${FILE}`);
+  if (!stat.isFile()) throw damagedBackup(file, "it is not a plain file");
+  if (stat.size > LIMITS.backupManifestBytes)
+    throw damagedBackup(file, `it has ${stat.size} bytes, ${LIMITS.backupManifestBytes} are the limit`);
   const [text = "", digest] = readFileSync(file, "utf8").split("\n");
-  if (sha256(text) !== digest) throw new GranaryError("STORE_CORRUPT", `${file} is damaged`, { file });
-  const parsed = MANIFEST.safeParse(JSON.parse(text));
+  if (sha256(text) !== digest) throw damagedBackup(file, "it does not match its sha256");
+  const json = parseJson(file, text);
+  const version = VERSION.safeParse(json).data?.v ?? 1;
+  if (version !== 1) throw new GranaryError("STORE_FORMAT", `${file} is of version ${version}`, { file });
+  const parsed = MANIFEST.safeParse(json);
   if (parsed.success) return parsed.data;
-  throw new GranaryError("STORE_FORMAT", `${file} is of another version`, { file });
+  const [issue] = parsed.error.issues;
+  throw damagedBackup(file, `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "it is of another shape"}`);
+}
+
+function parseJson(file: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw damagedBackup(file, "it is not JSON");
+  }
 }
 
 function sha256(text: string): string {

@@ -1,17 +1,20 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { GranaryError } from "../../proto/errors.ts";
 import { rebuildIndex } from "../../store/rebuild-index.ts";
 import { openStore, type StoreLog } from "../../store/store.ts";
+import { checkBackupFiles } from "./backup-files.ts";
 import { type BackupManifest, readManifest } from "./backup-manifest.ts";
 import { contentRoots } from "./content-roots.ts";
 import { copyHashed } from "./copy-hashed.ts";
+import { damagedBackup } from "./damaged-backup.ts";
+import { lockDataDir } from "./data-lock.ts";
 import { markReseed } from "./reseed-mark.ts";
-import { openStateWriter, type StateWriter } from "./state-db.ts";
+import { RestoreFolder } from "./restore-folder.ts";
+import { DATA_FILE, openStateWriter, type StateWriter } from "./state-db.ts";
 import { stateDigest } from "./state-db-digest.ts";
 import { probeState } from "./state-db-probe.ts";
-import { syncFile } from "./sync-file.ts";
 
 export interface RestoreResult {
   readonly seq: number;
@@ -21,45 +24,65 @@ export interface RestoreResult {
 }
 
 /**
- * Makes a data folder from a backup. Everything is verified before the folder gets its name: each file by its sha256, the state
- * by its digest, content by its own (the index is made anew from it), and that each kept release has all that it names. The
- * farm then starts with a new log behind the state.
- * @throws GranaryError STATE_CONFLICT when the data folder is not empty; STORE_CORRUPT naming the file; NOT_FOUND without a backup
+ * Makes a data folder from a backup, which may have come from anywhere: its list of files is checked before anything is copied, and
+ * everything is verified before a farm can start on the folder: each file by its sha256, the state by its digest, content by its own
+ * (the index is made anew from it), and that each kept release has all that it names. The farm then starts with a new log
+ * behind the state.
+ * @throws GranaryError STATE_CONFLICT when the data folder is not empty, DATA_IN_USE; NOT_FOUND without a backup, STORE_FORMAT when it is of
+ *   another version, STORE_CORRUPT naming the file; STORE_FULL before anything is copied, STORE_IO
  */
 export async function restoreBackup(options: {
   dir: string;
   dataDir: string;
   log: StoreLog;
 }): Promise<RestoreResult> {
-  const { dir } = options;
+  const { dir, log } = options;
   const dataDir = path.resolve(options.dataDir);
-  if (existsSync(dataDir) && readdirSync(dataDir).length > 0) {
-    const message = `${dataDir} is not empty: a backup is restored into a new data folder`;
-    throw new GranaryError("STATE_CONFLICT", message, { data: dataDir });
-  }
   const manifest = readManifest(dir);
-  const staged = `${dataDir}.restoring`;
-  rmSync(staged, { recursive: true, force: true });
-  mkdirSync(staged, { recursive: true, mode: 0o700 });
+  checkBackupFiles(dir, manifest);
+  const lock = await lockDataDir(dataDir);
+  try {
+    const bytes = manifest.files.reduce((sum, { size }) => sum + size, 0);
+    const folder = new RestoreFolder(dataDir, manifest);
+    folder.begin(bytes);
+    try {
+      const releases = await fill(folder.staged, { dir, manifest, log });
+      folder.finish();
+      return { seq: manifest.state.seq, files: manifest.files.length, bytes, releases };
+    } catch (error) {
+      folder.abandon();
+      throw error;
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+/** @returns how many releases there are */
+async function fill(
+  staged: string,
+  { dir, manifest, log }: { dir: string; manifest: BackupManifest; log: StoreLog },
+): Promise<number> {
   for (const file of manifest.files) await copyFile({ dir, staged, file });
-  await probeState(path.join(staged, "state"));
-  const writer = openStateWriter(path.join(staged, "state"));
-  let releases: number;
+  const stateDir = path.join(staged, "state");
+  if (!existsSync(path.join(stateDir, DATA_FILE)))
+    throw damagedBackup(path.join(dir, "state"), "it is missing");
+  await probeState(stateDir);
+  const writer = openStateWriter(stateDir);
   try {
     if (stateDigest(writer.rows()) !== manifest.state.digest)
-      throw damaged(path.join(dir, "state"), "its rows are not those that were backed up");
-    await rebuildIndex(path.join(staged, "store"), { log: options.log });
-    releases = await checkReleases(path.join(staged, "store"), { writer, log: options.log });
+      throw damagedBackup(path.join(dir, "state"), "its rows are not those that were backed up");
+    await rebuildIndex(path.join(staged, "store"), { log });
+    const releases = await checkReleases(path.join(staged, "store"), { writer, log });
     markReseed(writer, randomUUID());
+    return releases;
+  } catch (error) {
+    if (error instanceof GranaryError || (error instanceof Error && "code" in error)) throw error;
+    // A state with its right digest and rows of the wrong shape was not written by a farm.
+    throw damagedBackup(path.join(dir, "state"), `it cannot be understood: ${String(error)}`);
   } finally {
     await writer.close();
   }
-  syncFile(staged);
-  if (existsSync(dataDir)) rmdirSync(dataDir);
-  renameSync(staged, dataDir);
-  syncFile(path.dirname(dataDir));
-  const bytes = manifest.files.reduce((sum, { size }) => sum + size, 0);
-  return { seq: manifest.state.seq, files: manifest.files.length, bytes, releases };
 }
 
 async function copyFile(options: {
@@ -69,10 +92,9 @@ async function copyFile(options: {
 }): Promise<void> {
   const { dir, staged, file } = options;
   const from = path.join(dir, file.path);
-  if (!existsSync(from)) throw damaged(from, "it is missing");
   const copy = await copyHashed(from, path.join(staged, file.path));
-  if (copy.size !== file.size) throw damaged(from, `it has ${copy.size} bytes, not ${file.size}`);
-  if (copy.sha256 !== file.sha256) throw damaged(from, "it does not match its sha256");
+  if (copy.size !== file.size) throw damagedBackup(from, `it has ${copy.size} bytes, not ${file.size}`);
+  if (copy.sha256 !== file.sha256) throw damagedBackup(from, "it does not match its sha256");
 }
 
 /** Every release and preview that is kept: its image, and each file of its tree. @returns how many releases there are */
@@ -98,8 +120,4 @@ async function checkReleases(dir: string, options: { writer: StateWriter; log: S
   } finally {
     await store.close();
   }
-}
-
-function damaged(file: string, why: string): GranaryError {
-  return new GranaryError("STORE_CORRUPT", `${file} of the backup is damaged: ${why}`, { file });
 }

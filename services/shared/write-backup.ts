@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { GranaryError } from "../../proto/errors.ts";
-import { type BackupManifest, writeManifest } from "./backup-manifest.ts";
+import { BACKUP_PATH, type BackupManifest, writeManifest } from "./backup-manifest.ts";
 import { copyHashed } from "./copy-hashed.ts";
 import { digestInSlices } from "./digest-in-slices.ts";
 import { DATA_FILE, openStateReader } from "./state-db.ts";
@@ -44,7 +44,7 @@ export async function writeBackup(options: {
     if ((await copyPass({ dataDir, dir, copies }, CONTENT)) === 0) break;
   }
   const top = readdirSync(dataDir).filter(
-    (name) => !name.startsWith("farm.lock") && statSync(path.join(dataDir, name)).isFile(),
+    (name) => BACKUP_PATH.test(name) && statSync(path.join(dataDir, name)).isFile(),
   );
   await copyPass({ dataDir, dir, copies }, [...IDENTITY, ...top]);
   // It is rewritten by its owner only here: its digest is that of the file as it lies there.

@@ -1,22 +1,30 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   closeSync,
   cpSync,
+  existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { GranaryError } from "../../proto/errors.ts";
 import type { CurrentJson, Page, ReleaseJson } from "../../proto/http.ts";
 import type { FsckJson } from "../../proto/http-store.ts";
 import type { WebhookJson } from "../../proto/webhook-http.ts";
+import { restoreBackup } from "../../services/shared/restore-backup.ts";
 import { openStore } from "../../store/store.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
@@ -25,8 +33,11 @@ import { ended, projectUrl, publish, publishReady, send } from "../helpers/farm-
 import { WebhookReceiver } from "../helpers/webhook-receiver.ts";
 
 const folder = tempDir("backup");
-after(() => removeDir(folder));
 const [data, dir] = [join(folder, "data"), join(folder, "backup")];
+after(() => {
+  spawnSync("umount", ["-l", data]);
+  removeDir(folder);
+});
 
 function cli(farm: Pick<TestFarm, "url" | "token">, ...args: string[]) {
   return runCli(args, { env: { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token }, cwd: folder });
@@ -108,11 +119,16 @@ test("a backup that is written while publishes run makes an equal farm on an emp
     assert.ok(refused.stdout.includes(name), `${refused.stdout} names ${name}`);
     rmSync(copy, { recursive: true });
   }
+  await refuseHostileBackups(pack);
   const taken = await runCli(["restore", dir, "--data", data], { cwd: folder });
   assert.equal(taken.code, 7, "a data folder in use is not restored over");
 
   const digestsBefore = readFileSync(join(dir, "backup.json"), "utf8");
+  await restoreBrokenOff();
   rmSync(data, { recursive: true });
+  mkdirSync(data);
+  // A volume of its own where root may mount one, as a container has it: nothing can take its name.
+  spawnSync("mount", ["-t", "tmpfs", "-o", "size=512m", "tmpfs", data]);
   const restored = await runCli(["restore", dir, "--data", data, "--json"], { cwd: folder });
   assert.equal(restored.code, 0, restored.stderr);
   assert.equal(readFileSync(join(dir, "backup.json"), "utf8"), digestsBefore);
@@ -156,6 +172,98 @@ test("a backup that is written while publishes run makes an equal farm on an emp
   );
   await farm.stop();
 });
+
+type Manifest = { v: number; files: { path: string; size: number; sha256: string }[] };
+
+/** Each is refused with a code and the file's name, at once, and nothing is written anywhere. */
+async function refuseHostileBackups(pack: string): Promise<void> {
+  const replace = (make: (file: string) => void) => (copy: string) => {
+    rmSync(join(copy, pack));
+    make(join(copy, pack));
+  };
+  const manifest = (change: (manifest: Manifest) => unknown) => (copy: string) => {
+    const file = join(copy, "backup.json");
+    const parsed = JSON.parse(readFileSync(file, "utf8").split("\n")[0] ?? "") as Manifest;
+    const text = JSON.stringify(change(parsed) ?? parsed);
+    writeFileSync(file, `${text}\n${createHash("sha256").update(text).digest("hex")}\n`);
+  };
+  const listed = (path: string) =>
+    manifest(({ files }) => files.push({ ...first(files), path }) && undefined);
+  const cases: [string, (copy: string) => void, RegExp][] = [
+    ["a pipe", replace((file) => spawnSync("mkfifo", [file])), /not a plain file/],
+    ["a link", replace((file) => symlinkSync(join(dir, pack), file)), /not a plain file/],
+    ["a folder", replace((file) => mkdirSync(file)), /not a plain file/],
+    ["a linked folder", (copy) => moveBehindLink(join(copy, "store")), /not a plain file/],
+    ["a pipe for a list", (copy) => makePipe(join(copy, "backup.json")), /not a plain file/],
+    ["a list without an end", (copy) => truncateSync(join(copy, "backup.json"), 2 ** 40), /the limit/],
+    ["a list that is none", manifest(() => []), /backup\.json/],
+    [
+      "wrong types",
+      manifest(({ files }) => Object.assign(first(files), { size: "1" }) && undefined),
+      /files\.0\.size/,
+    ],
+    ["a path outside", listed("../outside"), /files\.\d+\.path/],
+    ["an absolute path", listed("/tmp/outside"), /files\.\d+\.path/],
+    ["a path of our own", listed(".restoring/x"), /files\.\d+\.path/],
+    ["a file twice", manifest(({ files }) => files.push(first(files)) && undefined), /listed twice/],
+    [
+      "a file of other size",
+      manifest(({ files }) => Object.assign(first(files), { size: 1 }) && undefined),
+      /bytes, not/,
+    ],
+    [
+      "the state left out",
+      manifest((m) => ({ ...m, files: m.files.filter(({ path }) => !path.startsWith("state/")) })),
+      /missing/,
+    ],
+    ["a newer version", manifest((m) => ({ ...m, v: 2 })), /version 2/],
+  ];
+  const never = join(folder, "never");
+  for (const [name, damage, message] of cases) {
+    const copy = join(folder, "hostile");
+    cpSync(dir, copy, { recursive: true });
+    damage(copy);
+    await assert.rejects(
+      restoreBackup({ dir: copy, dataDir: never, log: () => undefined }),
+      (error: unknown) => {
+        assert.ok(error instanceof GranaryError, `${name}: ${String(error)}`);
+        assert.match(error.message, message, name);
+        return error.code === (name === "a newer version" ? "STORE_FORMAT" : "STORE_CORRUPT");
+      },
+      name,
+    );
+    rmSync(copy, { recursive: true });
+    const left = existsSync(never) ? readdirSync(never).filter((file) => !file.startsWith("farm.lock")) : [];
+    assert.deepEqual(left, [], name);
+  }
+}
+
+function first<T>(list: readonly T[]): T {
+  return list[0] ?? assert.fail("the list is empty");
+}
+
+function makePipe(file: string): void {
+  rmSync(file);
+  spawnSync("mkfifo", [file]);
+}
+
+function moveBehindLink(path: string): void {
+  renameSync(path, `${path}-away`);
+  symlinkSync(`${path}-away`, path);
+}
+
+/** A crash between two renames at its end: what lies there is no farm, and the next restore begins anew. */
+async function restoreBrokenOff(): Promise<void> {
+  const half = join(folder, "half");
+  await restoreBackup({ dir, dataDir: half, log: () => undefined });
+  mkdirSync(join(half, ".restoring"));
+  renameSync(join(half, "store"), join(half, ".restoring", "store"));
+  const refused = await runCli(["up", "--data", half, "--port", "0", "--json"], { cwd: folder });
+  assert.equal(refused.code, 7, refused.stdout);
+  assert.match(refused.stdout, /granary restore DIR --data/);
+  const { releases } = await restoreBackup({ dir, dataDir: half, log: () => undefined });
+  assert.ok(releases > 0 && !existsSync(join(half, ".restoring")));
+}
 
 function flip(file: string): void {
   const fd = openSync(file, "r+");

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import { lockDataDir } from "../../shared/data-lock.ts";
 import { type ReseedResult, reseedLog } from "../../shared/reseed-log.ts";
+import { refuseUnfinishedRestore } from "../../shared/restore-folder.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Begins a new command log behind the state of a stopped farm. */
@@ -10,6 +11,7 @@ export const pointerReseed: VerbHandler<"pointer reseed"> = async ({ flags, outp
   if (!existsSync(data)) throw new GranaryError("NOT_FOUND", `there is no data folder ${data}`);
   const lock = await lockDataDir(data);
   try {
+    refuseUnfinishedRestore(data);
     const result = await reseedLog({
       dataDir: data,
       natsUrl: flags.text("nats"),

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import { rebuildIndex } from "../../../store/rebuild-index.ts";
 import { lockDataDir } from "../../shared/data-lock.ts";
+import { refuseUnfinishedRestore } from "../../shared/restore-folder.ts";
 import { printFields } from "../output/print-fields.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
@@ -13,6 +14,7 @@ export const storeRebuildIndex: VerbHandler<"store rebuild-index"> = async ({ fl
     throw new GranaryError("USAGE", `${data} is no farm's data folder: it has no store/packs`);
   const lock = await lockDataDir(data);
   try {
+    refuseUnfinishedRestore(data);
     const result = await rebuildIndex(join(data, "store"), {
       log: (_level, message) => output.note(message),
     });
