@@ -47,6 +47,7 @@ export type CommandBody =
   | ReadyCommand
   | FailCommand
   | CancelCommand
+  | LogCommand
   | ActivateCommand
   | RollbackCommand
   | HoldCommand
@@ -133,6 +134,14 @@ export interface CancelCommand {
   readonly type: "cancel";
   readonly publish_id: string;
   readonly reason?: string;
+}
+
+/** The stored log of a publish that ended while it ran, by `cancel` say. Only the last attempt's counts, once. */
+export interface LogCommand {
+  readonly type: "log";
+  readonly publish_id: string;
+  readonly attempt: number;
+  readonly log: SealedLog;
 }
 
 export interface ActivateCommand {

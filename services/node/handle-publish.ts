@@ -45,6 +45,8 @@ export class PublishHandler {
   readonly #running = new Map<string, AbortController>();
   /** Deliveries that this process handed back itself, for a full disk say: they are no sign of poison. */
   readonly #handedBack = new Map<string, number>();
+  /** What goes on behind publishes whose slot is free. */
+  readonly #tidying = new Set<Promise<void>>();
 
   constructor(context: PublishContext) {
     this.#context = context;
@@ -62,6 +64,11 @@ export class PublishHandler {
   /** Hands everything back at once: for a shutdown whose grace is over. */
   stopAll(): void {
     for (const controller of this.#running.values()) controller.abort();
+  }
+
+  /** Resolves when nothing goes on any more behind jobs that were handled. */
+  async tidied(): Promise<void> {
+    while (this.#tidying.size > 0) await Promise.all(this.#tidying);
   }
 
   /** @returns when the job was acknowledged or handed back; never rejects */
@@ -103,41 +110,39 @@ export class PublishHandler {
     const attempt = record.attempt + 1;
     // Before the state says that it runs: a reader then would take the log for lost.
     const log = this.#beginLog(record, attempt);
-    const started = await this.#submit(record, {
-      type: "start",
-      publish_id: record.publish_id,
-      attempt,
-      node: this.#context.node,
-    });
+    const by = { publish_id: record.publish_id, attempt, node: this.#context.node };
+    const started = await this.#submit(record, { type: "start", ...by });
     if (!started.ok) return delivery.nak(1_000);
+    const work = this.#work(delivery, record, { by, signal, log });
+    if ((await unlessAborted(work, signal)) !== "aborted") return this.#finish(delivery, record);
+    // A thread, a sync or a full queue may keep the work for seconds: nobody waits for it any more, least of all the slot.
+    this.#tidyLater(record, work);
+    if (this.#hasEnded(record.publish_id)) await delivery.ack();
+    else delivery.nak(0);
+  }
+
+  /** From the upload to the terminal command. */
+  async #work(
+    delivery: JobDelivery,
+    record: PublishRecord,
+    { by, signal, log }: { by: Attempt; signal: AbortSignal; log: AttemptLog },
+  ): Promise<void> {
     const unanswered = delivery.deliveries - (this.#handedBack.get(record.publish_id) ?? 0);
     const poison = unanswered > LIMITS.jobDeliveries;
     const outcome = poison ? poisoned(delivery) : await this.#extract(record, signal, log);
-    if (outcome === "stopped") {
-      if (
-        TERMINAL_STATES.has(
-          this.#context.read((view) => findPublish(view, record.publish_id))?.state ?? "queued",
-        )
-      )
-        return this.#finish(delivery, record);
-      return delivery.nak(0);
-    }
-    const ended = { publish_id: record.publish_id, attempt, node: this.#context.node };
+    if (outcome === "stopped" || signal.aborted) return;
     if (outcome.ok) {
       const { artifact, stats, log: sealed } = outcome.value;
-      await this.#submit(record, { type: "ready", ...ended, artifact, stats, log: sealed });
-    } else {
-      const sealed = await this.#sealLog(record, log);
-      await this.#submit(record, {
-        type: "fail",
-        ...ended,
-        error: outcome.error,
-        ...(sealed === undefined ? {} : { log: sealed }),
-      });
+      await this.#submit(record, { type: "ready", ...by, artifact, stats, log: sealed });
+      return;
     }
-    await this.#finish(delivery, record);
-    if (this.#context.read((view) => view.get(KEYS.publishLog(record.publish_id))) !== undefined)
-      this.#context.publishLogs.remove(record.publish_id);
+    const sealed = await this.#sealLog(record);
+    await this.#submit(record, {
+      type: "fail",
+      ...by,
+      error: outcome.error,
+      ...(sealed === undefined ? {} : { log: sealed }),
+    });
   }
 
   #beginLog(record: PublishRecord, attempt: number): AttemptLog {
@@ -148,21 +153,60 @@ export class PublishHandler {
     return log;
   }
 
-  /** A publish fails also when its log cannot be stored. */
-  async #sealLog(record: PublishRecord, log: AttemptLog): Promise<SealedLog | undefined> {
+  /** A publish ends also when its log cannot be stored. */
+  async #sealLog(record: PublishRecord): Promise<SealedLog | undefined> {
     try {
-      return await log.seal(this.#context);
+      const { publish_id: publishId, attempt } = record;
+      return await new AttemptLog(this.#context.publishLogs, { publishId, attempt }).seal(this.#context);
     } catch (error) {
       this.#context.log.warn({ publish_id: record.publish_id, err: error }, "a log could not be stored");
       return undefined;
     }
   }
 
-  /** The terminal command is applied here: the upload has served its purpose, then the queue may forget the job. */
+  /** The terminal command is applied here: the queue may forget the job, and the rest needs no slot. */
   async #finish(delivery: JobDelivery, record: PublishRecord): Promise<void> {
     this.#handedBack.delete(record.publish_id);
-    await removePublishUpload(this.#context.store, record);
     await delivery.ack();
+    this.#tidyLater(record);
+  }
+
+  #tidyLater(record: PublishRecord, work: Promise<void> = Promise.resolve()): void {
+    const tidying = this.#tidy(record.publish_id, work)
+      .catch((error: unknown) =>
+        this.#context.log.warn({ publish_id: record.publish_id, err: error }, "a publish was not tidied up"),
+      )
+      .finally(() => this.#tidying.delete(tidying));
+    this.#tidying.add(tidying);
+  }
+
+  /**
+   * Behind a publish that has ended: its log is stored, if `ready` or `fail` has not done that, then its upload goes, and with it the
+   * lease that holds what was committed. What a crash leaves of it, {@link reconcileInbox} finds.
+   */
+  async #tidy(publishId: string, work: Promise<void>): Promise<void> {
+    await work.catch(() => undefined);
+    const record = this.#context.read((view) => findPublish(view, publishId));
+    if (record === undefined || !TERMINAL_STATES.has(record.state)) return;
+    await this.#keepLog(record);
+    await removePublishUpload(this.#context.store, record);
+  }
+
+  async #keepLog(record: PublishRecord): Promise<void> {
+    const { read, publishLogs, node } = this.#context;
+    const { publish_id, attempt } = record;
+    if (publishLogs.lines(publish_id).length === 0) return;
+    const isKept = (): boolean => read((view) => view.get(KEYS.publishLog(publish_id))) !== undefined;
+    // That of the last attempt counts, wherever it ran.
+    const isOurs = record.node === node;
+    const sealed = isKept() || !isOurs ? undefined : await this.#sealLog(record);
+    if (sealed !== undefined) await this.#submit(record, { type: "log", publish_id, attempt, log: sealed });
+    if (isKept() || !isOurs) publishLogs.remove(publish_id);
+  }
+
+  #hasEnded(publishId: string): boolean {
+    const state = this.#context.read((view) => findPublish(view, publishId))?.state;
+    return state !== undefined && TERMINAL_STATES.has(state);
   }
 
   async #extract(
@@ -258,6 +302,21 @@ export class PublishHandler {
       body,
     });
   }
+}
+
+interface Attempt {
+  readonly publish_id: string;
+  readonly attempt: number;
+  readonly node: string;
+}
+
+/** @returns "aborted" as soon as the signal fires; what was waited for goes on */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<"aborted" | undefined> {
+  const aborted = new Promise<"aborted">((resolve) => {
+    signal.addEventListener("abort", () => resolve("aborted"), { once: true });
+    if (signal.aborted) resolve("aborted");
+  });
+  return (await Promise.race([aborted, work])) ?? undefined;
 }
 
 /** Ends of a task that took its thread with them. */

@@ -82,6 +82,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       stopListening();
       const grace = setTimeout(() => handler.stopAll(), DRAIN_MS);
       await loop.drain();
+      await handler.tidied();
       clearTimeout(grace);
     },
   };

@@ -40,6 +40,7 @@ function setCordoned(cordoned: boolean): Promise<unknown> {
 describe("the log of a publish", { concurrency: 1 }, () => {
   let ready = "";
   let failed = "";
+  let stopped = "";
 
   test("says what was sent, read, stored and built, and what came of it", async () => {
     const release = await publishReady(farm, "logged", appArchive({ "app.py": "1", "b.txt": "2" }));
@@ -70,11 +71,26 @@ describe("the log of a publish", { concurrency: 1 }, () => {
     assert.match(shown.stdout, /Z {2}error: failed: MANIFEST_INVALID/);
   });
 
+  test("of one that is cancelled while it runs tells what was done until then", async () => {
+    const large = appArchive({ "large.bin": slowToRead() });
+    stopped = (await publish(farm, "stopped", large, { query: { commit: "000000c" } })).body.publish_id;
+    const begun = async (): Promise<true | undefined> =>
+      textOf((await logOf(stopped)).items).includes("reading the archive") ? true : undefined;
+    await eventually(begun, 20_000, "the archive is being read");
+    const cancelled = await cli(["cancel", stopped, "--reason", "wrong branch"]);
+    assert.equal(cancelled.code, 0, cancelled.stderr);
+    assert.match(
+      textOf((await logOf(stopped)).items),
+      /accepted from.*attempt 1 on node local.*reading the archive, [0-9,]+ bytes.*cancelled: CANCELLED: .*wrong branch/s,
+    );
+  });
+
   test("is the same after a restart, when the process that wrote it is gone", async () => {
-    const before = [await logOf(ready), await logOf(failed)];
+    const ids = [ready, failed, stopped];
+    const before = await Promise.all(ids.map((id) => logOf(id)));
     assert.equal(await farm.stop(), 0);
     farm = await startTestFarm({ data, args: ["--threads", "2"] });
-    assert.deepEqual([await logOf(ready), await logOf(failed)], before);
+    assert.deepEqual(await Promise.all(ids.map((id) => logOf(id))), before);
   });
 
   test("is read page by page, and taken up behind any of its lines", async () => {

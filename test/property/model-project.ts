@@ -8,6 +8,7 @@ export interface ModelPublish {
   state: string;
   attempt: number;
   version: number | undefined;
+  hasLog?: true;
   /** Accepted when a newer publish of its channel could overtake it. */
   readonly yields: boolean;
   overtakenBy: string | undefined;

@@ -114,7 +114,7 @@ export class Model {
 
   #ofPublish(
     name: string,
-    body: Extract<CommandBody, { type: "start" | "ready" | "fail" | "cancel" }>,
+    body: Extract<CommandBody, { type: "start" | "ready" | "fail" | "cancel" | "log" }>,
     at: { timeMs: number },
   ): string {
     const project = this.projects.get(name);
@@ -131,6 +131,10 @@ export class Model {
         if (ended) return "STATE_CONFLICT";
         publish.state = "cancelled";
         return "applied";
+      case "log":
+        if (!ended || body.attempt !== publish.attempt || publish.hasLog === true) return "unchanged";
+        publish.hasLog = true;
+        return "changed";
       case "fail":
         if (ended || body.attempt < publish.attempt) return "ignored";
         publish.state = "failed";

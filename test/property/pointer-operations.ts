@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import type { CommandBody } from "../../proto/commands.ts";
+import { digestOf } from "../../proto/digest.ts";
 import type { Name } from "../../proto/names.ts";
 import { acceptOf, artifactOf, START_MS, STATS } from "../services/pointer/machine.ts";
 import type { ModelProject, ModelPublish } from "./model-project.ts";
@@ -21,7 +22,7 @@ export type Operation =
   | {
       op: "publish";
       nth: number;
-      what: "start" | "ready" | "fail" | "cancel";
+      what: "start" | "ready" | "fail" | "cancel" | "log";
       attempt: number;
       image: number;
     }
@@ -60,7 +61,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({
       op: fc.constant("publish" as const),
       nth: fc.constantFrom(0, 0, 0, 1, 1, 2, 5),
-      what: fc.constantFrom("start", "start", "ready", "ready", "ready", "fail", "cancel"),
+      what: fc.constantFrom("start", "start", "ready", "ready", "ready", "fail", "cancel", "log"),
       attempt: small(2),
       image: small(3),
     }),
@@ -179,6 +180,8 @@ function publishBody(
   const attempt = Math.max(0, fitting + (operation.attempt === 2 ? -1 : 0));
   const by = { publish_id, attempt, node: "n1" };
   if (operation.what === "start") return { type: "start", ...by };
+  if (operation.what === "log")
+    return { type: "log", publish_id, attempt, log: { digest: digestOf(publish_id), size: 1 } };
   if (operation.what === "fail") {
     return { type: "fail", ...by, error: { code: "ARCHIVE_EMPTY", message: "", detail: {} } };
   }

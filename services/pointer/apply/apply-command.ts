@@ -21,6 +21,7 @@ import { failPublish } from "./fail-publish.ts";
 import { finishPublish } from "./finish-publish.ts";
 import { holdProject } from "./hold-project.ts";
 import { holdWider, unholdWider } from "./hold-wider.ts";
+import { keepEndedLog } from "./keep-log.ts";
 import { pinPreview } from "./pin-preview.ts";
 import { promotePreview } from "./promote-preview.ts";
 import { removeOrg } from "./remove-org.ts";
@@ -108,6 +109,7 @@ function run(tx: StateTx, command: Command, at: LogPosition): CommandResult {
 }
 
 const BRIEF: ReadonlySet<CommandBody["type"]> = new Set([
+  "log",
   "session.start",
   "session.end",
   "session.expire",
@@ -115,7 +117,10 @@ const BRIEF: ReadonlySet<CommandBody["type"]> = new Set([
   "subscription.commit",
 ]);
 
-/** Sessions and cursors are data of the applications, hundreds a second: neither events nor audit rows, results for minutes only. */
+/**
+ * Sessions and cursors are data of the applications, hundreds a second, and where a log lies changes nothing that anyone decided: neither
+ * events nor audit rows, results for minutes only.
+ */
 function isBrief(body: CommandBody): boolean {
   return BRIEF.has(body.type);
 }
@@ -132,6 +137,8 @@ function dispatch(step: Step, body: CommandBody): CommandValue {
       return failPublish(step, body);
     case "cancel":
       return cancelPublish(step, body);
+    case "log":
+      return keepEndedLog(step, body);
     case "activate":
       return activateRelease(step, body);
     case "rollback":
