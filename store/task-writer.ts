@@ -13,7 +13,6 @@ import { TASK_CELL } from "../proto/worker-tasks.ts";
 import { type BlobReader, corrupt } from "./blob-reader.ts";
 import { ByteList } from "./byte-list.ts";
 import { DigestTable } from "./digest-table.ts";
-import { FreshContent } from "./fresh-content.ts";
 import type { StoreFs } from "./fs.ts";
 import type { IndexReader } from "./index-db.ts";
 import { ROW } from "./index-keys.ts";
@@ -22,6 +21,7 @@ import { IndexView } from "./index-view.ts";
 import { readU32, readU48, writeU32, writeU48 } from "./little-endian.ts";
 import { encodeLayerPayload, RECORD_HEADER_BYTES, RECORD_KIND, SEGMENT_HEADER_BYTES } from "./pack-format.ts";
 import { PackWindow } from "./pack-window.ts";
+import { ReceivedContent } from "./received-content.ts";
 import type { SegmentAppender } from "./segment-appender.ts";
 import { StagingWriter } from "./staging-writer.ts";
 import { type StorePaths, stagingPrefix } from "./store-paths.ts";
@@ -65,7 +65,7 @@ export class TaskWriter {
   /** A blob row's key; the digest in hand lies behind its first byte. */
   readonly #key = Buffer.allocUnsafeSlow(33);
   readonly #window: PackWindow;
-  readonly #fresh = new FreshContent();
+  readonly #received = new ReceivedContent();
   readonly #known = new DigestTable();
   readonly #rows = new ByteList(1024 * BLOB_ROW_BYTES);
   readonly #references = new ByteList(1024 * 32);
@@ -100,7 +100,7 @@ export class TaskWriter {
     slot.setSegment(appender.id);
     this.#active = true;
     this.#window.reset();
-    this.#fresh.clear();
+    this.#received.clear();
     this.#cell = cell;
     this.#start = appender.end;
     cell[TASK_CELL.segmentStart] = this.#start;
@@ -127,11 +127,8 @@ export class TaskWriter {
     }
     const hex = hash("sha256", bytes, "hex");
     this.#key.write(hex, 1, 32, "hex");
-    const digest = `sha256:${hex}` as Digest;
-    if (this.#isKnown()) return digest;
-    this.#append(bytes);
-    this.#fresh.add(digest, bytes);
-    return digest;
+    if (!this.#isKnown()) this.#append(bytes);
+    return `sha256:${hex}` as Digest;
   }
 
   /** Content in chunks, `size` bytes in all. One at a time. */
@@ -159,6 +156,12 @@ export class TaskWriter {
     return this.#parts.reader.read(digest, row);
   }
 
+  /** A content that this very task has received, as far as those are kept: valid until its end. */
+  received({ digest, size }: { digest: Digest; size: number }): Buffer | undefined {
+    this.#setKey(digest);
+    return this.#received.find(this.#key, size);
+  }
+
   /**
    * {@link readBlob} into a buffer at `at`, for many blobs in a row: verified by crc32 and the digest in its record, where it is
    * packed and not new. `size` is what the caller expects, and has room for.
@@ -166,7 +169,11 @@ export class TaskWriter {
    */
   copyBlob({ digest, size }: { digest: Digest; size: number }, into: Uint8Array, at: number): void {
     this.#setKey(digest);
-    if (this.#fresh.copy(digest, size, into, at)) return;
+    const received = this.#received.find(this.#key, size);
+    if (received !== undefined) {
+      into.set(received, at);
+      return;
+    }
     if (this.#isKnown() && this.#copyPacked(digest, size, into, at)) return;
     const bytes = this.readBlob(digest);
     if (bytes.byteLength !== size) throw wrongSize(digest, bytes.byteLength, size);
@@ -284,10 +291,8 @@ export class TaskWriter {
   }
 
   #beginCollected(size: number): BlobWriter {
-    if (this.#collected === undefined || this.#collected.byteLength < size) {
-      this.#collected = Buffer.allocUnsafeSlow(Math.max(size, LIMITS.crcChunkBytes));
-    }
-    const buffer = this.#collected;
+    const room = this.#received.room(size);
+    const buffer = room ?? this.#collectedOf(size);
     let filled = 0;
     return {
       write: (chunk) => {
@@ -297,9 +302,18 @@ export class TaskWriter {
       },
       end: () => {
         if (filled !== size) throw new RangeError(`${filled} bytes were written, ${size} announced`);
-        return this.putBlob(buffer.subarray(0, size));
+        const rows = this.#rows.length;
+        const digest = this.putBlob(buffer);
+        if (room !== undefined) this.#received.keep(this.#key, size, { isNew: this.#rows.length > rows });
+        return digest;
       },
     };
+  }
+
+  #collectedOf(size: number): Buffer {
+    if (this.#collected === undefined || this.#collected.byteLength < size)
+      this.#collected = Buffer.allocUnsafeSlow(Math.max(size, LIMITS.crcChunkBytes));
+    return this.#collected.subarray(0, size);
   }
 
   #beginBig(size: number): BlobWriter {

@@ -89,7 +89,8 @@ function computeLayer(
   const hash = new PieceHash();
   for (const piece of layerPieces(part.entries)) {
     if (piece.kind === "bytes") hash.bytes(piece.bytes);
-    else if (piece.size > PIECES_BYTES) hash.bytes(context.writer.readBlob(piece.digest));
+    else if (piece.size > PIECES_BYTES)
+      hash.bytes(context.writer.received(piece) ?? context.writer.readBlob(piece.digest));
     else hash.filled(piece.size, (into, at) => context.writer.copyBlob(piece, into, at));
     context.tick();
   }
