@@ -186,6 +186,7 @@ export const ANSWER_SHAPES = {
     counts: z.record(text, int),
     items: z.array(z.looseObject({ path: text, change: text })),
     truncated: z.boolean(),
+    next_cursor: text.nullable(),
   }),
   Materialized: shape("A release as a folder on the farm's disk.", {
     ...where,

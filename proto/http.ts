@@ -223,7 +223,7 @@ export interface DiffJson {
   readonly entry_point: readonly [string | null, string | null];
   readonly layers: { readonly kept: number; readonly added: number; readonly removed: number };
   readonly counts: Readonly<Record<Change, number>>;
-  /** In path order; `truncated` when there are more than `limit`. */
+  /** In path order; `truncated` when there are more behind them. */
   readonly items: readonly {
     readonly path: string;
     readonly change: Change;
@@ -231,6 +231,7 @@ export interface DiffJson {
     readonly to?: FileJson;
   }[];
   readonly truncated: boolean;
+  readonly next_cursor: string | null;
 }
 
 export interface Page<T> {

@@ -21,7 +21,7 @@ export type LayerPiece =
  * The pieces of a part's layer in order: sorted ustar entries, parents listed, directories ending in "/", numeric owner 0,
  * modes 0755 / 0644, mtime 0, pax only where ustar cannot hold a value, two zero blocks at the end.
  */
-export function* layerPieces(part: readonly TreeEntry[]): Generator<LayerPiece, void, undefined> {
+export function* layerPieces(part: Iterable<TreeEntry>): Generator<LayerPiece, void, undefined> {
   let open: string[] = [];
   let folder: string | undefined;
   for (const entry of part) {

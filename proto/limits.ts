@@ -123,7 +123,7 @@ export const LIMITS = {
   subscriberBytes: 128,
   /** How long the result of a session's command is kept: longer than a request is repeated. At 300/s a week would be 180 million. */
   sessionResultMs: 5 * 60_000,
-  /** References that `store why` names, and trees that it looks into: one of 50,000 files takes about 50 ms. */
+  /** References that `store why` names, and trees that it looks into: one of 50,000 files takes about 5 ms. */
   whyReferences: 100,
   whyTrees: 10_000,
   reasonBytes: 1_000,
@@ -131,8 +131,14 @@ export const LIMITS = {
   sourceBytes: 2_000,
   /** Rows of one page of a list. */
   pageItems: 200,
-  /** Rows of one diff; what is beyond is counted. */
-  diffItems: 10_000,
+  /** Rows of one page of a release's files, or of a diff; what is beyond is counted. */
+  fileItems: 10_000,
+  /** Listings and diffs that one api works on at once: each may hold two trees of up to 60 MB, and it is one thread that reads them. */
+  treeReadsAtOnce: 2,
+  /** ... and that wait for their turn, or for a client that reads its answer of up to 5 MB. */
+  treeReads: 64,
+  /** A client that takes nothing of such an answer for this long is cut off. */
+  answerIdleMs: 30_000,
   warnings: 20,
   /** A body that sends less than this in {@link bodyIdleMs} is cut off: a slow client must not hold a slot for ever. */
   bodyIdleMs: 30_000,

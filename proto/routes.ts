@@ -187,7 +187,7 @@ const PROJECT_ROUTES: readonly RouteSpec[] = [
     ["read"],
     { 200: { page: "File" } },
     {
-      parameters: { ...PAGE, limit: whole(1, 10_000, "Rows of the page; 1000 unless given.") },
+      parameters: { ...PAGE, limit: whole(1, LIMITS.fileItems, "Rows of the page; 1000 unless given.") },
       errors: ["RELEASE_RETIRED"],
     },
   ),
@@ -223,7 +223,8 @@ const PROJECT_ROUTES: readonly RouteSpec[] = [
       parameters: {
         from: text("`v1`, `preview/NAME`; required."),
         to: text("`current` unless given."),
-        limit: whole(1, LIMITS.diffItems, "Rows; 1000 unless given."),
+        ...PAGE,
+        limit: whole(1, LIMITS.fileItems, "Rows of the page; 1000 unless given."),
       },
       errors: ["RELEASE_RETIRED"],
     },

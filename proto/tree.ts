@@ -52,13 +52,14 @@ export function parseTree(bytes: Uint8Array): TreeEntry[] {
   while (start < text.length) {
     const end = text.indexOf("\n", start);
     if (end < 0) throw malformed("unterminated line");
-    entries.push(parseLine(text, start, end));
+    entries.push(parseTreeLine(text, start, end));
     start = end + 1;
   }
   return entries;
 }
 
-function parseLine(text: string, start: number, end: number): TreeEntry {
+/** The entry of one line, `end` at its line feed. @throws GranaryError STORE_CORRUPT */
+export function parseTreeLine(text: string, start: number, end: number): TreeEntry {
   const kind = text[start];
   if (kind === "f" || kind === "x") {
     const space = text.indexOf(" ", start + 67);
@@ -82,7 +83,8 @@ function parseLine(text: string, start: number, end: number): TreeEntry {
   throw malformed(text.slice(start, end));
 }
 
-function malformed(what: string): GranaryError {
+/** The error for a stored tree that is none. */
+export function malformed(what: string): GranaryError {
   return new GranaryError("STORE_CORRUPT", `not a canonical tree: ${JSON.stringify(what.slice(0, 100))}`);
 }
 

@@ -4,17 +4,19 @@ import type { LayerRow } from "../proto/commit-batch.ts";
 import { type Digest, digestHex } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { LIMITS } from "../proto/limits.ts";
-import { parseTree, type TreeEntry } from "../proto/tree.ts";
+import type { TreeEntry } from "../proto/tree.ts";
+import { treeEntries } from "../proto/tree-lines.ts";
 import { corrupt } from "./blob-reader.ts";
 import type { ContentReader } from "./content-reader.ts";
 import type { IndexView } from "./index-view.ts";
 import { LayerMap } from "./layer-map.ts";
 import { layerBytes } from "./layer-stream.ts";
 import { Lru } from "./lru.ts";
+import { inTurns } from "./turns.ts";
 
-/** Entries (of about 200 bytes) that parsed trees hold in memory, and that layer maps (12 bytes each) cover. */
-const TREE_CACHE_ENTRIES = 250_000;
-const LAYER_MAP_ENTRIES = 1_000_000;
+/** Listings that are kept in memory: those of 10 releases of 50,000 files. Layers that are being pulled have theirs in their map. */
+const LISTING_CACHE_BYTES = 64 * 1024 * 1024;
+const LAYER_MAP_BYTES = 64 * 1024 * 1024;
 
 /** Exclusive of `end`. */
 export interface ByteRange {
@@ -32,8 +34,9 @@ export interface OpenedContent {
 export class Content {
   readonly #view: IndexView;
   readonly #reader: ContentReader;
-  readonly #trees = new Lru<Digest, TreeEntry[]>(TREE_CACHE_ENTRIES, (entries) => entries.length + 1);
-  readonly #maps = new Lru<Digest, LayerMap>(LAYER_MAP_ENTRIES, (map) => map.weight + 1);
+  readonly #listings = new Lru<Digest, Buffer>(LISTING_CACHE_BYTES, (bytes) => bytes.byteLength);
+  readonly #listingReads = new Map<Digest, Promise<Buffer>>();
+  readonly #maps = new Lru<Digest, LayerMap>(LAYER_MAP_BYTES, (map) => map.weight);
 
   constructor(options: { view: IndexView; reader: ContentReader }) {
     this.#view = options.view;
@@ -84,12 +87,26 @@ export class Content {
     return { size: row.size, stream: toStream(chunks) };
   }
 
-  /** Entries of a stored listing, shared: not to be changed. @throws GranaryError as {@link Content.read} */
-  async readTree(digest: Digest): Promise<TreeEntry[]> {
-    const known = this.#trees.get(digest);
+  /**
+   * The canonical bytes of a stored listing, shared: not to be changed. Who asks while it is being read waits for the same read.
+   * @throws GranaryError as {@link Content.read}
+   */
+  async readListing(digest: Digest): Promise<Buffer> {
+    const known = this.#listings.get(digest);
     if (known !== undefined) return known;
-    const entries = parseTree(await this.read(digest));
-    this.#trees.set(digest, entries);
+    const started = this.#listingReads.get(digest);
+    if (started !== undefined) return started;
+    const reading = this.read(digest).finally(() => this.#listingReads.delete(digest));
+    this.#listingReads.set(digest, reading);
+    const bytes = await reading;
+    this.#listings.set(digest, bytes);
+    return bytes;
+  }
+
+  /** All entries of a stored listing, parsed a slice a turn. @throws GranaryError as {@link Content.read} */
+  async readTree(digest: Digest): Promise<TreeEntry[]> {
+    const entries: TreeEntry[] = [];
+    await inTurns(treeEntries(await this.readListing(digest)), (entry) => entries.push(entry));
     return entries;
   }
 
@@ -115,7 +132,7 @@ export class Content {
   async #layerMap(layer: LayerRow): Promise<LayerMap> {
     const known = this.#maps.get(layer.digest);
     if (known !== undefined) return known;
-    const map = await LayerMap.build(await this.readTree(layer.subtree));
+    const map = await LayerMap.build(await this.readListing(layer.subtree));
     this.#maps.set(layer.digest, map);
     return map;
   }

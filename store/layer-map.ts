@@ -1,55 +1,53 @@
-import { setImmediate } from "node:timers/promises";
 import { type LayerPiece, layerPieces } from "../proto/layers.ts";
 import type { TreeEntry } from "../proto/tree.ts";
-
-/** Pieces between two turns of the event loop: 4,096 take 4-8 ms. */
-const PIECES_PER_TURN = 4096;
+import { entryOf, firstLine, lineAt, treeEntries } from "../proto/tree-lines.ts";
+import { inTurns } from "./turns.ts";
 
 /**
- * Where in a layer each file's content begins, so that a range read starts there instead of at the beginning: 12 bytes a file.
+ * Where in a layer each file's content begins, so that a range read starts there instead of at the beginning: 12 bytes a file beside
+ * the listing's own bytes, of which entries are made as they are needed.
  */
 export class LayerMap {
-  readonly #entries: readonly TreeEntry[];
-  /** Per non-empty file, ascending: the layer offset of its content, and its entry. */
+  readonly #listing: Buffer;
+  /** Per non-empty file, ascending: the layer offset of its content, and its line in the listing. */
   readonly #offsets: Float64Array;
-  readonly #entryIndexes: Int32Array;
+  readonly #lines: Uint32Array;
   readonly size: number;
 
-  private constructor(map: {
-    entries: readonly TreeEntry[];
-    offsets: Float64Array;
-    entryIndexes: Int32Array;
-    size: number;
-  }) {
-    this.#entries = map.entries;
+  private constructor(map: { listing: Buffer; offsets: Float64Array; lines: Uint32Array; size: number }) {
+    this.#listing = map.listing;
     this.#offsets = map.offsets;
-    this.#entryIndexes = map.entryIndexes;
+    this.#lines = map.lines;
     this.size = map.size;
   }
 
-  static async build(entries: readonly TreeEntry[]): Promise<LayerMap> {
-    const files = entries.flatMap((entry, index) => (entry.type === "file" && entry.size > 0 ? [index] : []));
-    const offsets = new Float64Array(files.length);
+  /** @throws GranaryError STORE_CORRUPT when the bytes are no listing */
+  static async build(listing: Buffer): Promise<LayerMap> {
+    const lines: number[] = [];
+    const offsets: number[] = [];
     let size = 0;
-    let blobs = 0;
-    let pieces = 0;
-    for (const piece of layerPieces(entries)) {
-      if (piece.kind === "blob") offsets[blobs++] = size;
+    await inTurns(layerPieces(noteFiles(listing, lines)), (piece) => {
+      if (piece.kind === "blob") offsets.push(size);
       size += piece.kind === "blob" ? piece.size : piece.bytes.byteLength;
-      if (++pieces % PIECES_PER_TURN === 0) await setImmediate();
-    }
-    return new LayerMap({ entries, offsets, entryIndexes: Int32Array.from(files), size });
+    });
+    return new LayerMap({
+      listing,
+      offsets: Float64Array.from(offsets),
+      lines: Uint32Array.from(lines),
+      size,
+    });
   }
 
+  /** Bytes of memory. */
   get weight(): number {
-    return this.#entries.length;
+    return this.#listing.byteLength + this.#offsets.byteLength + this.#lines.byteLength;
   }
 
   /** The pieces from the last content at or before `offset` on, and the offset of the first of them. */
   from(offset: number): { start: number; pieces: Iterable<LayerPiece> } {
     const file = this.#lastFileAt(offset);
-    if (file < 0) return { start: 0, pieces: layerPieces(this.#entries) };
-    const tail = this.#entries.slice(this.#entryIndexes[file] ?? 0);
+    if (file < 0) return { start: 0, pieces: layerPieces(treeEntries(this.#listing)) };
+    const tail = treeEntries(this.#listing, this.#lines[file]);
     return { start: this.#offsets[file] ?? 0, pieces: fromFirstBlob(layerPieces(tail)) };
   }
 
@@ -62,6 +60,17 @@ export class LayerMap {
       else high = middle;
     }
     return low - 1;
+  }
+}
+
+/** The entries of a listing; `lines` gets the lines of those that have content. */
+function* noteFiles(listing: Buffer, lines: number[]): Generator<TreeEntry, void, undefined> {
+  for (let start = firstLine(listing); start < listing.byteLength; ) {
+    const line = lineAt(listing, start);
+    const entry = entryOf(listing, line);
+    if (entry.type === "file" && entry.size > 0) lines.push(start);
+    yield entry;
+    start = line.end + 1;
   }
 }
 

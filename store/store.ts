@@ -295,7 +295,12 @@ export class Store {
     return this.#view.layer(digest)?.subtree;
   }
 
-  /** Entries of a stored listing; shared, not to be changed. */
+  /** The canonical bytes of a stored listing; see {@link Content.readListing}. */
+  readListing(digest: Digest): Promise<Buffer> {
+    return this.#reads.during(this.#view.meta().epoch, () => this.#content.readListing(digest));
+  }
+
+  /** All entries of a stored listing. */
   readTree(digest: Digest): Promise<readonly TreeEntry[]> {
     return this.#reads.during(this.#view.meta().epoch, () => this.#content.readTree(digest));
   }

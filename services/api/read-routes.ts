@@ -1,9 +1,8 @@
 import { GranaryError } from "../../proto/errors.ts";
-import type { FileJson, PreviewJson, ReleaseJson } from "../../proto/http.ts";
+import type { PreviewJson, ReleaseJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName, parseReference } from "../../proto/names.ts";
 import type { PreviewRecord, ReleaseRecord } from "../../proto/records.ts";
-import { comparePaths, type TreeEntry } from "../../proto/tree.ts";
 import { authorize, notFound } from "../shared/authenticate.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
 import {
@@ -18,11 +17,10 @@ import {
 } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { projectAnswer, projectOf } from "./pointer-routes.ts";
-import { auditJson, fileJson, previewJson, projectJson, releaseJson, renderPublish } from "./render.ts";
+import { auditJson, previewJson, projectJson, releaseJson, renderPublish } from "./render.ts";
 import { numberQuery, principalOf, query, type Scoped, scoped } from "./request.ts";
 
 const PROJECT = "/v1/orgs/:org/projects/:project";
-const FILES_PAGE_MAX = 10_000;
 
 /** Lists and records. */
 export function readRoutes(server: HttpServer, context: ApiContext): void {
@@ -60,13 +58,6 @@ export function readRoutes(server: HttpServer, context: ApiContext): void {
   server.get(`${PROJECT}/releases/:ref`, async (request, reply) =>
     reply.send(artifactJson(releaseOf(context, request), context)),
   );
-
-  server.get(`${PROJECT}/releases/:ref/files`, async (request, reply) => {
-    const release = requireKept(releaseOf(context, request));
-    const limit = numberQuery(request, "limit", { min: 1, max: FILES_PAGE_MAX, fallback: 1_000 });
-    const entries = await context.store.readTree(release.tree);
-    return reply.send(filesPage(entries, { after: query(request, "cursor"), limit }));
-  });
 
   server.get("/v1/orgs/:org/audit", async (request, reply) => {
     const { org, bound } = orgScoped(context, request);
@@ -133,26 +124,4 @@ export function pageOf(request: HttpRequest): { limit: number; cursor?: string }
   const limit = numberQuery(request, "limit", { min: 1, max: LIMITS.pageItems, fallback: 50 });
   const cursor = query(request, "cursor");
   return cursor === undefined ? { limit } : { limit, cursor };
-}
-
-/** One page of a tree's entries; the cursor is the path of the last one, so a page is a binary search away. */
-function filesPage(
-  entries: readonly TreeEntry[],
-  page: { after: string | undefined; limit: number },
-): { items: FileJson[]; next_cursor: string | null } {
-  const start = page.after === undefined ? 0 : firstAfter(entries, page.after);
-  const slice = entries.slice(start, start + page.limit);
-  const more = start + page.limit < entries.length;
-  return { items: slice.map(fileJson), next_cursor: more ? (slice.at(-1)?.path ?? null) : null };
-}
-
-function firstAfter(entries: readonly TreeEntry[], path: string): number {
-  let low = 0;
-  let high = entries.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (comparePaths(entries[middle]?.path ?? "", path) <= 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -1,8 +1,9 @@
 import type { Digest } from "../../proto/digest.ts";
 import type { StoreWhyJson, StoreWhyReferenceJson } from "../../proto/http-store.ts";
 import { LIMITS } from "../../proto/limits.ts";
-import type { TreeEntry } from "../../proto/tree.ts";
+import { findFile } from "../../proto/tree-lines.ts";
 import type { Store } from "../../store/store.ts";
+import { nextTurn } from "../../store/turns.ts";
 import { type ContentRoot, contentRoots, logRoots } from "../shared/content-roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 
@@ -44,9 +45,10 @@ async function searchTrees(
   let whole = trees.size <= LIMITS.whyTrees;
   for (const [tree, roots] of [...trees].slice(0, LIMITS.whyTrees)) {
     if (found.length > LIMITS.whyReferences) return false;
-    const entries = await store.readTree(tree).catch(() => undefined);
-    if (entries === undefined) whole = false;
-    const file = entries?.find((entry) => isFileOf(entry, digest));
+    const listing = await store.readListing(tree).catch(() => undefined);
+    await nextTurn();
+    if (listing === undefined) whole = false;
+    const file = listing === undefined ? undefined : findFile(listing, digest);
     if (file === undefined) continue;
     found.push(...roots.map((root) => ({ ...referenceOf(root, "file"), path: file.path })));
   }
@@ -72,8 +74,4 @@ function rolesOf(
 function referenceOf(root: ContentRoot, as: StoreWhyReferenceJson["as"]): StoreWhyReferenceJson {
   const { org, project, ref } = root;
   return { org, project, ref, as };
-}
-
-function isFileOf(entry: TreeEntry, digest: Digest): boolean {
-  return entry.type === "file" && entry.digest === digest;
 }

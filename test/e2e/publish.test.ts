@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { digestOf } from "../../proto/digest.ts";
 import type { CloudEvent } from "../../proto/events.ts";
-import type { CurrentJson, FileJson, Page, PublishJson, ReleaseJson } from "../../proto/http.ts";
+import type { CurrentJson, DiffJson, FileJson, Page, PublishJson, ReleaseJson } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import {
@@ -279,7 +279,7 @@ describe("publishing over HTTP", () => {
     await publishReady(farm, "digests", archive, { headers: { "content-digest": digest(archive) } });
   });
 
-  test("files, releases and publishes are listed page by page without gap or double", async () => {
+  test("files, diffs, releases and publishes are listed page by page without gap or double", async () => {
     const names = Array.from({ length: 25 }, (_, i) => `d/${String.fromCharCode(97 + i)}.txt`);
     await publishReady(farm, "pages", appArchive(Object.fromEntries(names.map((name) => [name, name]))));
     const paths: string[] = [];
@@ -293,6 +293,33 @@ describe("publishing over HTTP", () => {
       cursor = page.next_cursor;
     }
     assert.deepEqual(paths, names);
+    const other = names.map((name) => name.replace("d/", "e/"));
+    await publishReady(farm, "pages", appArchive(Object.fromEntries(other.map((name) => [name, name]))));
+    const changes: string[] = [];
+    const asked = `${projectUrl("pages")}/diff?from=v1&to=v2&limit=7`;
+    cursor = "";
+    while (cursor !== null) {
+      const page: DiffJson = await farm.json(cursor === "" ? asked : `${asked}&cursor=${cursor}`);
+      assert.deepEqual([page.counts.removed, page.counts.added], [25, 25], "counts are those of the whole");
+      assert.equal(page.truncated, page.next_cursor !== null);
+      changes.push(...page.items.map(({ change, path }) => `${change} ${path}`));
+      cursor = page.next_cursor;
+    }
+    assert.deepEqual(changes, [
+      ...names.map((name) => `removed ${name}`),
+      ...other.map((name) => `added ${name}`),
+    ]);
+    const first = await farm.json<Page<FileJson>>(`${projectUrl("pages")}/releases/v1/files?limit=1`);
+    for (const [route, bad] of [
+      ["releases/v2/files?", first.next_cursor],
+      ["diff?from=v1&to=v2&", first.next_cursor],
+      ["releases/v1/files?", "d/a.txt"],
+      ["releases/v1/files?", ""],
+      ["releases/v1/files?", `${"0".repeat(16)}.${"A".repeat(3_000)}`],
+    ]) {
+      const answer = await send(farm, `${projectUrl("pages")}/${route}cursor=${bad}`);
+      assert.equal(problemOf(answer, 400, "USAGE").errors?.[0]?.pointer, "?cursor", `${route}${bad}`);
+    }
     const publishes = await farm.json<Page<PublishJson>>(`${projectUrl("commits")}/publishes?limit=1`);
     assert.equal(publishes.items[0]?.version, "v2", "newest first");
     const rest = await farm.json<Page<PublishJson>>(

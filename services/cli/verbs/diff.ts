@@ -1,5 +1,7 @@
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { DiffJson } from "../../../proto/http.ts";
+import { LIMITS } from "../../../proto/limits.ts";
+import type { ApiClient } from "../http/api-client.ts";
 import { findRelease } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
@@ -11,12 +13,8 @@ export const diff: VerbHandler<"diff"> = async ({ args, flags, output, api }) =>
   const from = await findRelease(client, args[0] ?? "");
   const to = args[1] === undefined ? { ...from, ref: "current" } : await findRelease(client, args[1]);
   if (from.path !== to.path) throw new GranaryError("USAGE", "both releases must be of one project");
-  const query = new URLSearchParams({
-    from: from.ref,
-    to: to.ref,
-    limit: String(flags.count("limit") ?? 1_000),
-  });
-  const result = await client.get<DiffJson>(`${from.path}/diff?${query}`);
+  const limit = flags.count("limit") ?? 1_000;
+  const result = await readDiff(client, { path: from.path, from: from.ref, to: to.ref, limit });
   output.emit(result, () => {
     for (const item of result.items) output.line(`${SIGNS[item.change]} ${item.path}`);
     if (result.truncated) output.note("there are more; raise --limit");
@@ -24,6 +22,29 @@ export const diff: VerbHandler<"diff"> = async ({ args, flags, output, api }) =>
   });
   return EXIT.ok;
 };
+
+/** Page by page, as many rows as are asked for. */
+async function readDiff(
+  client: ApiClient,
+  asked: { path: string; from: string; to: string; limit: number },
+): Promise<DiffJson> {
+  const { path, limit } = asked;
+  const page = (of: { from: string; to: string }, rows: number, cursor?: string): Promise<DiffJson> =>
+    client.get<DiffJson>(`${path}/diff`, {
+      from: of.from,
+      to: of.to,
+      limit: Math.min(rows, LIMITS.fileItems),
+      cursor,
+    });
+  let last = await page(asked, limit);
+  const items = [...last.items];
+  while (last.next_cursor !== null && items.length < limit) {
+    // What the first page says it compared: `current` may have moved.
+    last = await page(last, limit - items.length, last.next_cursor);
+    items.push(...last.items);
+  }
+  return { ...last, items };
+}
 
 function summary(result: DiffJson): string {
   const counts = Object.entries(result.counts).filter(([, count]) => count > 0);
