@@ -9,26 +9,34 @@ export interface RelaySource {
   read<T>(body: (view: StateView) => T): T;
 }
 
+export interface RelayLoop {
+  /** Relays one batch; answers whether there may be more. @throws when the bus does not answer: call it again */
+  step(): Promise<boolean>;
+  /** The bus is there again: a server that died may have lost the last of what it had taken. */
+  reconnected(): void;
+}
+
 /**
  * Relays events from the state to the event stream, in order, each once: the place to go on from is read from the stream
- * itself, and every append expects the stream to be where it was left. A second relay loses that race and reads again.
- * @returns a step: relays one batch and answers whether there may be more. @throws when the bus does not answer: call it again
+ * itself, and every append expects the stream to be where it was left. A second relay loses that race and reads again, and what a
+ * server lost in a crash is relayed again.
  */
 export function eventRelay(options: {
   source: RelaySource;
   stream: EventStream;
   cursors: LocalCursors;
-}): () => Promise<boolean> {
+}): RelayLoop {
   const { source, stream, cursors } = options;
   let place: { lastSeq: number; cursor: Cursor } | undefined;
-  return async () => {
-    if (place === undefined) {
-      const { lastSeq, cursor } = await stream.tail();
-      place = {
-        lastSeq,
-        cursor: cursor ?? cursors.get("events-cursor") ?? source.read((view) => oldestKept(view, lastSeq)),
-      };
-    }
+  const begin = async (): Promise<{ lastSeq: number; cursor: Cursor }> => {
+    const { lastSeq, cursor } = await stream.tail();
+    if (cursor !== undefined) return { lastSeq, cursor };
+    const relayed = cursors.get("events-cursor");
+    if (relayed !== undefined && relayed.streamSeq <= lastSeq) return { lastSeq, cursor: relayed.cursor };
+    return { lastSeq, cursor: source.read((view) => oldestKept(view, lastSeq)) };
+  };
+  const step = async (): Promise<boolean> => {
+    place ??= await begin();
     const { lastSeq, cursor } = place;
     const events = source.read((view) => eventsBehind(view, cursor));
     const last = events.at(-1);
@@ -38,9 +46,13 @@ export function eventRelay(options: {
     const published = await stream.publish(events, lastSeq);
     if (!published.ok) return true;
     place = { lastSeq: published.lastSeq, cursor: { seq: last.seq, k: last.k } };
-    cursors.set("events-cursor", place.cursor);
+    cursors.set("events-cursor", { cursor: place.cursor, streamSeq: place.lastSeq });
     return events.length === EVENTS_PER_BATCH;
   };
+  const reconnected = (): void => {
+    place = undefined;
+  };
+  return { step, reconnected };
 }
 
 function eventsBehind(view: StateView, cursor: Cursor): EventRecord[] {

@@ -4,34 +4,45 @@ import type { JobQueue } from "../shared/bus-jobs.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { KEYS, RANGES, type WorkRow } from "../shared/state-keys.ts";
 import { LANE } from "./lane.ts";
-import type { LocalCursors } from "./local-cursors.ts";
-import type { RelaySource } from "./relay-events.ts";
+import type { LocalCursors, Relayed } from "./local-cursors.ts";
+import type { RelayLoop, RelaySource } from "./relay-events.ts";
 
 /**
- * Relays accepted publishes to the job queue. The publish id is the message id, so that repeating is harmless; a copy without
- * a cursor puts all unfinished work in again.
- * @returns a step: relays one batch and answers whether there may be more. @throws when the bus does not answer: call it again
+ * Relays accepted publishes to the job queue. The publish id is the message id, so that repeating is harmless: a copy without a
+ * cursor puts all unfinished work in again, and so does one whose queue has lost jobs, or may have.
  */
 export function jobRelay(options: {
   source: RelaySource;
   queue: JobQueue;
   cursors: LocalCursors;
-}): () => Promise<boolean> {
+}): RelayLoop {
   const { source, queue, cursors } = options;
-  return async () => {
-    const cursor = cursors.get("jobs-cursor");
-    if (cursor === undefined) {
+  let links = 0;
+  let checkedLinks: number | undefined;
+  /** Whether the queue lost jobs while nobody looked. What was on its way when a link broke may have arrived since and hide it. */
+  const hasLost = async (relayed: Relayed): Promise<boolean> =>
+    checkedLinks !== undefined || links > 0 || (await queue.lastSeq()) < relayed.streamSeq;
+  const step = async (): Promise<boolean> => {
+    const link = links;
+    const relayed = cursors.get("jobs-cursor");
+    if (relayed === undefined || (checkedLinks !== link && (await hasLost(relayed)))) {
       const { work, seq } = source.read(unfinished);
-      await publishJobs(queue, LANE, work);
-      cursors.set("jobs-cursor", { seq, k: EVENTS_OF_COMMAND_MAX });
+      const streamSeq = await publishJobs(queue, LANE, work);
+      cursors.set("jobs-cursor", { cursor: { seq, k: EVENTS_OF_COMMAND_MAX }, streamSeq });
+      checkedLinks = link;
       return true;
     }
-    const { work, last } = source.read((view) => acceptedBehind(view, cursor));
+    checkedLinks = link;
+    const { work, last } = source.read((view) => acceptedBehind(view, relayed.cursor));
     if (last === undefined) return false;
-    await publishJobs(queue, LANE, work);
-    cursors.set("jobs-cursor", last);
+    const streamSeq = Math.max(relayed.streamSeq, await publishJobs(queue, LANE, work));
+    cursors.set("jobs-cursor", { cursor: last, streamSeq });
     return true;
   };
+  const reconnected = (): void => {
+    links += 1;
+  };
+  return { step, reconnected };
 }
 
 /** Keeps the connection busy without flooding it; 64 in flight are within a tenth of the best rate. */
@@ -39,11 +50,20 @@ const IN_FLIGHT = 64;
 const EVENTS_PER_STEP = 256;
 const EVENTS_OF_COMMAND_MAX = 9_999;
 
-export async function publishJobs(queue: JobQueue, lane: Lane, work: readonly WorkRow[]): Promise<void> {
+/** @returns the highest place in the queue that one of them has; 0 when none was put in */
+export async function publishJobs(
+  queue: Pick<JobQueue, "publish">,
+  lane: Lane,
+  work: readonly WorkRow[],
+): Promise<number> {
+  let highest = 0;
   for (let at = 0; at < work.length; at += IN_FLIGHT) {
+    const some = work.slice(at, at + IN_FLIGHT);
+    const places = await Promise.all(some.map((row) => queue.publish(lane, jobOf(row))));
     // What the org's quota does not take now stays in the state: see republish-lost-jobs.ts.
-    await Promise.all(work.slice(at, at + IN_FLIGHT).map((row) => queue.publish(lane, jobOf(row))));
+    for (const place of places) if (place !== "full") highest = Math.max(highest, place.seq);
   }
+  return highest;
 }
 
 function jobOf({ publish_id, org, project, order }: WorkRow): PublishJob {

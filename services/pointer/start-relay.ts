@@ -32,14 +32,14 @@ export function startRelay(options: {
   const { bus, source, cursors } = options;
   const abort = new AbortController();
   const loops = [
-    { what: "events", step: eventRelay({ source, stream: bus.events, cursors }), wake: new Wake() },
-    { what: "jobs", step: jobRelay({ source, queue: bus.publishJobs, cursors }), wake: new Wake() },
+    { what: "events", relay: eventRelay({ source, stream: bus.events, cursors }), wake: new Wake() },
+    { what: "jobs", relay: jobRelay({ source, queue: bus.publishJobs, cursors }), wake: new Wake() },
   ];
 
   const run = async (loop: (typeof loops)[number]): Promise<void> => {
     while (!abort.signal.aborted) {
       try {
-        if (bus.connected && (await loop.step())) continue;
+        if (bus.connected && (await loop.relay.step())) continue;
         await loop.wake.wait(IDLE_MS, abort.signal);
       } catch (error) {
         if (abort.signal.aborted) return;
@@ -92,6 +92,9 @@ export function startRelay(options: {
     }
   };
 
+  const offStatus = bus.onStatus((connected) => {
+    if (connected) for (const { relay } of loops) relay.reconnected();
+  });
   const flushing = setInterval(() => cursors.flush(), FLUSH_MS);
   const running = [...loops.map(run), guard(), sweep()];
   return {
@@ -100,6 +103,7 @@ export function startRelay(options: {
     },
     async close() {
       abort.abort();
+      offStatus();
       clearInterval(flushing);
       await Promise.all(running);
       cursors.flush();

@@ -3,8 +3,9 @@ import {
   JetStreamApiError,
   type JetStreamClient,
   type JetStreamManager,
+  PubHeaders,
 } from "@nats-io/jetstream";
-import { headers } from "@nats-io/transport-node";
+import { headers, type NatsConnection } from "@nats-io/transport-node";
 import {
   type Cursor,
   type EventRecord,
@@ -26,19 +27,23 @@ export type EventsPublished = { readonly ok: true; readonly lastSeq: number } | 
 export interface EventStream {
   tail(): Promise<EventTail>;
   /**
-   * Appends events, all or none, right behind `lastSeq`. Events carry their own order and numbers: whoever loses the race
-   * reads the tail and goes on from there. @throws when the outcome is not known: read the tail
+   * Appends events in order, right behind `lastSeq`, none behind one that was not taken. Events carry their own order and numbers:
+   * whoever loses the race reads the tail and goes on from there. @throws when the outcome is not known: read the tail
    */
   publish(events: readonly EventRecord[], lastSeq: number): Promise<EventsPublished>;
 }
 
-/** An atomic batch may hold 1,000 messages; a quarter of that keeps latency and memory low at nearly the same rate. */
+/** Keeps latency and memory low; nothing waits within a batch. */
 export const EVENTS_PER_BATCH = 250;
 const TIMEOUT_MS = 2_000;
 const STREAM = STREAMS.events;
 const CURSOR_HEADER = "Granary-Cursor";
 
-export function eventStream(bus: { js: JetStreamClient; manager: JetStreamManager }): EventStream {
+export function eventStream(bus: {
+  nats: NatsConnection;
+  js: JetStreamClient;
+  manager: JetStreamManager;
+}): EventStream {
   return {
     async tail() {
       try {
@@ -53,19 +58,22 @@ export function eventStream(bus: { js: JetStreamClient; manager: JetStreamManage
     },
 
     async publish(events, lastSeq) {
-      const [first, ...rest] = events.map(messageOf);
-      if (first === undefined) return { ok: true, lastSeq };
-      const expect = { lastSequence: lastSeq };
+      const messages = events.map(messageOf);
+      const last = messages.pop();
+      if (last === undefined) return { ok: true, lastSeq };
+      // One connection keeps the order, and each message expects the one before it: the answer to the last is that of all. An atomic
+      // batch costs the server a folder with files of its own, twelve system calls for the five events of a publish.
+      for (const [i, { subject, payload, headers: head }] of messages.entries()) {
+        head.set(PubHeaders.ExpectedLastSeqHdr, String(lastSeq + i));
+        bus.nats.publish(subject, payload, { headers: head });
+      }
       try {
-        if (rest.length === 0) {
-          const ack = await bus.js.publish(first.subject, first.payload, {
-            headers: first.headers,
-            expect,
-            timeout: TIMEOUT_MS,
-          });
-          return { ok: true, lastSeq: ack.seq };
-        }
-        return { ok: true, lastSeq: await publishBatch(bus.js, [first, ...rest], expect) };
+        const ack = await bus.js.publish(last.subject, last.payload, {
+          headers: last.headers,
+          expect: { lastSequence: lastSeq + messages.length },
+          timeout: TIMEOUT_MS,
+        });
+        return { ok: true, lastSeq: ack.seq };
       } catch (error) {
         if (error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamWrongLastSequence)
           return { ok: false };
@@ -79,26 +87,6 @@ interface EventMessage {
   readonly subject: string;
   readonly payload: string;
   readonly headers: ReturnType<typeof headers>;
-}
-
-/** One fsync for the batch: 7,242 messages/s against 1,195 one by one (R1, sync always). */
-async function publishBatch(
-  js: JetStreamClient,
-  messages: readonly EventMessage[],
-  expect: { lastSequence: number },
-): Promise<number> {
-  const [first, ...rest] = messages;
-  const last = rest.pop();
-  if (first === undefined || last === undefined) throw new RangeError("a batch has two messages at least");
-  const batch = await js.startBatch(first.subject, first.payload, {
-    headers: first.headers,
-    expect,
-    timeout: TIMEOUT_MS,
-  });
-  for (const message of rest)
-    batch.add(message.subject, message.payload, { headers: message.headers, ack: false });
-  const ack = await batch.commit(last.subject, last.payload, { headers: last.headers, timeout: TIMEOUT_MS });
-  return ack.seq;
 }
 
 function messageOf(event: EventRecord): EventMessage {

@@ -43,8 +43,13 @@ export interface OrgBacklog {
 }
 
 export interface JobQueue {
-  /** `full`: the org's quota of queued jobs is used up. Repeating it within two minutes is one job. @throws when it may not be stored */
-  publish(lane: Lane, job: PublishJob): Promise<"stored" | "full">;
+  /**
+   * Answers the job's place in the queue; `full`: the org's quota of queued jobs is used up. Repeating it within two minutes is one
+   * job. A server that crashes may lose the last jobs that it took. @throws when it may not be stored
+   */
+  publish(lane: Lane, job: PublishJob): Promise<{ readonly seq: number } | "full">;
+  /** The highest place that was given out, of jobs that are done too. @throws when the bus does not answer */
+  lastSeq(): Promise<number>;
   /**
    * The oldest job of an org that may be handed out now; undefined, after 20 ms, when there is none or the org works on
    * `maxAckPending` jobs.
@@ -105,12 +110,16 @@ export function jobQueue(bus: {
     async publish(lane, job) {
       try {
         const options = { msgID: job.publish_id, timeout: TIMEOUT_MS };
-        await bus.js.publish(publishJobSubject(lane, job.org), JSON.stringify(job), options);
-        return "stored";
+        const { seq } = await bus.js.publish(publishJobSubject(lane, job.org), JSON.stringify(job), options);
+        return { seq };
       } catch (error) {
         if (error instanceof JetStreamApiError && (error.code as number) === SUBJECT_FULL) return "full";
         throw error;
       }
+    },
+
+    async lastSeq() {
+      return (await bus.manager.streams.info(STREAM)).state.last_seq;
     },
 
     async pull(lane, org, { maxAckPending = LIMITS.orgJobsAtOnce } = {}) {

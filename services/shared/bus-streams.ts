@@ -5,6 +5,7 @@ import {
   JetStreamApiCodes,
   JetStreamApiError,
   type JetStreamManager,
+  PersistMode,
   RetentionPolicy,
   StorageType,
   type StreamConfig,
@@ -48,6 +49,9 @@ export async function ensureStreams(manager: JetStreamManager, options: StreamOp
 type WantedConfig = Partial<StreamConfig> & { readonly name: string };
 
 function streamConfigs({ replicas = 1, log }: StreamOptions): readonly WantedConfig[] {
+  // What is made from the state is made again from it when the server loses its end (relay-events.ts, relay-jobs.ts). Of a cluster's
+  // three copies none would be synced. Measured: 2.5 instead of 4.3 ms CPU of nats-server a publish.
+  const remade = replicas === 1 ? { persist_mode: PersistMode.Async } : {};
   const all = { storage: StorageType.File, num_replicas: replicas, duplicate_window: nanos(DEDUP_WINDOW_MS) };
   return [
     {
@@ -75,16 +79,17 @@ function streamConfigs({ replicas = 1, log }: StreamOptions): readonly WantedCon
     },
     {
       ...all,
+      ...remade,
       name: STREAMS.events,
       subjects: [SUBJECTS.allEvents],
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.Old,
       max_age: nanos(EVENTS_MAX_AGE_MS),
       max_msgs: EVENTS_MAX,
-      allow_atomic: true,
     },
     {
       ...all,
+      ...remade,
       name: STREAMS.publishJobs,
       subjects: [SUBJECTS.allPublishJobs],
       retention: RetentionPolicy.Workqueue,
@@ -129,7 +134,6 @@ const STRICT = [
   "deny_delete",
   "discard_new_per_subject",
   "max_msgs_per_subject",
-  "allow_atomic",
 ] as const satisfies readonly (keyof StreamConfig)[];
 
 async function ensureStream(manager: JetStreamManager, wanted: WantedConfig): Promise<StreamInfo> {

@@ -104,7 +104,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       await manager.streams.delete(STREAMS.commands);
     },
     publishJobs: jobQueue({ nats, js, manager }),
-    events: eventStream({ js, manager }),
+    events: eventStream({ nats, js, manager }),
     hooks: hookBus({ js, manager }),
     close: () => connection.close(),
   };

@@ -65,7 +65,7 @@ async function put(bus: Bus, from: number, to: number): Promise<void> {
     jobs.map((number) => async () => {
       const org = orgOf(number);
       const job = { v: 1, publish_id: `pub_${number}`, org, project: PROJECT, order: number } as const;
-      if ((await bus.publishJobs.publish("prod", job)) !== "stored")
+      if ((await bus.publishJobs.publish("prod", job)) === "full")
         throw new Error(`job ${number} was refused: the quota of ${org} is used up`);
     }),
     PUTS_AT_ONCE,

@@ -44,12 +44,13 @@ export async function simulate(
   const act = async (): Promise<void> => {
     const replica = replicas[chance.below(replicas.length)];
     if (replica === undefined) return;
-    const what = chance.below(16);
+    const what = chance.below(17);
     if (what < 8) await replica.deliver();
     else if (what < 13) await Promise.all(replicas.flatMap((each) => [each.relay(0), each.relay(1)]));
     else if (what === 13) replica.flushCursors();
     else if (what === 14) replica.takeSnapshot();
-    else replica.crash();
+    else if (what === 15) replica.crash();
+    else crashServer({ bus, replicas, powerCut: chance.oneIn(2) });
     truth.check(replica);
   };
 
@@ -73,7 +74,10 @@ export async function simulate(
   }
 
   bus.faulty = false;
-  for (const replica of replicas) await settle(replica, bus);
+  await settleAll(replicas, bus);
+  // Also when nothing more happens, what the server lost is put in again.
+  crashServer({ bus, replicas, powerCut: false });
+  await settleAll(replicas, bus);
   for (const replica of replicas) {
     assert.equal(
       stateDigest(replica.disk.state.rows()),
@@ -101,6 +105,19 @@ export async function simulate(
     repeated: bus.log.length - ids.size,
     crashes: replicas.reduce((sum, { crashes }) => sum + crashes, 0),
   };
+}
+
+/** The server dies; in a power cut its clients die with it. */
+function crashServer(world: { bus: SimulatedBus; replicas: SimulatedReplica[]; powerCut: boolean }): void {
+  world.bus.crash();
+  for (const replica of world.replicas) {
+    if (world.powerCut) replica.crash();
+    else replica.reconnected();
+  }
+}
+
+async function settleAll(replicas: readonly SimulatedReplica[], bus: SimulatedBus): Promise<void> {
+  for (const replica of replicas) await settle(replica, bus);
 }
 
 /** Without faults, everything arrives. */

@@ -14,7 +14,7 @@ const DEDUP_WINDOW = 6;
 
 /**
  * A bus that keeps what it says it stored and nothing else: answers are lost, callers die before or after the store, and ids are
- * forgotten after a few messages, as JetStream's are after two minutes.
+ * forgotten after a few messages, as JetStream's are after two minutes. Events and jobs are not synced: a crash loses the last.
  */
 export class SimulatedBus {
   readonly log: LogEntry[] = [];
@@ -57,13 +57,24 @@ export class SimulatedBus {
     };
   }
 
-  jobQueue(): Pick<JobQueue, "publish"> {
+  /** The server dies and comes back, without the last of what it did not sync. */
+  crash(): void {
+    this.events.splice(Math.max(0, this.events.length - this.#chance.below(5)));
+    this.jobs.splice(Math.max(0, this.jobs.length - this.#chance.below(3)));
+  }
+
+  jobQueue(): Pick<JobQueue, "publish" | "lastSeq"> {
     return {
+      lastSeq: async () => {
+        await this.#pause();
+        return this.jobs.length;
+      },
       publish: async (_lane, job: PublishJob) => {
         await this.#pause();
         if (!this.jobs.slice(-DEDUP_WINDOW).includes(job.publish_id)) this.jobs.push(job.publish_id);
+        const seq = this.jobs.lastIndexOf(job.publish_id) + 1;
         await this.#pause();
-        return "stored";
+        return { seq };
       },
     };
   }

@@ -1,7 +1,7 @@
 import { applyBatch } from "../../services/pointer/apply-batch.ts";
 import { cutAtMultiples } from "../../services/pointer/digest-checks.ts";
 import { LocalCursors } from "../../services/pointer/local-cursors.ts";
-import { eventRelay } from "../../services/pointer/relay-events.ts";
+import { eventRelay, type RelayLoop } from "../../services/pointer/relay-events.ts";
 import { jobRelay } from "../../services/pointer/relay-jobs.ts";
 import { BusInbox } from "../../services/shared/bus-inbox.ts";
 import type { StateWriter } from "../../services/shared/state-db.ts";
@@ -24,7 +24,7 @@ export class SimulatedReplica {
   readonly #chance: Chance;
   #inbox: BusInbox | undefined;
   #cursors!: LocalCursors;
-  #relays: (() => Promise<boolean>)[] = [];
+  #relays: RelayLoop[] = [];
 
   constructor(bus: SimulatedBus, chance: Chance) {
     this.#bus = bus;
@@ -81,11 +81,15 @@ export class SimulatedReplica {
   /** One step of one relay; whether there may be more. */
   async relay(which: number): Promise<boolean> {
     try {
-      return (await this.#relays[which]?.()) ?? false;
+      return (await this.#relays[which]?.step()) ?? false;
     } catch (error) {
       if (error instanceof Crash) this.crash();
       return true;
     }
+  }
+
+  reconnected(): void {
+    for (const relay of this.#relays) relay.reconnected();
   }
 
   #subscribe(): BusInbox {

@@ -22,10 +22,11 @@ test("a job is handed to one node at a time, comes back after a nak, and is gone
   await pointer.ensureStreams();
   const queue = (await farm.connect("node")).publishJobs;
   assert.equal(await queue.pull("prod", ORG), undefined);
-  assert.equal(await pointer.publishJobs.publish("prod", jobOf("pub_1")), "stored");
-  assert.equal(
-    await pointer.publishJobs.publish("prod", jobOf("pub_1")),
-    "stored",
+  const { publishJobs } = pointer;
+  assert.deepEqual(await publishJobs.publish("prod", jobOf("pub_1")), { seq: 1 });
+  assert.deepEqual(
+    await publishJobs.publish("prod", jobOf("pub_1")),
+    { seq: 1 },
     "repeating it is the same job",
   );
   assert.deepEqual(await queue.backlog(), [{ lane: "prod", org: ORG, jobs: 1 }]);
@@ -42,6 +43,7 @@ test("a job is handed to one node at a time, comes back after a nak, and is gone
   assert.equal(second?.deliveries, 2);
   await second?.ack();
   assert.deepEqual(await queue.backlog(), []);
+  assert.equal(await queue.lastSeq(), 1, "a job that is done keeps its place");
 });
 
 test("an org works on no more jobs at once than its cap, and others are not kept waiting", async (t) => {
@@ -90,7 +92,7 @@ test("an accepted publish becomes a job, and a lost job is put in again when its
     ...node.publishJobs,
     publish: (_: string, lost: PublishJob) => {
       put.push(lost);
-      return Promise.resolve("stored" as const);
+      return Promise.resolve({ seq: put.length });
     },
   };
   const later = { source: replica, queue, nowMs: Date.now() + 61_000 };
