@@ -1,3 +1,4 @@
+import { setPriority } from "node:os";
 import { GranaryError, type Outcome } from "../proto/errors.ts";
 import {
   type AssembleTask,
@@ -18,6 +19,12 @@ import { materializeTree } from "./materialize-tree.ts";
 import { planUpload } from "./plan-upload.ts";
 import { sealLog as storeLog } from "./task-log.ts";
 import { announceLoaded, threadData } from "./thread-data.ts";
+
+/**
+ * Less urgent than the farm's other threads and its nats-server, which share the cores and mostly wait: measured with warm archives
+ * published beside activations on 2 cores, p50 of a commit 8.7 -> 7.3 and 7.5 -> 5.9 ms, p90 17.9 -> 15.4 and 19.9 -> 16.7 ms.
+ */
+const NICENESS = 5;
 
 /** Thread entry: one export per task of proto/worker-tasks.ts. */
 const data = threadData();
@@ -61,4 +68,6 @@ function asOutcome<T>(task: { cell: SharedArrayBuffer }, run: () => T): Outcome<
   }
 }
 
+// On Linux a thread has a priority of its own; elsewhere this would be the whole process's.
+if (process.platform === "linux") setPriority(NICENESS);
 announceLoaded(data);
