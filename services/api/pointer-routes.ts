@@ -35,7 +35,11 @@ export function pointerRoutes(server: HttpServer, context: ApiContext): void {
     await waitUntil(
       context,
       request,
-      () => projectOf(context, where).generation !== known,
+      {
+        holds: () => projectOf(context, where).generation !== known,
+        mayChange: ({ projects }) =>
+          projects.some(({ org, project }) => org === where.org && project === where.project),
+      },
       known === undefined ? 0 : waitMs,
     );
     if (projectOf(context, where).generation === known)

@@ -1,5 +1,6 @@
 import { type PublishRecord, TERMINAL_STATES } from "../../proto/records.ts";
 import type { HttpRequest } from "../shared/http-server.ts";
+import type { Applied } from "../shared/replica.ts";
 import { findPublish } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { principalOf } from "./request.ts";
@@ -12,24 +13,40 @@ export async function waitForPublish(
   waitMs: number,
 ): Promise<PublishRecord> {
   const latest = (): PublishRecord => context.read((view) => findPublish(view, record.publish_id)) ?? record;
-  await waitUntil(context, request, () => TERMINAL_STATES.has(latest().state), waitMs);
+  const { publish_id } = record;
+  await waitUntil(
+    context,
+    request,
+    {
+      holds: () => TERMINAL_STATES.has(latest().state),
+      mayChange: ({ publishes }) => publishes.includes(publish_id),
+    },
+    waitMs,
+  );
   return latest();
 }
 
 /** How often those who wait show their token again: one that is revoked is dead within 2 s, also for what it has open. */
 export const RECHECK_TOKEN_MS = 500;
 
+/** What somebody waits for. */
+export interface Condition {
+  holds(): boolean;
+  /** Whether a group of commands can have changed that. Asking the state after every group costs every waiter a read of it. */
+  mayChange(applied: Applied): boolean;
+}
+
 /**
- * Resolves when `done` holds after some applied command, when the time is over, or when the server closes.
+ * Resolves when the condition holds after some applied command, when the time is over, or when the server closes.
  * @throws GranaryError UNAUTHENTICATED when the token is revoked or expires meanwhile
  */
 export async function waitUntil(
   context: ApiContext,
   request: HttpRequest,
-  done: () => boolean,
+  condition: Condition,
   waitMs: number,
 ): Promise<void> {
-  if (waitMs <= 0 || done() || context.closing.aborted) return;
+  if (waitMs <= 0 || condition.holds() || context.closing.aborted) return;
   await new Promise<void>((resolve, reject) => {
     const stopWaiting = (): void => {
       clearTimeout(timer);
@@ -45,13 +62,15 @@ export async function waitUntil(
     const recheck = setInterval(() => {
       try {
         principalOf(context, request);
+        // A replica's thread that died after a commit has not told what was in it.
+        if (condition.holds()) finish();
       } catch (error) {
         stopWaiting();
         reject(error);
       }
     }, RECHECK_TOKEN_MS);
-    const stop = context.replica.onApplied(() => {
-      if (done()) finish();
+    const stop = context.replica.onApplied((applied) => {
+      if (condition.mayChange(applied) && condition.holds()) finish();
     });
     context.closing.addEventListener("abort", finish);
   });
