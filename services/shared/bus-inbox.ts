@@ -10,6 +10,12 @@ export interface StreamMessage {
 /** Messages that are handed over at once, at most. */
 export const BATCH_MAX = 256;
 
+/**
+ * A pause behind a group of more than one: what comes meanwhile shares a transaction, and one costs some thirty pages of the disk, whatever
+ * it holds. Commands that come one by one never wait.
+ */
+const PAUSE_MS = 3;
+
 /** Gathers what has arrived until the event loop turns: one group, one transaction. */
 export class BusInbox {
   onDelivered: (() => void) | undefined;
@@ -19,14 +25,19 @@ export class BusInbox {
   #waiting: StreamMessage[] = [];
   #lastSeq: number;
   #scheduled = false;
+  readonly #pauseMs: number;
+  #pauseUntilMs = 0;
   #over = false;
 
+  /** @param options.pauseMs for tests: 0 hands over at every turn */
   constructor(options: {
     lastSeq: number;
+    pauseMs?: number;
     deliver: (batch: readonly StreamMessage[], lastSeq: number) => void;
   }) {
     this.#lastSeq = options.lastSeq;
     this.#deliver = options.deliver;
+    this.#pauseMs = options.pauseMs ?? PAUSE_MS;
     this.ended = new Promise<never>((_, reject) => {
       this.#end = reject;
     });
@@ -47,9 +58,7 @@ export class BusInbox {
     this.#lastSeq = message.seq;
     const timeMs = Number(message.timestampNanos / 1_000_000n);
     this.#waiting.push({ seq: message.seq, timeMs, data: message.data });
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => this.#flush());
+    this.#schedule();
   }
 
   end(error: unknown): void {
@@ -70,9 +79,15 @@ export class BusInbox {
       this.end(error);
       return;
     }
-    if (this.#waiting.length > 0 && !this.#scheduled) {
-      this.#scheduled = true;
-      setImmediate(() => this.#flush());
-    }
+    this.#pauseUntilMs = batch.length > 1 && batch.length < BATCH_MAX ? performance.now() + this.#pauseMs : 0;
+    if (this.#waiting.length > 0) this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    const pauseMs = this.#pauseUntilMs - performance.now();
+    if (pauseMs < 1) setImmediate(() => this.#flush());
+    else setTimeout(() => this.#flush(), pauseMs);
   }
 }

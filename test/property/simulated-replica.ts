@@ -95,6 +95,7 @@ export class SimulatedReplica {
   #subscribe(): BusInbox {
     const inbox = new BusInbox({
       lastSeq: this.appliedSeq,
+      pauseMs: 0,
       deliver: (batch) => {
         const entries = batch.map(({ seq, timeMs, data }) => ({
           seq,
