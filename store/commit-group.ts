@@ -10,7 +10,7 @@ import type {
   CommitterMessage,
   CommitterRequest,
 } from "./committer-protocol.ts";
-import { type StoreFs, syncFolder } from "./fs.ts";
+import { ifPresent, type StoreFs, syncFolder } from "./fs.ts";
 import { IndexChanges } from "./index-changes.ts";
 import type { IndexDb } from "./index-db.ts";
 import { BLOB_STATE } from "./index-rows.ts";
@@ -94,6 +94,7 @@ export class Committer {
       this.#makeDurable(group);
       this.#write(group);
       for (const { request } of group.ready) this.#keep(request);
+      for (const message of group.ready) this.#removeUpload(message, group);
     } catch (error) {
       const failure = asGranaryError(error);
       for (const { id } of group.ready) group.errors.set(id, failure);
@@ -109,6 +110,20 @@ export class Committer {
   #keep(request: CommitterRequest): void {
     if (request.kind === "commit") this.#kept.committed(request.batch, request.heldBy);
     else if (request.kind === "release") this.#kept.released(request.leaseId);
+    else if (request.kind === "remove") this.#kept.released(request.uploadId);
+  }
+
+  /** Its lease has ended: a file that cannot be removed is left to the next sweep. */
+  #removeUpload({ id, request }: CommitterMessage, group: Group): void {
+    if (request.kind !== "remove") return;
+    const { uploadId } = request;
+    try {
+      this.#fs.run("inbox.unlink", uploadId, () =>
+        ifPresent(() => fs.unlinkSync(this.#paths.upload(uploadId))),
+      );
+    } catch (error) {
+      group.errors.set(id, asGranaryError(error));
+    }
   }
 
   /** Checks a request on its own; an error here is that request's alone. */
@@ -145,7 +160,11 @@ export class Committer {
     group.bigFiles.push(...batch.bigFiles);
   }
 
-  #prepareSeal({ uploadId, size }: Seal, group: Group): void {
+  #prepareSeal({ uploadId, size, bytes }: Seal, group: Group): void {
+    if (bytes !== undefined)
+      this.#fs.run("inbox.write", uploadId, () =>
+        fs.writeFileSync(this.#paths.partialUpload(uploadId), bytes, { mode: 0o600 }),
+      );
     const stat = this.#fs.run("inbox.open", uploadId, () => fs.statSync(this.#paths.partialUpload(uploadId)));
     if (stat.size !== size)
       throw new GranaryError("STORE_IO", `upload ${uploadId} has ${stat.size} bytes, not ${size}`);
@@ -286,6 +305,9 @@ function applyRequest(changes: IndexChanges, request: CommitterRequest, group: G
       return;
     case "release":
       changes.removeLease(request.leaseId);
+      return;
+    case "remove":
+      changes.removeLease(request.uploadId);
       return;
     case "damage":
       changes.damage(request.digest);

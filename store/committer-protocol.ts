@@ -7,7 +7,16 @@ export type CommitterRequest =
   /** Make a task's content durable and visible. */
   | { readonly kind: "commit"; readonly batch: CommitBatch; readonly heldBy?: string }
   /** Make an upload durable under its lease. */
-  | { readonly kind: "seal"; readonly uploadId: string; readonly size: number; readonly untilMs: number }
+  | {
+      readonly kind: "seal";
+      readonly uploadId: string;
+      readonly size: number;
+      readonly untilMs: number;
+      /** What a small upload has: it was not written yet. */
+      readonly bytes?: Uint8Array;
+    }
+  /** End an upload's lease, then remove its file. */
+  | { readonly kind: "remove"; readonly uploadId: string }
   | { readonly kind: "acquire"; readonly leaseId: string; readonly untilMs: number }
   | { readonly kind: "release"; readonly leaseId: string }
   /** Content failed verification: no longer serve it. */

@@ -27,12 +27,15 @@ export class Inbox {
   readonly #parts: InboxParts;
   /** Being written; undefined while the file is being created. */
   readonly #open = new Map<string, OpenUpload | undefined>();
+  /** Of sealed uploads. */
+  readonly #sizes: Map<string, number>;
   #bytes: number;
 
   /** The recovery has left only leased uploads. */
   constructor(parts: InboxParts) {
     this.#parts = parts;
-    this.#bytes = this.list().reduce((sum, { size }) => sum + size, 0);
+    this.#sizes = new Map(this.list().map(({ id, size }) => [id, size]));
+    this.#bytes = [...this.#sizes.values()].reduce((sum, size) => sum + size, 0);
   }
 
   /** Bytes of sealed uploads. */
@@ -76,10 +79,16 @@ export class Inbox {
         partialPath: paths.partialUpload(uploadId),
         path: paths.upload(uploadId),
         fs: this.#parts.fs,
-        commit: ({ size, leaseMs }) =>
-          committer.request({ kind: "seal", uploadId, size, untilMs: now() + leaseMs }),
-        onEnd: (bytes) => {
-          this.#bytes += bytes;
+        commit: ({ size, leaseMs, bytes }) =>
+          committer.request({
+            kind: "seal",
+            uploadId,
+            size,
+            untilMs: now() + leaseMs,
+            ...(bytes === undefined ? {} : { bytes }),
+          }),
+        onEnd: (sealed) => {
+          if (sealed !== undefined) this.#remember(uploadId, sealed);
           this.#open.delete(uploadId);
         },
       });
@@ -108,9 +117,9 @@ export class Inbox {
 
   /** Ends the lease, then removes the file; a crash in between leaves it to the next sweep. Does nothing when it is gone. */
   async remove(uploadId: string): Promise<void> {
-    const path = this.path(uploadId);
-    await this.#parts.committer.request({ kind: "release", leaseId: uploadId });
-    await this.#unlink(path);
+    checkId(uploadId);
+    await this.#parts.committer.request({ kind: "remove", uploadId });
+    this.#forget(uploadId);
     if (!this.#open.has(uploadId)) await this.#dropPartial(uploadId);
   }
 
@@ -127,7 +136,9 @@ export class Inbox {
     }
     for (const { id } of this.list()) {
       if (this.#open.has(id) || (view.leaseUntilMs(id) ?? 0) > now()) continue;
-      await this.#unlink(this.path(id));
+      const path = this.path(id);
+      await this.#parts.fs.runAsync("inbox.unlink", path, () => fs.promises.rm(path, { force: true }));
+      this.#forget(id);
       removed += 1;
     }
     return removed;
@@ -144,11 +155,15 @@ export class Inbox {
     await this.#parts.fs.runAsync("inbox.unlink", path, () => fs.promises.rm(path, { force: true }));
   }
 
-  async #unlink(path: string): Promise<void> {
-    const stat = await fs.promises.stat(path).catch(() => undefined);
-    if (stat === undefined) return;
-    await this.#parts.fs.runAsync("inbox.unlink", path, () => fs.promises.rm(path, { force: true }));
-    this.#bytes -= stat.size;
+  #remember(id: string, size: number): void {
+    this.#forget(id);
+    this.#sizes.set(id, size);
+    this.#bytes += size;
+  }
+
+  #forget(id: string): void {
+    this.#bytes -= this.#sizes.get(id) ?? 0;
+    this.#sizes.delete(id);
   }
 }
 

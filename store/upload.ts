@@ -6,6 +6,8 @@ import type { StoreFs } from "./fs.ts";
 
 /** Chunks are collected up to here and written with one writev: the copy that a joined buffer would cost is saved. */
 const WRITE_BYTES = 256 * 1024;
+/** What has less is held until it is sealed, and written by the committer: no file operation on the thread that serves HTTP. */
+const SMALL_BYTES = 64 * 1024;
 /** `write` waits when more than this is on its way to the disk. */
 const BUFFERED_BYTES = 4 * WRITE_BYTES;
 /** IOV_MAX is 1024; tiny chunks are written earlier. */
@@ -48,14 +50,14 @@ interface UploadParts {
   readonly partialPath: string;
   readonly path: string;
   readonly fs: StoreFs;
-  /** Asks the committer to make the file durable under its lease. */
-  readonly commit: (sealed: { size: number; leaseMs: number }) => Promise<void>;
-  /** Called once, when the upload has been sealed or aborted. */
-  readonly onEnd: (sealedBytes: number) => void;
+  /** Asks the committer to make the file durable under its lease; it writes what comes in `bytes`. */
+  readonly commit: (sealed: { size: number; leaseMs: number; bytes?: Uint8Array }) => Promise<void>;
+  /** Called once, when the upload has been sealed, with its size, or has ended otherwise. */
+  readonly onEnd: (sealedBytes?: number) => void;
 }
 
 export async function openUpload(parts: UploadParts): Promise<Upload> {
-  return new InboxUpload(parts, await openFile(parts, fs.constants.O_TRUNC), undefined);
+  return new InboxUpload(parts, undefined, undefined);
 }
 
 /** Begins the stream, or goes on behind what there is of it. */
@@ -77,7 +79,8 @@ function openFile({ fs: storeFs, uploadId, partialPath }: UploadParts, flags: nu
 
 class InboxUpload implements Upload, ResumableUpload {
   readonly #parts: UploadParts;
-  readonly #fd: number;
+  /** Opened with the first write. */
+  #fd: number | undefined;
   readonly #resumable: boolean;
   readonly #hash = createHash("sha256");
   #pending: Uint8Array[] = [];
@@ -90,7 +93,7 @@ class InboxUpload implements Upload, ResumableUpload {
   #state: "open" | "sealing" | "ended" = "open";
 
   /** @param resumedAt length of what there is of a stream that may break off; undefined for one that may not */
-  constructor(parts: UploadParts, fd: number, resumedAt: number | undefined) {
+  constructor(parts: UploadParts, fd: number | undefined, resumedAt: number | undefined) {
     this.#parts = parts;
     this.#fd = fd;
     this.#resumable = resumedAt !== undefined;
@@ -116,16 +119,23 @@ class InboxUpload implements Upload, ResumableUpload {
     this.#assertOpen();
     this.#state = "sealing";
     try {
-      await this.#drain();
-      await this.#close();
-      await this.#parts.commit({ size: this.#size, leaseMs });
+      await this.#commit(leaseMs);
     } catch (error) {
-      if (this.#resumable) this.#end(0);
+      if (this.#resumable) this.#end();
       else await this.#remove({ sealed: true });
       throw error;
     }
     this.#end(this.#size);
     return { digest: digestFromHex(this.#hash.digest("hex")), size: this.#size, path: this.#parts.path };
+  }
+
+  async #commit(leaseMs: number): Promise<void> {
+    const size = this.#size;
+    if (this.#fd === undefined && this.#writing === undefined && this.#error === undefined)
+      return this.#parts.commit({ size, leaseMs, bytes: Buffer.concat(this.#pending) });
+    await this.#drain();
+    await this.#close();
+    return this.#parts.commit({ size, leaseMs });
   }
 
   async abort(): Promise<void> {
@@ -144,12 +154,13 @@ class InboxUpload implements Upload, ResumableUpload {
       await this.#drain();
     } finally {
       await this.#close();
-      this.#end(0);
+      this.#end();
     }
   }
 
   #due(): boolean {
-    return this.#pendingBytes >= WRITE_BYTES || this.#pending.length >= WRITE_CHUNKS;
+    const enough = this.#fd === undefined ? SMALL_BYTES : WRITE_BYTES;
+    return this.#pendingBytes >= enough || this.#pending.length >= WRITE_CHUNKS;
   }
 
   #startWrite(): void {
@@ -170,20 +181,20 @@ class InboxUpload implements Upload, ResumableUpload {
 
   async #writeAll(chunks: Uint8Array[]): Promise<void> {
     let left = chunks;
+    this.#fd ??= await openFile(this.#parts, fs.constants.O_TRUNC);
+    const fd = this.#fd;
     while (left.length > 0) {
       const written = await this.#parts.fs.runAsync("inbox.write", this.#parts.uploadId, () =>
-        this.#writev(left),
+        this.#writev(fd, left),
       );
       this.#written += written;
       left = dropBytes(left, written);
     }
   }
 
-  #writev(chunks: Uint8Array[]): Promise<number> {
+  #writev(fd: number, chunks: Uint8Array[]): Promise<number> {
     return new Promise((resolve, reject) => {
-      fs.writev(this.#fd, chunks, this.#written, (error, written) =>
-        error ? reject(error) : resolve(written),
-      );
+      fs.writev(fd, chunks, this.#written, (error, written) => (error ? reject(error) : resolve(written)));
     });
   }
 
@@ -196,18 +207,18 @@ class InboxUpload implements Upload, ResumableUpload {
   }
 
   #close(): Promise<void> {
-    return new Promise((resolve, reject) =>
-      fs.close(this.#fd, (error) => (error ? reject(error) : resolve())),
-    );
+    const fd = this.#fd;
+    if (fd === undefined) return Promise.resolve();
+    return new Promise((resolve, reject) => fs.close(fd, (error) => (error ? reject(error) : resolve())));
   }
 
-  #end(sealedBytes: number): void {
+  #end(sealedBytes?: number): void {
     this.#state = "ended";
     this.#parts.onEnd(sealedBytes);
   }
 
   async #remove({ sealed }: { sealed: boolean }): Promise<void> {
-    this.#end(0);
+    this.#end();
     await fs.promises.rm(this.#parts.partialPath, { force: true });
     if (sealed) await fs.promises.rm(this.#parts.path, { force: true });
   }

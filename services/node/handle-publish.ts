@@ -58,7 +58,8 @@ export class PublishHandler {
 
   /** Ends the task of a publish that was cancelled or ended elsewhere. */
   stop(publishId: string): void {
-    this.#running.get(publishId)?.abort();
+    // A reason of ours: a DOMException with its stack is 0.1 ms for each publish.
+    this.#running.get(publishId)?.abort(ENDED);
   }
 
   /** Hands everything back at once: for a shutdown whose grace is over. */
@@ -318,6 +319,9 @@ async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<
   });
   return (await Promise.race([aborted, work])) ?? undefined;
 }
+
+/** Why a task is aborted whose publish has ended. */
+const ENDED = "the publish has ended";
 
 /** Ends of a task that took its thread with them. */
 const CUT_OFF: ReadonlySet<string> = new Set(["CANCELLED", "ARCHIVE_TIMEOUT", "ARCHIVE_WORKER_DIED"]);

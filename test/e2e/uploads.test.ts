@@ -115,13 +115,16 @@ describe("the limits that an operator sets", () => {
 
 describe("an upload that does not end well", () => {
   const archive = appArchive({ noise: noise(60_000).toString("hex") });
+  const large = appArchive({ noise: noise(130_000).toString("hex") });
 
-  for (const percent of [1, 50, 99]) {
+  for (const percent of [1, 70, 99]) {
     test(`cut off after ${percent} % leaves nothing`, async () => {
       const socket = await rawConnection(farm.url);
-      socket.write(head([`Content-Length: ${archive.byteLength}`], "aborted"));
-      socket.write(archive.subarray(0, Math.ceil((archive.byteLength * percent) / 100)));
-      await eventually(() => (inbox().length > 0 ? true : undefined), 5_000, "the upload has begun");
+      socket.write(head([`Content-Length: ${large.byteLength}`], "aborted"));
+      socket.write(large.subarray(0, Math.ceil((large.byteLength * percent) / 100)));
+      // Less than 64 KiB is not in the inbox before it is whole.
+      if (percent > 1)
+        await eventually(() => (inbox().length > 0 ? true : undefined), 5_000, "the upload has begun");
       socket.destroy();
       await inboxIsEmpty();
       problemOf(await send(farm, projectUrl("aborted")), 404, "NOT_FOUND");

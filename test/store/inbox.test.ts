@@ -7,6 +7,7 @@ import { fsCallCount, injectFault } from "../../store/fs.ts";
 import { storeFiles } from "../helpers/store-disk.ts";
 import { contentOf, openStoreFixture, type StoreFixture } from "../helpers/store-fixture.ts";
 import { tempFolder } from "../helpers/temp-folder.ts";
+import { waitUntil } from "../helpers/wait-until.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -99,7 +100,9 @@ describe("an upload", () => {
       await upload(fixture, "sealed", contentOf(1, 1000));
       const open = await fixture.store.openUpload("open");
       await open.write(contentOf(2, 1_000_000));
-      fs.copyFileSync(join(dir, "inbox", "open.part"), join(dir, "inbox", "crashed.part"));
+      const partial = join(dir, "inbox", "open.part");
+      await waitUntil("it is being written", 5_000, () => fs.existsSync(partial));
+      fs.copyFileSync(partial, join(dir, "inbox", "crashed.part"));
       fs.writeFileSync(join(dir, "inbox", "unleased"), "x");
     }, dir);
     await withStore(async ({ store }) => {
@@ -107,6 +110,15 @@ describe("an upload", () => {
       assert.deepEqual(fs.readdirSync(join(dir, "inbox")), ["sealed"]);
     }, dir);
   });
+
+  it("has no file while it is small and not sealed", () =>
+    withStore(async ({ dir, store }) => {
+      const small = await store.openUpload("small");
+      await small.write(contentOf(1, 60_000));
+      assert.deepEqual(fs.readdirSync(join(dir, "inbox")), []);
+      const { digest, path } = await small.seal({ leaseMs: 60_000 });
+      assert.equal(digest, digestOf(fs.readFileSync(path)));
+    }));
 
   it("goes when it is removed, with its lease", () =>
     withStore(async (fixture) => {
