@@ -97,6 +97,9 @@ export function formatCursor(cursor: Cursor): string {
 /** @throws GranaryError USAGE */
 export function parseCursor(text: string): Cursor {
   const match = /^([0-9]{1,15})-([0-9]{1,6})$/.exec(text);
-  if (!match) throw new GranaryError("USAGE", `not a cursor: ${JSON.stringify(text.slice(0, 40))}`);
+  if (!match)
+    throw new GranaryError("USAGE", `not a cursor: ${JSON.stringify(text.slice(0, 40))}`, {
+      pointer: "?cursor",
+    });
   return { seq: Number(match[1]), k: Number(match[2]) };
 }

@@ -131,6 +131,10 @@ export const LIMITS = {
   sourceBytes: 2_000,
   /** Rows of one page of a list. */
   pageItems: 200,
+  /** Rows that are looked at in one turn for those of a page that fit: about 5 ms. */
+  scannedRows: 1_000,
+  /** Turns of one request: what has not been found in 10,000 rows is left to the next page. */
+  scansPerPage: 10,
   /** Rows of one page of a release's files, or of a diff; what is beyond is counted. */
   fileItems: 10_000,
   /** Listings and diffs that one api works on at once: each may hold two trees of up to 60 MB, and it is one thread that reads them. */

@@ -15,13 +15,16 @@ export function nextTurn(): Promise<unknown> {
   return last;
 }
 
-/** Goes over many items without holding the event loop; what `items` does to find the next one counts as well. */
-export async function inTurns<T>(items: Iterable<T>, each: (item: T) => void): Promise<void> {
+/**
+ * Goes over many items without holding the event loop; what `items` does to find the next one counts as well.
+ * @param each ends it with false
+ */
+export async function inTurns<T>(items: Iterable<T>, each: (item: T) => unknown): Promise<void> {
   await nextTurn();
   let endMs = performance.now() + SLICE_MS;
   let count = 0;
   for (const item of items) {
-    each(item);
+    if (each(item) === false) return;
     count += 1;
     if (count % ITEMS_PER_LOOK !== 0 || performance.now() < endMs) continue;
     await nextTurn();

@@ -172,14 +172,15 @@ function homeProjects(
   about: { of: Of; page: { limit: number; cursor?: string }; nowMs: number },
 ): NonNullable<Home["projects"]> {
   const { of, page, nowMs } = about;
-  const { items, next_cursor } = listProjects(view, of.org, page);
-  const rows = items
-    .filter(({ project }) => of.project === undefined || project === of.project)
-    .map((project) => ({
-      project,
-      release: findCurrentRelease(view, project),
-      held: findHold(view, project, nowMs) ?? null,
-    }));
+  const { items, next_cursor } =
+    of.project === undefined
+      ? listProjects(view, of.org, page)
+      : { items: [findProject(view, { org: of.org, project: of.project }) ?? []].flat(), next_cursor: null };
+  const rows = items.map((project) => ({
+    project,
+    release: findCurrentRelease(view, project),
+    held: findHold(view, project, nowMs) ?? null,
+  }));
   const next =
     next_cursor === null ? undefined : new URLSearchParams({ org: of.org, cursor: next_cursor }).toString();
   return { rows, next, working: working(view, of), events: listNewestEvents(view, of, EVENTS_SHOWN) };
@@ -218,7 +219,7 @@ function project(context: ApiContext, request: HttpRequest): Omit<PageParts, "wh
       current: findCurrentRelease(view, where),
       releases,
       next: next_cursor === null ? undefined : new URLSearchParams({ cursor: next_cursor }).toString(),
-      previews: listPreviews(view, where).items.filter(({ state }) => state === "ready"),
+      previews: listPreviews(view, where).items,
       publishes: listPublishes(view, where, { limit: PUBLISHES_SHOWN }).items,
       events: listNewestEvents(view, where, EVENTS_SHOWN),
     });

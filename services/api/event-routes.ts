@@ -41,8 +41,9 @@ const LAST_OF_COMMAND = 999_999;
 export function eventRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/v1/events", async (request, reply) => {
     const feed = feedOf(context, request);
-    if (isExpired(context, feed)) {
-      const error = new GranaryError("CURSOR_EXPIRED", `${formatCursor(feed.after)} is no longer kept`);
+    const why = isExpired(context, feed) ? "is no longer kept" : await aheadOfLog(context, feed);
+    if (why !== undefined) {
+      const error = new GranaryError("CURSOR_EXPIRED", `${formatCursor(feed.after)} ${why}`);
       reply.code(410).type("application/problem+json");
       return reply.send({ ...toProblem(error, request.id), snapshot: snapshotOf(context, feed.of, {}) });
     }
@@ -86,6 +87,15 @@ function isExpired(context: ApiContext, { of, after }: Feed): boolean {
   if (after.seq === 0) return false;
   const through = context.read((view) => view.get(KEYS.eventsTrimmed(of.org)))?.through;
   return through !== undefined && isBehind(parseCursor(through), after);
+}
+
+/** A cursor that nobody was given here: of another farm, or of one whose newest events were lost. To wait there would miss what comes. */
+async function aheadOfLog(context: ApiContext, { after }: Feed): Promise<string | undefined> {
+  if (after.seq <= context.replica.appliedSeq) return undefined;
+  await context.barrier();
+  return after.seq <= context.replica.appliedSeq
+    ? undefined
+    : "is ahead of everything that has happened here";
 }
 
 /**

@@ -7,6 +7,7 @@ import type { PreviewRecord, Scope } from "../../proto/records.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
 import { findPreview, findRelease, listPreviews } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
+import { fullPage } from "./full-page.ts";
 import { expectedGeneration, keyed, preconditionFailed, projectOf } from "./pointer-routes.ts";
 import { checkTtl } from "./preview-target.ts";
 import { pageOf } from "./read-routes.ts";
@@ -21,10 +22,10 @@ export function previewRoutes(server: HttpServer, context: ApiContext): void {
     const where = scoped(context, request, "read");
     projectOf(context, where);
     const all = booleanQuery(request, "all") ?? false;
-    const page = context.read((view) => listPreviews(view, where, pageOf(request)));
-    // Those that have ended are history: pages without them may be short, the cursor leads on.
-    const items = page.items.filter(({ state }) => all || state === "ready");
-    return reply.send({ ...page, items: items.map((record) => previewJson(record, context)) });
+    const page = await fullPage(pageOf(request), (part) =>
+      context.read((view) => listPreviews(view, where, { ...part, all })),
+    );
+    return reply.send({ ...page, items: page.items.map((record) => previewJson(record, context)) });
   });
 
   server.get(`${PROJECT}/previews/:name(^[^:]+)`, async (request, reply) => {

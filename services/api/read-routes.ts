@@ -16,6 +16,7 @@ import {
   resolveReference,
 } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
+import { fullPage } from "./full-page.ts";
 import { projectAnswer, projectOf } from "./pointer-routes.ts";
 import { auditJson, previewJson, projectJson, releaseJson, renderPublish } from "./render.ts";
 import { numberQuery, principalOf, query, type Scoped, scoped } from "./request.ts";
@@ -26,10 +27,16 @@ const PROJECT = "/v1/orgs/:org/projects/:project";
 export function readRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/v1/orgs/:org/projects", async (request, reply) => {
     const { org, bound } = orgScoped(context, request);
+    const asked = pageOf(request);
     const page = context.read((view) => {
-      const records = listProjects(view, org, pageOf(request));
-      const shown = records.items.filter((record) => bound === undefined || record.project === bound);
-      return { ...records, items: shown.map((record) => projectJson(view, record, context.now())) };
+      const records =
+        bound === undefined
+          ? listProjects(view, org, asked)
+          : { items: [findProject(view, { org, project: bound }) ?? []].flat(), next_cursor: null };
+      return {
+        ...records,
+        items: records.items.map((record) => projectJson(view, record, context.now())),
+      };
     });
     return reply.send(page);
   });
@@ -62,10 +69,10 @@ export function readRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/v1/orgs/:org/audit", async (request, reply) => {
     const { org, bound } = orgScoped(context, request);
     const project = bound ?? query(request, "project");
-    const page = context.read((view) => listAudit(view, org, pageOf(request)));
-    // A page of the org's log, of which the project's rows are shown: pages may be short, the cursor leads on.
-    const items = page.items.filter((record) => project === undefined || record.project === project);
-    return reply.send({ ...page, items: items.map(auditJson) });
+    const page = await fullPage(pageOf(request), (part) =>
+      context.read((view) => listAudit(view, org, { ...part, project })),
+    );
+    return reply.send({ ...page, items: page.items.map(auditJson) });
   });
 }
 

@@ -23,9 +23,9 @@ import { parseBody, principalOf, submitFor } from "./request.ts";
 export function subscriptionRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/v1/orgs/:org/subscriptions", async (request, reply) => {
     const { org, principal } = orgOf(context, request);
-    const page = context.read((view) => listSubscriptions(view, org, pageOf(request)));
-    const items = page.items.filter((record) => isVisible(principal, record));
-    return reply.send({ ...page, items: items.map(subscriptionJson) });
+    const fits = (record: SubscriptionRecord): boolean => isVisible(principal, record);
+    const page = context.read((view) => listSubscriptions(view, org, { ...pageOf(request), fits }));
+    return reply.send({ ...page, items: page.items.map(subscriptionJson) });
   });
 
   server.get("/v1/orgs/:org/subscriptions/:group(^[^:]+)", async (request, reply) =>

@@ -13,11 +13,8 @@ import {
   findRelease,
   findRepositoryDigest,
   findTokenByHash,
-  listPreviews,
-  listReleases,
-  type Page,
-  type PageOptions,
 } from "../shared/state-queries.ts";
+import { PREVIEW_TAG, tagsBehind } from "./tags-behind.ts";
 
 export interface RegistryContext {
   readonly store: Store;
@@ -99,20 +96,22 @@ function nameUnknown(target: { org: string; project: string }): GranaryError {
   );
 }
 
-function sendTags(
+async function sendTags(
   context: RegistryContext,
   request: HttpRequest,
   reply: HttpReply,
   target: Target,
-): HttpReply {
+): Promise<HttpReply> {
   if (target.reference !== "list") throw new GranaryError("UNSUPPORTED", "no such registry operation here");
-  const { n, last } = request.query as { n?: string; last?: string };
+  const { n, last } = request.query as { n?: string; last?: string | string[] };
   const count =
     n !== undefined && /^[0-9]{1,6}$/.test(n) ? Math.min(Number(n), TAGS_PAGE_MAX) : TAGS_PAGE_MAX;
-  const all = tagsOf(context, target);
-  const start = last === undefined ? 0 : all.filter((tag) => tag <= last).length;
-  const tags = all.slice(start, start + count);
-  if (start + count < all.length && tags.length > 0) {
+  const found = await tagsBehind(context, target, {
+    last: typeof last === "string" ? last : undefined,
+    count: count + 1,
+  });
+  const tags = found.slice(0, count);
+  if (found.length > count && tags.length > 0) {
     reply.header(
       "link",
       `</v2/${target.org}/${target.project}/tags/list?n=${count}&last=${tags.at(-1)}>; rel="next"`,
@@ -145,8 +144,6 @@ async function sendManifest(
   return request.method === "HEAD" ? reply.send() : reply.send(bytes);
 }
 
-const PREVIEW_TAG = "preview-";
-
 /**
  * A digest as it is, a tag as what it names now: `vN`, `current` (also as `latest`, which clients assume without a tag),
  * `preview-NAME`.
@@ -167,31 +164,6 @@ function manifestDigest(context: RegistryContext, target: Target): Digest | unde
 function previewTagged(tag: string): Name | undefined {
   const name = tag.startsWith(PREVIEW_TAG) ? tag.slice(PREVIEW_TAG.length) : undefined;
   return isName(name) ? name : undefined;
-}
-
-/** Every tag in lexical order (distribution-spec, "Listing Tags"). */
-function tagsOf(context: RegistryContext, target: Target): string[] {
-  return context.read((view) => {
-    const current = findCurrentRelease(view, target) === undefined ? [] : ["current"];
-    const releases = everyPage((page) => listReleases(view, target, page));
-    const previews = everyPage((page) => listPreviews(view, target, page));
-    return [
-      ...current,
-      ...releases.filter(({ state }) => state !== "retired").map(({ version }) => version),
-      ...previews.filter(({ state }) => state === "ready").map(({ name }) => `${PREVIEW_TAG}${name}`),
-    ].sort();
-  });
-}
-
-function everyPage<T>(list: (options: PageOptions) => Page<T>): T[] {
-  const items: T[] = [];
-  let cursor: string | null | undefined;
-  do {
-    const page = list(typeof cursor === "string" ? { cursor } : {});
-    items.push(...page.items);
-    cursor = page.next_cursor;
-  } while (cursor !== null);
-  return items;
 }
 
 async function sendBlob(

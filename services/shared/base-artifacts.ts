@@ -11,7 +11,7 @@ const RECENT_PUBLISHES = 16;
 export function baseArtifacts(view: StateView, at: ProjectAt): ArtifactRecord[] {
   const releases = baseReleases(view, at);
   // Most projects have none: they are spared the look at their publishes.
-  if (listPreviews(view, at, { limit: 1 }).items.length === 0) return releases;
+  if (listPreviews(view, at, { limit: 1, all: true }).items.length === 0) return releases;
   const names = listPublishes(view, at, { limit: RECENT_PUBLISHES }).items.flatMap(
     ({ channel }) => previewOf(channel) ?? [],
   );

@@ -96,9 +96,14 @@ export function findPreview(view: StateView, at: ProjectAt, name: Name): Preview
   return preview?.state === "ready" ? preview : undefined;
 }
 
-/** By name; those that have ended too. */
-export function listPreviews(view: StateView, at: ProjectAt, options?: PageOptions): Page<PreviewRecord> {
-  return page(view, RANGES.previews(at), options);
+/** By name; those that have ended too, where `all`. */
+export function listPreviews(
+  view: StateView,
+  at: ProjectAt,
+  options: PageOptions & { all?: boolean } = {},
+): Page<PreviewRecord> {
+  const fits = options.all === true ? undefined : (row: PreviewRecord): boolean => row.state === "ready";
+  return page(view, RANGES.previews(at), { ...options, fits });
 }
 
 /** Living previews whose end has come, those that ended first first. */
@@ -181,7 +186,7 @@ export function findSubscription(view: StateView, org: Name, group: Name): Subsc
 export function listSubscriptions(
   view: StateView,
   org: Name,
-  options?: PageOptions,
+  options?: PageOptions & { fits?: (row: SubscriptionRecord) => boolean },
 ): Page<SubscriptionRecord> {
   return page(view, RANGES.subscriptions(org), options);
 }
@@ -292,9 +297,15 @@ export function listHistory(view: StateView, at: ProjectAt, options?: PageOption
   return page(view, RANGES.history(at), { ...options, reverse: true });
 }
 
-/** Newest first. */
-export function listAudit(view: StateView, org: Name, options?: PageOptions): Page<AuditRecord> {
-  return page(view, RANGES.audit(org), { ...options, reverse: true });
+/** Newest first; of one project only, where it is given. */
+export function listAudit(
+  view: StateView,
+  org: Name,
+  options: PageOptions & { project?: string | undefined } = {},
+): Page<AuditRecord> {
+  const { project } = options;
+  const fits = project === undefined ? undefined : (row: AuditRecord): boolean => row.project === project;
+  return page(view, RANGES.audit(org), { ...options, fits, reverse: true });
 }
 
 export function listTokens(view: StateView, org: Name, options?: PageOptions): Page<TokenRecord> {
@@ -338,24 +349,33 @@ export function listBacklogs(view: StateView): readonly { readonly org: Name; re
   );
 }
 
-/** A cursor is the key's own end: stable while rows come and go, and of no use in another list. */
+/**
+ * A cursor is the key's own end: stable while rows come and go, and of no use in another list. Where only some rows fit,
+ * {@link LIMITS.scannedRows} are looked at: such a page may have few rows or none, and its cursor leads on.
+ * @throws GranaryError USAGE
+ */
 function page<T>(
   view: StateView,
   range: KeyRange<T>,
-  options: PageOptions & { reverse?: boolean } = {},
+  options: PageOptions & { reverse?: boolean; fits?: ((row: T) => boolean) | undefined } = {},
 ): Page<T> {
   const limit = Math.max(1, Math.min(options.limit ?? LIMITS.pageItems, LIMITS.pageItems));
-  const { cursor, reverse = false } = options;
+  const { cursor, reverse = false, fits = () => true } = options;
   if (cursor !== undefined && !/^[a-z0-9/_-]{1,300}$/i.test(cursor)) {
-    throw new GranaryError("USAGE", `not a cursor: ${JSON.stringify(cursor.slice(0, 40))}`);
+    throw new GranaryError("USAGE", `not a cursor: ${JSON.stringify(cursor.slice(0, 40))}`, {
+      pointer: "?cursor",
+    });
   }
   const after = cursor === undefined ? {} : { after: `${range.start}${cursor}` };
-  const rows = [...view.range(range, { reverse, limit: limit + 1, ...after })];
-  const items = rows.slice(0, limit);
-  const last = items.at(-1);
-  const more = rows.length > limit && last !== undefined;
-  return {
-    items: items.map((row) => row.value),
-    next_cursor: more ? last.key.slice(range.start.length) : null,
-  };
+  const items: T[] = [];
+  let last = "";
+  let looked = 0;
+  for (const row of view.range(range, { reverse, limit: LIMITS.scannedRows + 1, ...after })) {
+    if (items.length === limit || looked === LIMITS.scannedRows)
+      return { items, next_cursor: last.slice(range.start.length) };
+    if (fits(row.value)) items.push(row.value);
+    last = row.key;
+    looked += 1;
+  }
+  return { items, next_cursor: null };
 }

@@ -30,6 +30,17 @@ test("a cursor that is no longer kept is answered with a snapshot, from which a 
     const { snapshot } = gone.body as { snapshot: EventSnapshotJson };
     const [project] = snapshot.projects;
     assert.deepEqual([project?.project, project?.current, project?.generation], ["bot", "v1", 1]);
+    const [seq] = first.split("-");
+    const ahead = await send<{ snapshot: EventSnapshotJson }>(
+      brief,
+      `/v1/events?cursor=${Number(seq) + 1_000}-0`,
+    );
+    problemOf(ahead, 410, "CURSOR_EXPIRED");
+    assert.equal(
+      ahead.body.snapshot.projects.length,
+      1,
+      "a cursor from another farm, or from before a restore",
+    );
     const stream = await send(brief, `/v1/events?cursor=${first}`, {
       headers: { accept: "text/event-stream" },
     });

@@ -107,8 +107,8 @@ export function createApiClient(options: {
           limit: Math.min(pageItems, limit - items.length),
         });
         items.push(...page.items);
-        // An empty page is the end, whatever its cursor says: feeds name the place where they would go on.
-        cursor = page.items.length === 0 ? null : page.next_cursor;
+        // An empty page of which the cursor leads on is one where nothing fitted.
+        cursor = page.next_cursor === cursor ? null : page.next_cursor;
       } while (cursor !== null && items.length < limit);
       return { items, next_cursor: cursor };
     },
