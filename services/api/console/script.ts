@@ -1,5 +1,8 @@
 import { EVENT_TYPES } from "../../../proto/events.ts";
 
+/** The first event is shown at once, a burst of them in one look a second: each renders a whole page on the farm. */
+const LOOK_MS = 1_000;
+
 /**
  * The console's one script. An event is only a reason to look again: pages are rendered by the server alone, so nothing of an event
  * reaches the document from here but through text. Without the script, pages reload by themselves.
@@ -11,9 +14,10 @@ export const SCRIPT = `
   const feed = status && status.dataset.feed;
   if (!feed) return;
   const say = (text) => { if (status.textContent !== text) status.textContent = text; };
-  let timer = 0, busy = false, again = false;
+  let timer = 0, busy = false, again = false, lookedMs = -Infinity;
   const refresh = async () => {
     timer = 0;
+    lookedMs = performance.now();
     if (busy) { again = true; return; }
     busy = true;
     try {
@@ -21,9 +25,11 @@ export const SCRIPT = `
       if (answer.status === 401) { location.reload(); return; }
       if (answer.ok) replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } catch { say("away"); } finally { busy = false; }
-    if (again) { again = false; soon(100); }
+    if (again) { again = false; soon(0); }
   };
-  const soon = (ms) => { if (!timer && !document.hidden) timer = setTimeout(refresh, ms); };
+  const soon = (ms) => {
+    if (!timer && !document.hidden) timer = setTimeout(refresh, Math.max(ms, lookedMs + ${LOOK_MS} - performance.now()));
+  };
   const replace = (next) => {
     if (!next.getElementById("live")) { location.reload(); return; }
     const selecting = String(getSelection()) !== "";
