@@ -5,6 +5,7 @@ import type { Problem, ReleaseJson } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { type Answer, publishReady, send } from "../helpers/farm-requests.ts";
+import { type Finding, RequestFuzzer } from "../helpers/fuzz-requests.ts";
 import { type RouteCase, routeCases } from "../helpers/route-cases.ts";
 
 const folder = tempDir("bad-input");
@@ -184,6 +185,23 @@ test("queries that are none are refused", async () => {
       if (answer.status >= 300) refused(answer, `${route}?${query.slice(0, 40)}`);
     }
   }
+});
+
+test("requests that are nearly those of the API's description are answered in its forms, and leave no secret in the log", async () => {
+  const seed = Number(process.env["GRANARY_SEED"] ?? Date.now() % 2 ** 31);
+  const requests = Number(process.env["GRANARY_FUZZ"] ?? 200);
+  const fuzzers = [0, 1, 2, 3].map((nth) => new RequestFuzzer(farm, seed + nth));
+  const findings = await Promise.all(
+    fuzzers.map(async (fuzzer) => {
+      const found: Finding[] = [];
+      for (let sent = 0; sent < requests / fuzzers.length; sent++) found.push(...(await fuzzer.next()));
+      return found;
+    }),
+  );
+  assert.deepEqual(findings.flat(), [], `GRANARY_SEED=${seed}`);
+  assert.equal((await send(farm, "/livez")).status, 200);
+  const secret = farm.token.split("_").at(-1) ?? "";
+  assert.ok(secret.length > 20 && !farm.log().includes(secret.slice(0, 20)), "the token is in the log");
 });
 
 test("nothing of all that was an internal error", () => {
