@@ -211,6 +211,12 @@ export const ANSWER_SHAPES = {
     scopes: z.array(z.enum(SCOPES)),
     expires_at: time.nullable(),
   }),
+  Bus: shape("Where the token that asks hears events on the bus.", {
+    url: text,
+    subject: text,
+    queue: text,
+    cursor: text,
+  }),
   LogLine: shape("A line of a publish's log.", {
     cursor: text,
     at: time,

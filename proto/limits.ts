@@ -205,4 +205,14 @@ export const LIMITS = {
   webhookLogEntries: 100,
   /** Tests and replays of one webhook that are remembered. */
   webhookRequests: 20,
+  /** Connections of subscribers to the bus: half of what the nats-server takes, so that the farm's own always find room. */
+  busConnections: 2_000,
+  /** ... of one org: a few programs with their replicas. */
+  busConnectionsPerOrg: 200,
+  /** Subscriptions of one such connection: one hears the whole org. */
+  busSubscriptions: 64,
+  /** A message of a subscriber, which is refused whatever its size. */
+  busMessageBytes: KIB,
+  /** A connection shows its token again after about this long, even if nobody watched it meanwhile. */
+  busLoginMs: 3_600_000,
 } as const;

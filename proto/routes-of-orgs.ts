@@ -40,6 +40,7 @@ export const ORG_ROUTES: readonly RouteSpec[] = [
       parameters: { ...PAGE, ...ORG },
     },
   ),
+  route("GET /v1/orgs/{org}/bus", "Where events are heard on the bus", ["read"], { 200: "Bus" }),
   route(
     "GET /v1/orgs/{org}/audit",
     "Commands, newest first",

@@ -43,6 +43,11 @@ export const SettingsFile = z.strictObject({
     .optional()
     .describe("host[:port] under which clients reach the registry; part of image_ref"),
   nats: z.string().min(1).optional().describe("URL of an external NATS; absent: an embedded nats-server"),
+  public_nats: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("URL under which subscribers reach the bus; absent: the one that the farm uses"),
   nats_monitor: z
     .string()
     .min(1)
@@ -95,6 +100,7 @@ export interface FarmSettings {
   readonly labels: Readonly<Record<string, string>>;
   readonly publicName: string | undefined;
   readonly nats: string | undefined;
+  readonly publicNats: string | undefined;
   readonly natsMonitor: string | undefined;
   readonly logLevel: string;
   readonly webhookAllowPrivate: boolean;
@@ -167,6 +173,7 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
     labels: input.labels ?? {},
     publicName: input.public_name,
     nats: input.nats,
+    publicNats: input.public_nats,
     natsMonitor: input.nats_monitor,
     logLevel: input.log_level ?? "info",
     oidcIssuers: (input.oidc_issuers ?? Object.values(PROVIDER_ISSUERS)).map(checkedIssuer),

@@ -11,6 +11,9 @@ export const STREAMS = {
   deliveries: "GRANARY_DELIVERIES",
 } as const;
 
+/** Accounts of the nats-server. Subscribers have one of their own, without JetStream: it hears events and can ask for nothing. */
+export const NATS_ACCOUNTS = { farm: "FARM", subscribers: "SUBSCRIBERS", system: "SYS" } as const;
+
 export const LANES = ["prod"] as const;
 export type Lane = (typeof LANES)[number];
 
@@ -31,6 +34,11 @@ export function commandSubject(org: Name, project: Name | undefined): string {
 
 export function eventSubject(event: { org: Name; project: Name; type: EventType }): string {
   return `granary.events.${event.org}.${event.project}.${event.type}`;
+}
+
+/** All events of an org, or of one project of it. */
+export function eventsOf(of: { org: Name; project?: Name | undefined }): string {
+  return of.project === undefined ? `granary.events.${of.org}.>` : `granary.events.${of.org}.${of.project}.>`;
 }
 
 /** One subject per state that replicas compare: of one log, one version of the state machine, one position. */

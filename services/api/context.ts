@@ -54,6 +54,8 @@ export interface ApiContext {
   readonly storeBudgetBytes: number | undefined;
   /** Aborts when the server closes: answers that wait for something end then. */
   readonly closing: AbortSignal;
+  /** Where subscribers connect to the bus, and whether they are let in now. */
+  readonly bus: { readonly url: string; open(): boolean };
   readonly webhooks: {
     readonly secrets: Pick<SecretBox, "seal">;
     readonly target: { readonly allowPrivate: boolean; readonly resolve: Resolve };

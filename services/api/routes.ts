@@ -1,6 +1,7 @@
 import type { HttpServer } from "../shared/http-server.ts";
 import { accessRoutes } from "./access-routes.ts";
 import { backupRoutes } from "./backup-routes.ts";
+import { busRoute } from "./bus-route.ts";
 import { consistentReads } from "./consistent-reads.ts";
 import { consoleRoutes } from "./console-routes.ts";
 import type { ApiContext } from "./context.ts";
@@ -52,6 +53,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   materializeRoute(server, context);
   eventRoutes(server, context);
   subscriptionRoutes(server, context);
+  busRoute(server, context);
   accessRoutes(server, context);
   trustRoutes(server, context);
   orgRoutes(server, context);

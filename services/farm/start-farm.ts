@@ -7,6 +7,7 @@ import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { FarmSettings, Role } from "../../proto/settings.ts";
 import type { Store } from "../../store/store.ts";
 import { WorkerPool } from "../../workers/pool.ts";
+import { BusSubscribers } from "../api/bus-subscribers.ts";
 import { apiRoutes } from "../api/routes.ts";
 import { sendWebhook } from "../hooks/send-webhook.ts";
 import { startHooks } from "../hooks/start-hooks.ts";
@@ -16,11 +17,12 @@ import { nodeThreads, startNode } from "../node/start-node.ts";
 import { registryRoutes } from "../registry/routes.ts";
 import { createBarrier } from "../shared/barrier.ts";
 import { type Bus, connectBus } from "../shared/bus.ts";
+import { openBusGate } from "../shared/bus-gate.ts";
 import { confirmHead } from "../shared/confirm-head.ts";
 import { lockDataDir } from "../shared/data-lock.ts";
 import { closeHttpServer, createHttpServer, type HttpServer } from "../shared/http-server.ts";
 import type { Log } from "../shared/log.ts";
-import { natsCredentials } from "../shared/nats-keys.ts";
+import { natsCredentials, natsIssuer } from "../shared/nats-keys.ts";
 import { assertNatsFit } from "../shared/nats-monitor.ts";
 import { type NatsServer, startNatsServer } from "../shared/nats-server.ts";
 import { PublishLogs } from "../shared/publish-logs.ts";
@@ -243,6 +245,7 @@ async function startContent(options: {
   shutdown.add("scrub", () => scrubber.close());
   scrubber.start();
 
+  const subscribers = await admitSubscribers(parts, read);
   const http = createHttpServer({ log });
   const closing = new AbortController();
   // One listener per feed and long poll.
@@ -275,6 +278,7 @@ async function startContent(options: {
     scrub: () => scrubber.status,
     storeBudgetBytes: settings.gc.budgetBytes,
     closing: closing.signal,
+    bus: { url: settings.publicNats ?? parts.natsUrl, open: () => subscribers.open },
     webhooks: {
       secrets: secretBox(parts.dataDir),
       target: { allowPrivate: settings.webhookAllowPrivate, resolve: resolveHost },
@@ -290,6 +294,31 @@ async function startContent(options: {
     await closeHttpServer(http, HTTP_GRACE_MS);
   });
   return { url: context.url(), registry: context.publicName(), failed: failureOf(store) };
+}
+
+/** Connections of orgs' subscribers to the bus: whoever serves the api decides about them. */
+async function admitSubscribers(
+  parts: Parts,
+  read: <T>(body: (view: StateView) => T) => T,
+): Promise<BusSubscribers> {
+  const { settings, dataDir, log, natsUrl, replica, shutdown } = parts;
+  const subscribers = new BusSubscribers({
+    read,
+    now: Date.now,
+    random: Math.random,
+    healthy: () => replica.health().up,
+    log,
+    open: (keeper) =>
+      openBusGate({
+        servers: natsUrl,
+        credentials: natsCredentials(dataDir, "gate"),
+        name: `${settings.node}/gate`,
+        issuer: natsIssuer(dataDir),
+        keeper,
+      }),
+  });
+  shutdown.add("bus subscribers", () => subscribers.close());
+  return subscribers.ready();
 }
 
 const FAILURE_POLL_MS = 500;

@@ -21,15 +21,20 @@ const ADMIN: readonly Scope[] = [...WRITE, "rollback", "hold", "token:admin"];
  * @param authorization the Authorization header: Bearer, or Basic with the token as password (what registry clients send)
  * @throws GranaryError UNAUTHENTICATED; the message never tells which part was wrong
  */
-export function authenticate(
-  authorization: string | undefined,
-  look: { tokenByHash(hash: string): TokenRecord | undefined; now(): number },
-): Principal {
-  const token = tokenOf(authorization);
+export function authenticate(authorization: string | undefined, look: TokenLook): Principal {
+  return authenticateToken(tokenOf(authorization), look);
+}
+
+interface TokenLook {
+  tokenByHash(hash: string): TokenRecord | undefined;
+  now(): number;
+}
+
+/** @throws GranaryError UNAUTHENTICATED, as {@link authenticate} */
+export function authenticateToken(token: string | undefined, look: TokenLook): Principal {
   if (token === undefined) throw new GranaryError("UNAUTHENTICATED", "no token was sent");
   const record = parseToken(token) === undefined ? undefined : look.tokenByHash(tokenHash(token));
-  const expired = record?.expires_at !== undefined && Date.parse(record.expires_at) <= look.now();
-  if (record === undefined || record.revoked_at !== undefined || expired) {
+  if (record === undefined || !isTokenLive(record, look.now())) {
     throw new GranaryError("UNAUTHENTICATED", "the token is not valid, has expired or was revoked");
   }
   return {
@@ -40,6 +45,12 @@ export function authenticate(
     expiresAt: record.expires_at,
     actor: { kind: "token", id: record.id },
   };
+}
+
+/** Neither revoked nor expired. */
+export function isTokenLive(record: TokenRecord, nowMs: number): boolean {
+  const expired = record.expires_at !== undefined && Date.parse(record.expires_at) <= nowMs;
+  return record.revoked_at === undefined && !expired;
 }
 
 function tokenOf(authorization: string | undefined): string | undefined {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { createUser, fromSeed } from "@nats-io/nkeys";
+import { createAccount, createUser, fromSeed } from "@nats-io/nkeys";
 import { natsPaths } from "./nats-paths.ts";
 import { inboxPrefixOf, NATS_ROLES, type NatsRole } from "./nats-permissions.ts";
 
@@ -25,14 +25,21 @@ export function natsPublicKeys(dataDir: string): ReadonlyMap<NatsRole, string> {
   return new Map(NATS_ROLES.map((role) => [role, fromSeed(readOrCreateSeed(folder, role)).getPublicKey()]));
 }
 
-function readOrCreateSeed(folder: string, role: NatsRole): Uint8Array {
-  const file = path.join(folder, `${role}.nk`);
+/** What the api signs the admission of subscribers with (`issuer.nk`); the server's configuration has its public key. */
+export function natsIssuer(dataDir: string): { readonly publicKey: string; readonly seed: Uint8Array } {
+  const seed = readOrCreateSeed(natsPaths(dataDir).keys, "issuer");
+  return { publicKey: fromSeed(seed).getPublicKey(), seed };
+}
+
+function readOrCreateSeed(folder: string, name: NatsRole | "issuer"): Uint8Array {
+  const file = path.join(folder, `${name}.nk`);
   const known = readSeed(file);
   if (known) return known;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   chmodSync(folder, 0o700);
   const draft = `${file}.${process.pid}.${randomBytes(4).toString("hex")}`;
-  writeFileSync(draft, createUser().getSeed(), { mode: 0o600, flag: "wx", flush: true });
+  const pair = name === "issuer" ? createAccount() : createUser();
+  writeFileSync(draft, pair.getSeed(), { mode: 0o600, flag: "wx", flush: true });
   try {
     linkSync(draft, file);
   } catch (error) {

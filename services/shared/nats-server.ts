@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { environment } from "./environment.ts";
 import { checkNatsBinary, findNatsBinary } from "./nats-binary.ts";
 import { type NatsPorts, natsConfig } from "./nats-config.ts";
-import { natsPublicKeys } from "./nats-keys.ts";
+import { natsIssuer, natsPublicKeys } from "./nats-keys.ts";
 import { assertNatsFit } from "./nats-monitor.ts";
 import { type NatsPaths, natsPaths } from "./nats-paths.ts";
 import { type NatsProcess, startNatsProcess } from "./nats-process.ts";
@@ -62,7 +62,8 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   const listeners = new Set<(state: NatsState) => void>();
 
   const start = async (ports: NatsPorts): Promise<{ run: NatsProcess; version: string }> => {
-    writeConfig(paths, natsConfig(paths, ports, natsPublicKeys(options.dataDir)));
+    const keys = { users: natsPublicKeys(options.dataDir), issuer: natsIssuer(options.dataDir).publicKey };
+    writeConfig(paths, natsConfig(paths, ports, keys));
     const startOptions = {
       binary: binary.path,
       paths,

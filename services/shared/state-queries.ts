@@ -213,13 +213,18 @@ export function findToken(view: StateView, org: Name, tokenId: string): TokenRec
   return view.get(KEYS.token(org, tokenId));
 }
 
+/** As {@link findUsableToken}, by its hash. */
+export function findTokenByHash(view: StateView, hash: string): TokenRecord | undefined {
+  const at = view.get(KEYS.tokenByHash(hash));
+  return at === undefined ? undefined : findUsableToken(view, at.org, at.id);
+}
+
 /**
  * Revoked and expired ones too: what a token may do is the caller's question. One that was issued for a trust is gone when
  * the trust is.
  */
-export function findTokenByHash(view: StateView, hash: string): TokenRecord | undefined {
-  const at = view.get(KEYS.tokenByHash(hash));
-  const token = at === undefined ? undefined : view.get(KEYS.token(at.org, at.id));
+export function findUsableToken(view: StateView, org: Name, tokenId: string): TokenRecord | undefined {
+  const token = findToken(view, org, tokenId);
   const orphaned = token?.trust !== undefined && findTrust(view, token.org, token.trust) === undefined;
   return orphaned ? undefined : token;
 }

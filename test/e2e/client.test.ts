@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type CloudEvent, connect, fileLedger, type Granary } from "granary";
 import type { Page, ReleaseJson } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
-import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
+import { eventually, natsPid, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { makeToken, projectUrl, publishReady, send } from "../helpers/farm-requests.ts";
 
 /** The typed client, used as its users do: against a real farm, in processes that die. */
@@ -288,5 +288,41 @@ describe("the examples", () => {
     assert.equal(text.match(/^activated: /gm)?.length, await activations());
     assert.match(readFileSync(join(folder, "examples", "cursor.txt"), "utf8"), /^[0-9]+-[0-9]+$/);
     assert.equal((await farm.json<ReleaseJson>(`${projectUrl("app")}/current`)).state, "active");
+  });
+
+  test("on the bus misses nothing while the nats-server is away, and ends with its token", async () => {
+    const { id, token } = await makeToken(farm, "default", ["read"]);
+    const env = { ...process.env, GRANARY_URL: farm.url, GRANARY_TOKEN: token };
+    const child = spawn(process.execPath, [join(ROOT, "dist/examples/subscribe/bus.js"), "0-0"], { env });
+    const exit = once(child, "exit");
+    let [text, errors] = ["", ""];
+    child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
+    const heardAll = async (): Promise<true | undefined> => {
+      const ids = text.split("\n").map((line) => line.split(" ", 1)[0] ?? "");
+      const all = (await allEvents()).map((event) => event.id);
+      return ids.slice(0, -1).sort().join() === all.sort().join() ? true : undefined;
+    };
+    try {
+      await eventually(heardAll, 20_000, `the events so far: ${errors}`);
+      await activate("v2");
+      await eventually(heardAll, 20_000, `the live event: ${errors}`);
+      process.kill(natsPid(farm.data), "SIGKILL");
+      await eventually(
+        async () =>
+          (await send(farm, `${projectUrl("app")}/activations`, { json: { version: "v1" } })).status === 200
+            ? true
+            : undefined,
+        20_000,
+        "the farm goes on",
+      );
+      await eventually(heardAll, 20_000, `what happened meanwhile: ${errors}`);
+      assert.equal((await send(farm, `/v1/orgs/default/tokens/${id}`, { method: "DELETE" })).status, 204);
+      const [code] = (await exit) as [number | null];
+      assert.notEqual(code, 0);
+      assert.match(errors, /authorization violation/i);
+    } finally {
+      child.kill("SIGKILL");
+    }
   });
 });

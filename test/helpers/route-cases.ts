@@ -112,6 +112,7 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
     org("GET /v1/orgs/:org/audit", "/v1/orgs/default/audit", ["read"]),
     org("GET /v1/events", "/v1/events?org=default", ["read"]),
     org("GET /v1/events", "/v1/events?org=default&project=app", ["read"]),
+    org("GET /v1/orgs/:org/bus", "/v1/orgs/default/bus", ["read"]),
     org("GET /v1/orgs/:org/subscriptions", "/v1/orgs/default/subscriptions", ["read"]),
     org(`GET ${S}`, GROUP, ["read"]),
     org(`DELETE ${S}`, GROUP, ["read"]),

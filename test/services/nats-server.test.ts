@@ -25,7 +25,15 @@ test("an embedded server is on loopback, durable and private to its data folder"
   assert.equal(await assertNatsFit(server.monitorUrl), server.version);
   const keys = natsPaths(dataDir).keys;
   assert.equal(statSync(keys).mode & 0o777, 0o700);
-  assert.deepEqual(readdirSync(keys).sort(), ["admin.nk", "api.nk", "hooks.nk", "node.nk", "pointer.nk"]);
+  assert.deepEqual(readdirSync(keys).sort(), [
+    "admin.nk",
+    "api.nk",
+    "gate.nk",
+    "hooks.nk",
+    "issuer.nk",
+    "node.nk",
+    "pointer.nk",
+  ]);
   for (const name of readdirSync(keys)) assert.equal(statSync(path.join(keys, name)).mode & 0o777, 0o600);
   await assert.rejects(connect({ servers: server.url, reconnect: false }), /authorization/i);
   const pid = server.pid;

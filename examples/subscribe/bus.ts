@@ -1,0 +1,77 @@
+/**
+ * Hears an org's events from the bus (NATS) as they happen, and misses none: the bus has no memory, so numbers tell of a gap, and the
+ * feed over HTTP fills it. Prints each event once; the first argument is the cursor to begin at, without it now.
+ *
+ *   GRANARY_URL=http://127.0.0.1:7421 GRANARY_TOKEN=gr_... node dist/examples/subscribe/bus.js [CURSOR]
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "@nats-io/transport-node";
+import type { CloudEvent } from "granary";
+
+const { GRANARY_URL: url = "http://127.0.0.1:7421", GRANARY_TOKEN: token = "" } = process.env;
+const { org } = await ask<{ org: string }>("/v1/whoami");
+const bus = await ask<{ url: string; subject: string; cursor: string }>(`/v1/orgs/${org}/bus`);
+
+/** Up to where the feed was read: not further, for an event of another project may be missing before the newest that was heard. */
+let cursor = process.argv[2] ?? bus.cursor;
+/** The newest number of each project. */
+const seen = new Map<string, number>();
+/** One thing after the other, however they come in. */
+let work = Promise.resolve();
+
+const nats = await connect({ servers: bus.url, user: "example", pass: token, maxReconnectAttempts: -1 });
+nats.subscribe(bus.subject, {
+  callback: (error, message) => {
+    if (error === null) next(() => hear(message.json<CloudEvent>()));
+  },
+});
+// Subscribed first, read then: what happens in between is heard.
+await nats.flush();
+next(readFeed);
+setInterval(() => next(readFeed), 60_000).unref();
+void (async () => {
+  for await (const { type } of nats.status()) if (type === "reconnect") next(readFeed);
+})();
+const reason = await nats.closed();
+if (reason) throw reason;
+
+function next(step: () => Promise<void>): void {
+  work = work.then(step).catch((error: unknown) => void process.stderr.write(`${String(error)}\n`));
+}
+
+async function hear(event: CloudEvent): Promise<void> {
+  const known = seen.get(event.source);
+  if (known !== undefined && Number(event.sequence) === known + 1) handle(event);
+  else await readFeed(event);
+}
+
+/** @param event what has to be in it: the api may hear of it later than the bus */
+async function readFeed(event?: CloudEvent): Promise<void> {
+  const atLeast = event === undefined ? "" : `&min_seq=${event.granarycursor.split("-")[0]}`;
+  for (;;) {
+    const page = await ask<{ items: CloudEvent[]; next_cursor: string | null }>(
+      `/v1/events?limit=200&cursor=${cursor}${atLeast}`,
+    );
+    for (const item of page.items) {
+      handle(item);
+      cursor = item.granarycursor;
+    }
+    if (page.next_cursor === null) return;
+  }
+}
+
+function handle(event: CloudEvent): void {
+  const known = seen.get(event.source) ?? 0;
+  if (Number(event.sequence) <= known) return;
+  seen.set(event.source, Number(event.sequence));
+  process.stdout.write(`${event.id} ${event.type}\n`);
+}
+
+async function ask<T>(path: string): Promise<T> {
+  for (;;) {
+    const answer = await fetch(url + path, { headers: { authorization: `Bearer ${token}` } }).catch(() => undefined);
+    if (answer?.ok) return (await answer.json()) as T;
+    if (answer !== undefined && answer.status !== 503) throw new Error(await answer.text());
+    await sleep(500);
+  }
+}
