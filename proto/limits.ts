@@ -207,8 +207,8 @@ export const LIMITS = {
   webhookRequests: 20,
   /** Connections of subscribers to the bus: half of what the nats-server takes, so that the farm's own always find room. */
   busConnections: 2_000,
-  /** ... of one org: a few programs with their replicas. */
-  busConnectionsPerOrg: 200,
+  /** ... of one org: a few programs with their replicas. Each that reads nothing costs memory for 10 s of the org's events. */
+  busConnectionsPerOrg: 50,
   /** Subscriptions of one such connection: one hears the whole org. */
   busSubscriptions: 64,
   /** A message of a subscriber, which is refused whatever its size. */

@@ -145,22 +145,21 @@ export class BusSubscribers implements BusKeeper {
         live.set(tokenId, record !== undefined && isTokenLive(record, now()));
       }
     });
+    let ended = 0;
     for (const subscriber of this.#subscribers.values()) {
       if (live.get(subscriber.tokenId) === true) continue;
       this.#gate?.kick(subscriber);
-      if (!subscriber.ended)
-        log.info(
-          { org: subscriber.org, token_id: subscriber.tokenId },
-          "a subscriber's connection ends with its token",
-        );
+      if (!subscriber.ended) ended += 1;
       subscriber.ended = true;
     }
+    if (ended > 0) log.info({ connections: ended }, "connections of subscribers end with their tokens");
   }
 
   #lookAgain(): void {
     this.#list().catch((error: unknown) => {
-      if (!this.#closed)
-        this.#options.log.warn({ err: error }, "the connections of subscribers could not be listed");
+      if (this.#closed) return;
+      this.#options.log.warn({ err: error }, "the connections of subscribers could not be listed");
+      setTimeout(() => this.#lookAgain(), LIST_AGAIN_MS).unref();
     });
   }
 
@@ -194,6 +193,7 @@ export class BusSubscribers implements BusKeeper {
 }
 
 const LIST_EVERY_MS = 60_000;
+const LIST_AGAIN_MS = 1_000;
 const OPEN_AGAIN_MS = 30_000;
 const TELL_EVERY_MS = 1_000;
 

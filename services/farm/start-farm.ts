@@ -278,7 +278,11 @@ async function startContent(options: {
     scrub: () => scrubber.status,
     storeBudgetBytes: settings.gc.budgetBytes,
     closing: closing.signal,
-    bus: { url: settings.publicNats ?? parts.natsUrl, open: () => subscribers.open },
+    // Whatever else the farm's own URL says is not for subscribers.
+    bus: {
+      url: settings.publicNats ?? parts.natsUrl.replace(/\/\/[^/]*@/, "//"),
+      open: () => subscribers.open,
+    },
     webhooks: {
       secrets: secretBox(parts.dataDir),
       target: { allowPrivate: settings.webhookAllowPrivate, resolve: resolveHost },

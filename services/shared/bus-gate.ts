@@ -116,7 +116,7 @@ export async function openBusGate(
   };
 }
 
-const LIST_MS = 2_000;
+const LIST_MS = 5_000;
 /** A page of them is some 150 KB. */
 const CONNECTIONS_PER_PAGE = 256;
 

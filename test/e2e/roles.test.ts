@@ -4,15 +4,24 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { connect } from "@nats-io/transport-node";
 import type { CloudEvent } from "../../proto/events.ts";
-import type { CurrentJson, Page, Problem } from "../../proto/http.ts";
+import type { BusJson, CurrentJson, Page, Problem } from "../../proto/http.ts";
 import { natsCredentials } from "../../services/shared/nats-keys.ts";
 import { type NatsServer, startNatsServer } from "../../services/shared/nats-server.ts";
 import { secretBox } from "../../services/shared/webhook-secrets.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
-import { ended, problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
+import {
+  ended,
+  makeToken,
+  problemOf,
+  projectUrl,
+  publish,
+  publishReady,
+  send,
+} from "../helpers/farm-requests.ts";
 
 /** The roles of one farm in several processes, each with a data folder of its own, against a nats-server that none of them runs. */
 const folder = tempDir("roles");
@@ -110,6 +119,20 @@ describe("roles in processes of their own", () => {
       events.items.map((event) => Number(event.sequence)),
       events.items.map((_, i) => i + 1),
     );
+  });
+
+  test("a subscriber on the operator's nats-server hears its org, and is let in by the api", async () => {
+    const { token } = await makeToken(content, "default", ["read"]);
+    const { url, subject } = await content.json<BusJson>("/v1/orgs/default/bus", { token });
+    assert.equal(url, nats.url);
+    const bus = await connect({ servers: url, user: "anybody", pass: token, reconnect: false });
+    const heard: string[] = [];
+    bus.subscribe(subject, { callback: (_, message) => void heard.push(message.subject) });
+    await bus.flush();
+    await publishReady(content, "heard", appArchive({ a: "1" }));
+    const activated = "granary.events.default.heard.release.activated";
+    await eventually(() => heard.includes(activated) || undefined, 20_000, "the activation is heard");
+    await bus.close();
   });
 
   test("without the pointer publishes are accepted and wait; its next start brings them to their end", async () => {
