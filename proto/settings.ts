@@ -43,6 +43,12 @@ export const SettingsFile = z.strictObject({
     .optional()
     .describe("host[:port] under which clients reach the registry; part of image_ref"),
   nats: z.string().min(1).optional().describe("URL of an external NATS; absent: an embedded nats-server"),
+  nats_port: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .optional()
+    .describe("port of the embedded nats-server, on loopback; absent: any free one"),
   public_nats: z
     .string()
     .min(1)
@@ -100,6 +106,7 @@ export interface FarmSettings {
   readonly labels: Readonly<Record<string, string>>;
   readonly publicName: string | undefined;
   readonly nats: string | undefined;
+  readonly natsPort: number | undefined;
   readonly publicNats: string | undefined;
   readonly natsMonitor: string | undefined;
   readonly logLevel: string;
@@ -173,6 +180,7 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
     labels: input.labels ?? {},
     publicName: input.public_name,
     nats: input.nats,
+    natsPort: input.nats_port,
     publicNats: input.public_nats,
     natsMonitor: input.nats_monitor,
     logLevel: input.log_level ?? "info",

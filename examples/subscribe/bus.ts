@@ -1,6 +1,7 @@
 /**
  * Hears an org's events from the bus (NATS) as they happen, and misses none: the bus has no memory, so numbers tell of a gap, and the
- * feed over HTTP fills it. Prints each event once; the first argument is the cursor to begin at, without it now.
+ * feed over HTTP fills it. Prints each event once; the argument is the cursor to begin at, without it now. Ends when the token is dead,
+ * or the cursor is too old (410, with a snapshot to begin from).
  *
  *   GRANARY_URL=http://127.0.0.1:7421 GRANARY_TOKEN=gr_... node dist/examples/subscribe/bus.js [CURSOR]
  */
@@ -10,33 +11,43 @@ import type { CloudEvent } from "granary";
 
 const { GRANARY_URL: url = "http://127.0.0.1:7421", GRANARY_TOKEN: token = "" } = process.env;
 const { org } = await ask<{ org: string }>("/v1/whoami");
-const bus = await ask<{ url: string; subject: string; cursor: string }>(`/v1/orgs/${org}/bus`);
 
 /** Up to where the feed was read: not further, for an event of another project may be missing before the newest that was heard. */
-let cursor = process.argv[2] ?? bus.cursor;
+let cursor = process.argv[2];
 /** The newest number of each project. */
 const seen = new Map<string, number>();
 /** One thing after the other, however they come in. */
 let work = Promise.resolve();
 
-const nats = await connect({ servers: bus.url, user: "example", pass: token, maxReconnectAttempts: -1 });
-nats.subscribe(bus.subject, {
-  callback: (error, message) => {
-    if (error === null) next(() => hear(message.json<CloudEvent>()));
-  },
-});
-// Subscribed first, read then: what happens in between is heard.
-await nats.flush();
-next(readFeed);
-setInterval(() => next(readFeed), 60_000).unref();
-void (async () => {
-  for await (const { type } of nats.status()) if (type === "reconnect") next(readFeed);
-})();
-const reason = await nats.closed();
-if (reason) throw reason;
+setInterval(() => next(readFeed), 60_000);
+for (;;) {
+  // Asked again each time: a farm that was restarted may have its nats-server elsewhere.
+  const bus = await ask<{ url: string; subject: string; cursor: string }>(`/v1/orgs/${org}/bus`);
+  cursor ??= bus.cursor;
+  try {
+    await listen(bus);
+  } catch (error) {
+    process.stderr.write(`${String(error)}\n`);
+  }
+  await sleep(500);
+}
+
+/** Until the connection ends. */
+async function listen(bus: { url: string; subject: string }): Promise<void> {
+  const nats = await connect({ servers: bus.url, user: "example", pass: token, reconnect: false });
+  nats.subscribe(bus.subject, {
+    callback: (error, message) => {
+      if (error === null) next(() => hear(message.json<CloudEvent>()));
+    },
+  });
+  // Subscribed first, read then: what happens in between is heard.
+  await nats.flush();
+  next(readFeed);
+  await nats.closed();
+}
 
 function next(step: () => Promise<void>): void {
-  work = work.then(step).catch((error: unknown) => void process.stderr.write(`${String(error)}\n`));
+  work = work.then(step);
 }
 
 async function hear(event: CloudEvent): Promise<void> {
@@ -69,7 +80,8 @@ function handle(event: CloudEvent): void {
 
 async function ask<T>(path: string): Promise<T> {
   for (;;) {
-    const answer = await fetch(url + path, { headers: { authorization: `Bearer ${token}` } }).catch(() => undefined);
+    const headers = { authorization: `Bearer ${token}` };
+    const answer = await fetch(url + path, { headers }).catch(() => undefined);
     if (answer?.ok) return (await answer.json()) as T;
     if (answer !== undefined && answer.status !== 503) throw new Error(await answer.text());
     await sleep(500);

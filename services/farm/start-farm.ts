@@ -101,7 +101,10 @@ async function startParts(options: {
   shutdown.add("data lock", () => lock.release());
   refuseUnfinishedRestore(dataDir);
 
-  const server = settings.nats === undefined ? await startNatsServer({ dataDir, log }) : undefined;
+  const server =
+    settings.nats === undefined
+      ? await startNatsServer({ dataDir, log, port: settings.natsPort })
+      : undefined;
   if (server !== undefined) shutdown.add("nats-server", () => server.close());
   else await checkExternalNats(settings, log);
   const natsUrl = settings.nats ?? server?.url ?? "";

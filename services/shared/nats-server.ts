@@ -18,6 +18,8 @@ export interface NatsServerLog {
 export interface NatsServerOptions {
   /** The caller holds its lock (data-lock.ts): two servers on one folder would destroy it. */
   readonly dataDir: string;
+  /** For clients; any free one when absent. */
+  readonly port?: number | undefined;
   /** Default: {@link findNatsBinary} with this process's environment. */
   readonly binary?: string;
   readonly log: NatsServerLog;
@@ -79,7 +81,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
     }
   };
 
-  let { run, version } = await start({ client: -1, monitor: -1 });
+  let { run, version } = await start({ client: options.port ?? -1, monitor: -1 });
   const { ports } = run;
   let state: NatsState = "up";
   const setState = (next: NatsState) => {
