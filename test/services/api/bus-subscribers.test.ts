@@ -95,8 +95,17 @@ function makeToken(org: string, more: Partial<TokenRecord> = {}, scopes: readonl
   return { id, token, org: record.org, revoke };
 }
 
-function login(pass: string | undefined, more: object = { reconnect: false }): Promise<NatsConnection> {
+function attempt(pass: string | undefined, more: object = { reconnect: false }): Promise<NatsConnection> {
   return connect({ servers: server.url, user: "anybody", ...(pass === undefined ? {} : { pass }), ...more });
+}
+
+/** Of who should get in: on a busy machine the api may take longer than the two seconds that the server waits. */
+async function login(...options: Parameters<typeof attempt>): Promise<NatsConnection> {
+  for (let left = 5; left > 0; left--) {
+    const connection = await attempt(...options).catch(() => undefined);
+    if (connection !== undefined) return connection;
+  }
+  return attempt(...options);
 }
 
 /** What a connection hears of a subject from now on; the server's refusals are among it. */
@@ -109,6 +118,15 @@ async function hear(connection: NatsConnection, subject: string, queue?: string)
   });
   await connection.flush();
   return heard;
+}
+
+function errorsOf(connection: NatsConnection): string[] {
+  const errors: string[] = [];
+  void (async () => {
+    for await (const status of connection.status())
+      if (status.type === "error") errors.push(status.error.message);
+  })();
+  return errors;
 }
 
 let events = 0;
@@ -149,38 +167,20 @@ describe("a subscriber", () => {
 
   test("may subscribe to nothing wider, nor to anything else", async () => {
     const connection = await login(makeToken("a").token);
-    const subjects = [
-      ...[
-        ">",
-        "*",
-        "*.>",
-        "granary.>",
-        "granary.*.>",
-        "granary.events.>",
-        "granary.events.*",
-        "granary.events.*.>",
-      ],
-      ...["granary.events.b.>", "granary.events.b.one.release.ready", "granary.events.*.one.release.ready"],
-      ...[
-        "granary.events.a",
-        "granary.commands.>",
-        "granary.commands.a.>",
-        "granary.jobs.>",
-        "_INBOX.>",
-        "_INBOX_pointer.>",
-      ],
-      ...[
-        "$JS.>",
-        "$JS.API.>",
-        "$JS.EVENT.>",
-        "$SYS.>",
-        "$SYS.REQ.USER.AUTH",
-        "$SYS.ACCOUNT.SUBSCRIBERS.CONNECT",
-      ],
-    ];
+    const subjects = `
+      > * *.> granary.> granary.*.> granary.events.> granary.events.* granary.events.*.>
+      granary.events.b.> granary.events.b.one.release.ready granary.events.*.one.release.ready
+      granary.events.a granary.commands.> granary.commands.a.> granary.jobs.> _INBOX.>
+      _INBOX_pointer.> $JS.> $JS.API.> $JS.EVENT.> $SYS.> $SYS.REQ.USER.AUTH
+      $SYS.ACCOUNT.SUBSCRIBERS.CONNECT
+    `
+      .trim()
+      .split(/\s+/);
     const heard = await Promise.all(subjects.map((subject) => hear(connection, subject)));
     await happen("b.one.release.ready");
-    await jetstream(await connectAs("api").then(keep)).publish("granary.commands.a._", "{}");
+    const api = await connectAs("api");
+    await jetstream(api).publish("granary.commands.a._", "{}");
+    await api.close();
     await waitUntil("all are refused", 5_000, () => heard.every((lines) => lines.length > 0));
     for (const [i, lines] of heard.entries())
       assert.match(lines.join("\n"), /^refused: Permissions Violation for Subscription[^\n]*$/, subjects[i]);
@@ -189,23 +189,17 @@ describe("a subscriber", () => {
 
   test("can publish and ask for nothing, whatever the reply subject", async () => {
     const connection = await login(makeToken("a").token);
-    const refusals: string[] = [];
-    void (async () => {
-      for await (const status of connection.status())
-        if (status.type === "error") refusals.push(status.error.message);
-    })();
-    const admin = await connectAs("admin").then(keep);
+    const refusals = errorsOf(connection);
+    const admin = await connectAs("admin");
     const leaked = await hear(admin, ">");
-    const subjects = [
-      ...["granary.events.a.one.release.ready", "granary.commands.a._", "granary.jobs.publish.prod.a", "x"],
-      ...["$JS.API.INFO", "$JS.API.STREAM.MSG.GET.GRANARY_EVENTS", "$JS.API.CONSUMER.CREATE.GRANARY_EVENTS"],
-      ...[
-        "$JS.API.CONSUMER.MSG.NEXT.GRANARY_EVENTS.x",
-        "$JS.ACK.GRANARY_EVENTS.x.1.1.1.1.1",
-        "_INBOX_pointer.x",
-      ],
-      ...["$SYS.REQ.USER.AUTH", "$SYS.REQ.USER.INFO", "$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.PING.CONNZ"],
-    ];
+    const subjects = `
+      granary.events.a.one.release.ready granary.commands.a._ granary.jobs.publish.prod.a x
+      $JS.API.INFO $JS.API.STREAM.MSG.GET.GRANARY_EVENTS $JS.API.CONSUMER.CREATE.GRANARY_EVENTS
+      $JS.API.CONSUMER.MSG.NEXT.GRANARY_EVENTS.x $JS.ACK.GRANARY_EVENTS.x.1.1.1.1.1 _INBOX_pointer.x
+      $SYS.REQ.USER.AUTH $SYS.REQ.USER.INFO $SYS.REQ.SERVER.PING $SYS.REQ.ACCOUNT.PING.CONNZ
+    `
+      .trim()
+      .split(/\s+/);
     for (const subject of subjects) {
       connection.publish(subject, "x");
       connection.publish(subject, "x", { reply: "granary.commands.a._" });
@@ -214,6 +208,7 @@ describe("a subscriber", () => {
     await waitUntil("each is refused", 5_000, () => denied() === 2 * subjects.length);
     await admin.flush();
     assert.deepEqual(leaked, []);
+    await admin.close();
     assert.equal(connection.info?.max_payload, LIMITS.busMessageBytes, "nor does the server read large ones");
     await connection.close();
   });
@@ -254,13 +249,9 @@ describe("a subscriber", () => {
 
   test("has a bounded number of subscriptions", async () => {
     const connection = await login(makeToken("a").token);
-    let refusal = "";
-    void (async () => {
-      for await (const status of connection.status())
-        if (status.type === "error") refusal = status.error.message;
-    })();
+    const refusals = errorsOf(connection);
     for (let i = 0; i <= LIMITS.busSubscriptions; i++) connection.subscribe("granary.events.a.>");
-    await waitUntil("the last one is refused", 5_000, () => /maximum subscriptions/i.test(refusal));
+    await waitUntil("the last one is refused", 5_000, () => /maximum subscriptions/i.test(refusals.join()));
     await connection.close();
   });
 });
@@ -296,8 +287,8 @@ describe("who is let in", () => {
         publicKey,
       ],
     ];
-    for (const pass of bad) await refused(login(pass));
-    await refused(login(undefined, { reconnect: false, user: undefined }));
+    for (const pass of bad) await refused(attempt(pass));
+    await refused(attempt(undefined, { reconnect: false, user: undefined }));
     const role = /nkey: (U[A-Z0-9]{55})/.exec(readFileSync(natsPaths(dataDir).config, "utf8"))?.[1] ?? "";
     const posing = await login(token, { reconnect: false, user: role });
     const all = await hear(posing, ">");
@@ -312,7 +303,7 @@ describe("who is let in", () => {
     const { token, id } = makeToken("full");
     for (let cid = 0; cid < LIMITS.busConnectionsPerOrg; cid++)
       keeper.opened({ server: "elsewhere", cid, user: `full/${id}` });
-    await refused(login(token));
+    await refused(attempt(token));
     await (await login(makeToken("a").token)).close();
     for (let cid = 0; cid < LIMITS.busConnectionsPerOrg; cid++) keeper.closed({ server: "elsewhere", cid });
     await (await login(token)).close();
@@ -323,9 +314,9 @@ describe("who is let in", () => {
     const heard = await hear(open, "granary.events.a.>");
     await keeper.close();
     const sick = await startKeeper({ healthy: () => false }).ready();
-    await refused(login(makeToken("a").token));
+    await refused(attempt(makeToken("a").token));
     await sick.close();
-    await refused(login(makeToken("a").token));
+    await refused(attempt(makeToken("a").token));
     await (await connectAs("api")).close();
     const told = await happen("a.one.release.ready");
     await waitUntil("who was in still hears", 5_000, () => heard.includes(told));
@@ -342,7 +333,7 @@ describe("a connection ends with its token", () => {
     dead.revoke();
     await Promise.all([one.closed(), two.closed()]);
     assert.ok(performance.now() - at < 2_000, `${performance.now() - at} ms`);
-    await refused(login(dead.token));
+    await refused(attempt(dead.token));
     await other.flush();
     await other.close();
   });
@@ -374,23 +365,20 @@ describe("a connection ends with its token", () => {
     await before.closed();
   });
 
-  test("also when the server says nothing of a connection: a kick that is lost is repeated", async () => {
+  test("also when a kick is lost: it is repeated", async () => {
     await keeper.close();
-    let lost = 0;
-    keeper = await startKeeper({
-      wrap: (gate) => ({
-        ...gate,
-        connected: true,
-        kick: (place) => (lost++ === 0 ? undefined : gate.kick(place)),
-      }),
-    }).ready();
+    let kicks = 0;
+    const lossy = (gate: BusGate): BusGate => ({
+      ...gate,
+      connected: true,
+      kick: (place) => (kicks++ === 0 ? undefined : gate.kick(place)),
+    });
+    keeper = await startKeeper({ wrap: lossy }).ready();
     const { token, revoke } = makeToken("a");
     const open = await login(token);
     revoke();
     await open.closed();
-    assert.ok(lost > 1);
-    await keeper.close();
-    keeper = await startKeeper().ready();
+    assert.ok(kicks > 1);
   });
 });
 
@@ -405,14 +393,4 @@ test("a nats-server that restarts lets its subscribers in again by themselves", 
   });
   revoke();
   await connection.closed();
-});
-
-const kept: NatsConnection[] = [];
-/** Closed at the end of all tests. */
-function keep(connection: NatsConnection): NatsConnection {
-  kept.push(connection);
-  return connection;
-}
-after(async () => {
-  for (const connection of kept) await connection.close();
 });
