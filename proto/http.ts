@@ -259,18 +259,6 @@ export interface WhoamiJson {
   readonly expires_at: string | null;
 }
 
-/** `GET /v1/orgs/{org}/bus`: where the token that asks hears events on the bus. */
-export interface BusJson {
-  /** For any NATS client; any user name, the token as password. */
-  readonly url: string;
-  /** Widest subject that may be subscribed to. */
-  readonly subject: string;
-  /** Name of a queue group, and with a dot behind it the begin of more. */
-  readonly queue: string;
-  /** Where the feed stands: events behind it are heard by who had subscribed before. */
-  readonly cursor: string;
-}
-
 /** `GET /v1/queue`: orgs with publishes that have not ended. */
 export interface QueueJson {
   readonly lanes: readonly {

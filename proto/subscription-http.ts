@@ -27,3 +27,15 @@ export const SubscriptionCommitBody = z.strictObject({
   leave: z.boolean().optional(),
   ttl_s: claimSeconds.optional(),
 });
+
+/** `GET /v1/orgs/{org}/bus`: where the token that asks hears events on the bus. */
+export interface BusJson {
+  /** For any NATS client; any user name, the token as password. */
+  readonly url: string;
+  /** Widest subject that may be subscribed to. */
+  readonly subject: string;
+  /** Name of a queue group, and with a dot behind it the begin of more. */
+  readonly queue: string;
+  /** Where the feed stands: events behind it are heard by who had subscribed before. */
+  readonly cursor: string;
+}

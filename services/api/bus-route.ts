@@ -1,8 +1,8 @@
 import { GranaryError } from "../../proto/errors.ts";
 import { formatCursor } from "../../proto/events.ts";
-import type { BusJson } from "../../proto/http.ts";
 import { parseName } from "../../proto/names.ts";
 import { eventsOf } from "../../proto/subjects.ts";
+import type { BusJson } from "../../proto/subscription-http.ts";
 import { authorize, notFound } from "../shared/authenticate.ts";
 import type { HttpServer } from "../shared/http-server.ts";
 import { findOrg, newestCursor } from "../shared/state-queries.ts";
