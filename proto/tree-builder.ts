@@ -186,24 +186,8 @@ export class TreeBuilder {
   /** Hardlinks count whole: they become files in layers, and 200,000 links to one GiB would be 200 TiB there. */
   #countSize(path: string, source: SourceEntry): void {
     const size = source.type === "file" ? source.size : 0;
-    const { fileBytes, expandedBytes } = this.#limits;
-    if (size > fileBytes) {
-      const detail = { path, actual: size, limit: fileBytes };
-      throw new GranaryError(
-        "ARCHIVE_FILE_TOO_LARGE",
-        `${quote(path)} has ${size} bytes, limit ${fileBytes}`,
-        detail,
-      );
-    }
     this.#sizeBytes += size;
-    if (this.#sizeBytes > expandedBytes) {
-      const detail = { path, actual: this.#sizeBytes, limit: expandedBytes };
-      throw new GranaryError(
-        "ARCHIVE_TOO_LARGE",
-        `the files have more than ${expandedBytes} bytes together (at ${quote(path)})`,
-        detail,
-      );
-    }
+    checkSize({ path, size }, this.#sizeBytes, this.#limits);
   }
 
   /** Every ancestor of an entry is a directory, listed or implied; implied ones take part in the rules for twins too. */
@@ -257,6 +241,33 @@ export class TreeBuilder {
   #warn(message: string): void {
     if (this.#warnings.length < LIMITS.warnings) this.#warnings.push(message);
     else this.#warningsDropped += 1;
+  }
+}
+
+/**
+ * @param together the sizes of all files so far, this one's with them
+ * @throws GranaryError ARCHIVE_FILE_TOO_LARGE, ARCHIVE_TOO_LARGE
+ */
+export function checkSize(
+  { path, size }: { readonly path: string; readonly size: number },
+  together: number,
+  { fileBytes, expandedBytes }: ArchiveLimits,
+): void {
+  if (size > fileBytes) {
+    const detail = { path, actual: size, limit: fileBytes };
+    throw new GranaryError(
+      "ARCHIVE_FILE_TOO_LARGE",
+      `${quote(path)} has ${size} bytes, limit ${fileBytes}`,
+      detail,
+    );
+  }
+  if (together > expandedBytes) {
+    const detail = { path, actual: together, limit: expandedBytes };
+    throw new GranaryError(
+      "ARCHIVE_TOO_LARGE",
+      `the files have more than ${expandedBytes} bytes together (at ${quote(path)})`,
+      detail,
+    );
   }
 }
 

@@ -29,7 +29,8 @@ export function encodeTree(sorted: readonly TreeEntry[]): Buffer {
   return Buffer.from(lines.join(""));
 }
 
-function encodeEntry(entry: TreeEntry): string {
+/** One line of {@link encodeTree}. */
+export function encodeEntry(entry: TreeEntry): string {
   if (entry.type === "file") {
     return `${entry.executable ? "x" : "f"} ${digestHex(entry.digest)} ${entry.size} ${entry.path}\n`;
   }

@@ -79,6 +79,8 @@ export interface PlanResult {
 export interface AssembleTask {
   readonly sessionPath: string;
   readonly streamPath: string;
+  /** Trees of the project's recent releases, newest first: the listing probably resembles them. */
+  readonly baseTrees: readonly Digest[];
   /** Layers of the project's recent releases. */
   readonly baseLayers: readonly Digest[];
   readonly uploadBytes: number;

@@ -12,6 +12,7 @@ import { LIMITS } from "../proto/limits.ts";
 import { TASK_CELL } from "../proto/worker-tasks.ts";
 import { type BlobReader, corrupt } from "./blob-reader.ts";
 import { ByteList } from "./byte-list.ts";
+import { ContentArena } from "./content-arena.ts";
 import { DigestTable } from "./digest-table.ts";
 import type { StoreFs } from "./fs.ts";
 import type { IndexReader } from "./index-db.ts";
@@ -20,8 +21,8 @@ import { BLOB_STATE, BLOB_STATE_AT } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { readU32, readU48, writeU32, writeU48 } from "./little-endian.ts";
 import { encodeLayerPayload, RECORD_HEADER_BYTES, RECORD_KIND, SEGMENT_HEADER_BYTES } from "./pack-format.ts";
-import { PackWindow } from "./pack-window.ts";
-import { ReceivedContent } from "./received-content.ts";
+import { GATHERED_RECORD_BYTES, PackGather, type PlacedRecord } from "./pack-gather.ts";
+import { type Place, PlaceList } from "./place-list.ts";
 import type { SegmentAppender } from "./segment-appender.ts";
 import { StagingWriter } from "./staging-writer.ts";
 import { type StorePaths, stagingPrefix } from "./store-paths.ts";
@@ -45,14 +46,15 @@ export interface BlobWriter {
   end(): Digest;
 }
 
+/** Per thread: a common node_modules. */
+const RECEIVED_BYTES = 32 * 1024 * 1024;
+/** The rest is for contents that the index does not have: reading those back takes a buffer and a read each. */
+const RECEIVED_KNOWN_BYTES = 24 * 1024 * 1024;
+
 /** Values in the table of digests: a new blob's row number, or one of these. */
 const NEW_BIG = -1;
 /** Known to the index: this minus the number of its place. */
 const REFERENCE = -2;
-
-/** Part of a blob row: segment (u32) | offset (u48) | size (u48); segment 0 for what has a file of its own. */
-const PLACE_AT = 2;
-const PLACE_BYTES = 16;
 
 /**
  * What one task puts into the store: new content is appended to the thread's segment or to staging, known content is referred
@@ -64,14 +66,13 @@ export class TaskWriter {
   readonly #view: IndexView;
   /** A blob row's key; the digest in hand lies behind its first byte. */
   readonly #key = Buffer.allocUnsafeSlow(33);
-  readonly #window: PackWindow;
-  readonly #received = new ReceivedContent();
+  readonly #gathered: PackGather;
+  /** Collected here, hashed here, and many are hashed into a layer next: also what the index has, whatever has become of that on disk. */
+  readonly #received = new ContentArena({ bytes: RECEIVED_BYTES, knownBytes: RECEIVED_KNOWN_BYTES });
   readonly #known = new DigestTable();
   readonly #rows = new ByteList(1024 * BLOB_ROW_BYTES);
   readonly #references = new ByteList(1024 * 32);
-  /** Where the references lie: whoever asked whether content is there often reads it next. */
-  readonly #places = new ByteList(1024 * PLACE_BYTES);
-  readonly #record = { segment: 0, offset: 0, size: 0, key: this.#key };
+  readonly #places = new PlaceList();
   readonly #layers: PlacedLayerRow[] = [];
   readonly #big: { file: BigFile; writer: StagingWriter }[] = [];
   readonly #unfinished = new Set<StagingWriter>();
@@ -87,7 +88,7 @@ export class TaskWriter {
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#view = new IndexView(parts.index);
-    this.#window = new PackWindow(parts.fs);
+    this.#gathered = new PackGather(parts.fs);
     this.#key[0] = ROW.blob;
   }
 
@@ -99,7 +100,7 @@ export class TaskWriter {
     if (appender.id !== 0 && slot.giveUp === appender.id) appender.close();
     slot.setSegment(appender.id);
     this.#active = true;
-    this.#window.reset();
+    this.#gathered.clear();
     this.#received.clear();
     this.#cell = cell;
     this.#start = appender.end;
@@ -142,6 +143,18 @@ export class TaskWriter {
     return this.#isKnown();
   }
 
+  /** Of the index as this task sees it. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Takes the task to rely on content that {@link has} found in this epoch, in this task or an earlier one: 32 bytes a digest. */
+  relyOn(digests: Uint8Array): void {
+    this.#assertActive();
+    const { bytes, at } = this.#references.extend(digests.byteLength);
+    bytes.set(digests, at);
+  }
+
   /**
    * A whole blob, verified; also one that this very task has put.
    * @throws GranaryError BLOB_UNKNOWN, STORE_CORRUPT, STORE_IO
@@ -163,19 +176,34 @@ export class TaskWriter {
   }
 
   /**
-   * {@link readBlob} into a buffer at `at`, for many blobs in a row: verified by crc32 and the digest in its record, where it is
-   * packed and not new. `size` is what the caller expects, and has room for.
+   * Reads what of `blobs` lies in the packs, all of it at once, for {@link copyBlob}; what was gathered before is forgotten. What does
+   * not belong there, or is damaged, is left to copyBlob.
+   * @param blobs at most {@link GATHER_BYTES} together
+   * @throws GranaryError STORE_CORRUPT when a segment is missing, STORE_IO
+   */
+  gather(blobs: Iterable<{ readonly digest: Digest; readonly size: number }>): void {
+    const records: PlacedRecord[] = [];
+    for (const { digest, size } of blobs) {
+      if (size === 0 || size > GATHERED_RECORD_BYTES) continue;
+      this.#setKey(digest);
+      if (this.#received.find(this.#key, size) !== undefined || !this.#isKnown()) continue;
+      const place = this.#placeInPacks();
+      if (place?.size === size) records.push({ ...place, key: Buffer.from(this.#key) });
+    }
+    this.#gathered.gather(records, ({ key, segment }) =>
+      this.#parts.reader.openSegment(digestFromBytes(key.subarray(1)), segment),
+    );
+  }
+
+  /**
+   * {@link readBlob} into a buffer at `at`, for many blobs in a row: what the task has received or {@link gather}ed is taken from there.
+   * `size` is what the caller expects, and has room for.
    * @throws GranaryError BLOB_UNKNOWN, STORE_CORRUPT, STORE_IO
    */
   copyBlob({ digest, size }: { digest: Digest; size: number }, into: Uint8Array, at: number): void {
     this.#setKey(digest);
-    const received = this.#received.find(this.#key, size);
-    if (received !== undefined) {
-      into.set(received, at);
-      return;
-    }
-    if (this.#isKnown() && this.#copyPacked(digest, size, into, at)) return;
-    const bytes = this.readBlob(digest);
+    const held = this.#received.find(this.#key, size) ?? this.#gathered.find(this.#key, size);
+    const bytes = held ?? this.readBlob(digest);
     if (bytes.byteLength !== size) throw wrongSize(digest, bytes.byteLength, size);
     into.set(bytes, at);
   }
@@ -241,27 +269,16 @@ export class TaskWriter {
     if (this.#known.find(this.#key, 1) !== undefined) return true;
     const row = this.#parts.index.get(this.#key);
     if (row?.[BLOB_STATE_AT] !== BLOB_STATE.live) return false;
-    const place = this.#places.extend(PLACE_BYTES);
-    for (let i = 0; i < PLACE_BYTES; i++) place.bytes[place.at + i] = row[PLACE_AT + i] ?? 0;
-    this.#known.add(this.#key, 1, REFERENCE - place.at / PLACE_BYTES);
+    this.#known.add(this.#key, 1, REFERENCE - this.#places.add(row));
     const { bytes, at } = this.#references.extend(32);
     this.#key.copy(bytes, at, 1);
     return true;
   }
 
-  /** Copies a packed blob of the index; answers whether it is one, and its record is as it should be. */
-  #copyPacked(digest: Digest, size: number, into: Uint8Array, at: number): boolean {
+  /** Where the index has the content of the digest in the key, which is known; undefined when it is new or has a file of its own. */
+  #placeInPacks(): Place | undefined {
     const known = this.#known.find(this.#key, 1) ?? NEW_BIG;
-    if (known > REFERENCE || !this.#window.takes(size)) return false;
-    const start = (REFERENCE - known) * PLACE_BYTES;
-    const place = this.#places.view(start, start + PLACE_BYTES);
-    const record = this.#record;
-    record.segment = readU32(place, 0);
-    if (record.segment === 0) return false;
-    record.offset = readU48(place, 4);
-    record.size = readU48(place, 10);
-    if (record.size !== size) return false;
-    return this.#window.copy(this.#parts.reader.openSegment(digest, record.segment), record, into, at);
+    return known > REFERENCE ? undefined : this.#places.at(REFERENCE - known);
   }
 
   #append(payload: Uint8Array): void {

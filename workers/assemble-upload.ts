@@ -4,8 +4,8 @@ import { quote } from "../proto/entry-path.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { KARTA_FILE } from "../proto/karta-toml.ts";
 import { LIMITS } from "../proto/limits.ts";
-import { distinctBlobs, type FileEntry } from "../proto/listing.ts";
-import { parseTree, type TreeEntry } from "../proto/tree.ts";
+import { distinctFiles, type FileEntry } from "../proto/listing.ts";
+import type { TreeEntry } from "../proto/tree.ts";
 import { type BlobRange, parseSessionFile } from "../proto/upload-session.ts";
 import { type AssembleTask, type ExtractResult, TASK_CELL } from "../proto/worker-tasks.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
@@ -15,23 +15,24 @@ import { stopWhenCancelled } from "./stop-when-cancelled.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { startClock } from "./task-clock.ts";
 import { count, TaskLogWriter } from "./task-log.ts";
+import type { KnownTree, TreeMemory } from "./tree-memory.ts";
 
 /**
  * One directory publish on one thread: takes the missing contents from the stream, checks that all others are there, and makes of
  * the listing what {@link extractArchive} makes of an archive of the same files.
  * @throws GranaryError DIGEST_INVALID naming the path, UPLOAD_OFFSET, CONTENT_GONE, MANIFEST_*, BUILDPACK_UNKNOWN, STORE_*
  */
-export function assembleUpload(task: AssembleTask, store: ThreadStore): ExtractResult {
+export function assembleUpload(task: AssembleTask, store: ThreadStore, memory: TreeMemory): ExtractResult {
   const writer = store.beginTask(task.cell);
   try {
-    return assembleInto(task, writer);
+    return assembleInto(task, writer, memory);
   } catch (error) {
     writer.abandon();
     throw error;
   }
 }
 
-function assembleInto(task: AssembleTask, writer: TaskWriter): ExtractResult {
+function assembleInto(task: AssembleTask, writer: TaskWriter, memory: TreeMemory): ExtractResult {
   const cells = new Float64Array(task.cell);
   const log = new TaskLogWriter(task.log);
   const tick = (): void => {
@@ -44,22 +45,25 @@ function assembleInto(task: AssembleTask, writer: TaskWriter): ExtractResult {
   const { session, missing, listing } = parseSessionFile(readFileSync(task.sessionPath));
   if (digestOf(listing) !== session.tree)
     throw new GranaryError("STORE_CORRUPT", `the listing of ${session.tree} is damaged`);
-  const entries = parseTree(listing);
+  const known = memory.take(session.tree, task.baseTrees, () => listing);
+  const { entries } = known.tree;
   log.info(
     `taking a listing of ${count(entries.length)} entries; ${count(task.uploadBytes)} bytes were sent`,
   );
-  takeContents(distinctBlobs(entries), { task, writer, missing, tick });
+  takeContents(known, { task, writer, missing, tick });
   clock.lap("extract");
-  const { artifact, layers } = composeArtifact(
+  const { artifact, layers, parts } = composeArtifact(
     {
       entries,
       treeBytes: listing,
       karta: kartaOf(entries, writer),
       hasDockerfile: entries.some(({ path, type }) => path === "Dockerfile" && type === "file"),
       warnings: session.warnings,
+      similar: memory.first(task.baseTrees, (tree) => tree.parts !== undefined)?.parts,
     },
     { writer, clock, tick, imageBuilds: task.imageBuilds },
   );
+  known.parts = parts;
   const baseLayers = new Set(task.baseLayers);
   const reusedLayers = layers.filter(({ digest }) => baseLayers.has(digest)).length;
   const stats = {
@@ -79,22 +83,23 @@ interface TakeContext {
   readonly tick: () => void;
 }
 
-function takeContents(blobs: readonly FileEntry[], { task, writer, missing, tick }: TakeContext): void {
-  const needsStream = missing.some(([first, count]) =>
-    blobs.slice(first, first + count).some(({ size }) => size > 0),
+function takeContents(known: KnownTree, { task, writer, missing, tick }: TakeContext): void {
+  known.relyOnFound(writer);
+  const distinct = distinctFiles(known.tree.entries);
+  const blobAt = (at: number): FileEntry => known.tree.entries[distinct[at] ?? -1] as FileEntry;
+  const isSent = new Set(
+    missing.flatMap(([first, count]) => Array.from({ length: count }, (_, i) => first + i)),
   );
-  const stream = new StreamReader(needsStream ? task.streamPath : undefined);
+  const stream = new StreamReader(
+    [...isSent].some((at) => blobAt(at).size > 0) ? task.streamPath : undefined,
+  );
   try {
-    let at = 0;
-    for (const [first, count] of missing) {
-      for (const blob of blobs.slice(at, first)) checkPresent(blob, writer);
-      for (const blob of blobs.slice(first, first + count)) {
-        takeBlob(blob, stream, writer);
+    distinct.forEach((entry, at) => {
+      if (isSent.has(at)) {
+        takeBlob(blobAt(at), stream, writer);
         tick();
-      }
-      at = first + count;
-    }
-    for (const blob of blobs.slice(at)) checkPresent(blob, writer);
+      } else checkPresent(known, entry, writer);
+    });
     if (!stream.ended())
       throw new GranaryError("UPLOAD_OFFSET", "the stream goes on behind the listing's end");
   } finally {
@@ -115,15 +120,13 @@ function takeBlob({ path, digest, size }: FileEntry, stream: StreamReader, write
 }
 
 /** What was called present may have been found damaged since: the client has to be told to bring it. */
-function checkPresent({ path, digest }: FileEntry, writer: TaskWriter): void {
-  if (writer.has(digest)) return;
+function checkPresent(known: KnownTree, at: number, writer: TaskWriter): void {
+  if (known.hasContent(at, writer)) return;
+  const { path, digest } = known.tree.entries[at] as FileEntry;
   throw new GranaryError(
     "CONTENT_GONE",
     `the content of ${quote(path)} is gone since the publish was planned`,
-    {
-      path,
-      digest,
-    },
+    { path, digest },
   );
 }
 

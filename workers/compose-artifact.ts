@@ -8,6 +8,7 @@ import { LIMITS } from "../proto/limits.ts";
 import type { ArtifactRecord } from "../proto/records.ts";
 import { RECIPE_VERSION, splitTree, type TreePart } from "../proto/split-tree.ts";
 import { encodeTree, summarizeTree, type TreeEntry } from "../proto/tree.ts";
+import { GATHER_BYTES } from "../store/pack-gather.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
 import type { TaskClock } from "./task-clock.ts";
 
@@ -20,6 +21,17 @@ export interface TreeContent {
   readonly karta: Uint8Array | undefined;
   readonly hasDockerfile: boolean;
   readonly warnings: readonly string[];
+  /** Parts of a similar tree: those that are the same need not be encoded again. */
+  readonly similar?: KnownParts | undefined;
+}
+
+/** The parts of an image, by {@link partName}. */
+export type KnownParts = ReadonlyMap<string, WantedLayer>;
+
+/** A part of a tree, and the digest of its listing, by which its layer is found. */
+interface WantedLayer {
+  readonly part: TreePart;
+  readonly subtree: Digest;
 }
 
 export interface ComposeContext {
@@ -38,7 +50,7 @@ export interface ComposeContext {
 export function composeArtifact(
   content: TreeContent,
   context: ComposeContext,
-): { artifact: ArtifactRecord; layers: readonly ImageLayer[] } {
+): { artifact: ArtifactRecord; layers: readonly ImageLayer[]; parts: KnownParts } {
   const { writer, imageBuilds, clock } = context;
   const { entries, hasDockerfile } = content;
   const karta = content.karta === undefined ? undefined : parseKartaToml(content.karta);
@@ -46,7 +58,7 @@ export function composeArtifact(
   const treeBytes = content.treeBytes ?? encodeTree(entries);
   const tree = writer.putBlob(treeBytes);
   clock.lap("tree");
-  const layers = composeLayers(entries, { ...context, tree });
+  const { layers, parts } = composeLayers(entries, { ...context, tree, similar: content.similar });
   const image = composeImage(recipeOf(tree, karta), layers);
   writer.putBlob(image.configBytes);
   writer.putBlob(image.manifestBytes);
@@ -62,23 +74,72 @@ export function composeArtifact(
     size_bytes: sizeBytes,
     warnings: warnings.slice(0, LIMITS.warnings),
   };
-  return { artifact, layers };
+  return { artifact, layers, parts };
 }
 
 interface LayerContext extends ComposeContext {
   readonly tree: Digest;
+  readonly similar: KnownParts | undefined;
 }
 
 /** The layers of a tree; one whose subtree was seen before costs a look-up instead of a pass over its content. */
-function composeLayers(entries: readonly TreeEntry[], context: LayerContext): ImageLayer[] {
+function composeLayers(
+  entries: readonly TreeEntry[],
+  context: LayerContext,
+): { layers: ImageLayer[]; parts: KnownParts } {
+  const { writer } = context;
   const parts = splitTree(entries);
-  return parts.map((part) => {
-    const subtree = parts.length === 1 ? context.tree : context.writer.putBlob(encodeTree(part.entries));
-    const known = context.writer.layer(subtree, LAYER_ENCODER);
-    const layer = known ?? computeLayer(part, subtree, context);
-    const { folder, slice } = part;
-    return { digest: layer.digest, size: layer.size, folder, ...(slice === undefined ? {} : { slice }) };
+  const wanted = parts.map((part): WantedLayer => {
+    const subtree = parts.length === 1 ? context.tree : subtreeOf(part, context);
+    return { part, subtree };
   });
+  const layers = new Map<Digest, { digest: Digest; size: number }>();
+  for (const { subtree } of wanted) {
+    const known = writer.layer(subtree, LAYER_ENCODER);
+    if (known !== undefined) layers.set(subtree, known);
+  }
+  const unknown = wanted.filter(({ subtree }) => !layers.has(subtree));
+  for (const group of groupsToGather(unknown)) {
+    writer.gather(group.flatMap(({ part }) => part.entries.filter((entry) => entry.type === "file")));
+    for (const { part, subtree } of group) layers.set(subtree, computeLayer(part, subtree, context));
+  }
+  return {
+    layers: wanted.flatMap(({ part: { folder, slice }, subtree }) => {
+      const layer = layers.get(subtree);
+      return layer === undefined ? [] : [{ ...layer, folder, ...(slice === undefined ? {} : { slice }) }];
+    }),
+    parts: new Map(wanted.map((layer) => [partName(layer.part), layer])),
+  };
+}
+
+/** The digest of a part's listing, which is put unless it is there. */
+function subtreeOf(part: TreePart, { writer, similar }: LayerContext): Digest {
+  const twin = similar?.get(partName(part));
+  const isSame =
+    twin?.part.entries.length === part.entries.length &&
+    twin.part.entries.every((entry, i) => entry === part.entries[i]);
+  return isSame && writer.has(twin.subtree) ? twin.subtree : writer.putBlob(encodeTree(part.entries));
+}
+
+function partName({ folder, slice }: TreePart): string {
+  return JSON.stringify([folder, slice?.number]);
+}
+
+/** Neighbours whose contents fit into one gathering; a larger part is a group of its own, of which the rest is read one by one. */
+function* groupsToGather(wanted: readonly WantedLayer[]): Generator<WantedLayer[], void, undefined> {
+  let group: WantedLayer[] = [];
+  let bytes = 0;
+  for (const layer of wanted) {
+    const size = summarizeTree(layer.part.entries).sizeBytes;
+    if (group.length > 0 && bytes + size > GATHER_BYTES) {
+      yield group;
+      group = [];
+      bytes = 0;
+    }
+    group.push(layer);
+    bytes += size;
+  }
+  if (group.length > 0) yield group;
 }
 
 function computeLayer(

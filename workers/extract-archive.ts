@@ -12,10 +12,10 @@ import type { ThreadStore } from "../store/thread-store.ts";
 import { type ArchiveSink, fileSource, readArchive } from "./archive/read-archive.ts";
 import { composeArtifact } from "./compose-artifact.ts";
 import { contentStats } from "./content-stats.ts";
-import { knownContent } from "./known-content.ts";
 import { stopWhenCancelled } from "./stop-when-cancelled.ts";
 import { startClock } from "./task-clock.ts";
 import { count, TaskLogWriter } from "./task-log.ts";
+import type { TreeMemory } from "./tree-memory.ts";
 
 /**
  * One publish on one thread: archive -> blobs, canonical tree, layers, image. Appends only what the store lacks; nothing is
@@ -23,17 +23,17 @@ import { count, TaskLogWriter } from "./task-log.ts";
  *
  * @throws GranaryError ARCHIVE_*, MANIFEST_*, BUILDPACK_UNKNOWN, STORE_*
  */
-export function extractArchive(task: ExtractTask, store: ThreadStore): ExtractResult {
+export function extractArchive(task: ExtractTask, store: ThreadStore, memory: TreeMemory): ExtractResult {
   const writer = store.beginTask(task.cell);
   try {
-    return extractInto(task, writer);
+    return extractInto(task, writer, memory);
   } catch (error) {
     writer.abandon();
     throw error;
   }
 }
 
-function extractInto(task: ExtractTask, writer: TaskWriter): ExtractResult {
+function extractInto(task: ExtractTask, writer: TaskWriter, memory: TreeMemory): ExtractResult {
   const cells = new Float64Array(task.cell);
   const clock = startClock();
   const log = new TaskLogWriter(task.log);
@@ -60,7 +60,7 @@ function extractInto(task: ExtractTask, writer: TaskWriter): ExtractResult {
       },
     },
   );
-  const counted = statsOf(task, { writer, entries, layers });
+  const counted = statsOf(task, { writer, memory, entries, layers });
   clock.lap("stats");
   const stats = { ...counted, timings_ms: clock.laps };
   return { artifact, stats, log: log.seal(writer, { artifact, stats }), commit: writer.finish() };
@@ -128,12 +128,17 @@ function lengthOf(chunks: readonly Buffer[]): number {
  */
 function statsOf(
   task: ExtractTask,
-  made: { writer: TaskWriter; entries: readonly TreeEntry[]; layers: readonly ImageLayer[] },
+  made: {
+    writer: TaskWriter;
+    memory: TreeMemory;
+    entries: readonly TreeEntry[];
+    layers: readonly ImageLayer[];
+  },
 ): Omit<PublishStats, "timings_ms"> {
-  const { writer, entries } = made;
+  const { writer, memory, entries } = made;
   // What was retired and condemned since the task was made is no base any more.
   const bases = task.baseTrees.filter((base) => writer.has(base));
-  const fresh = knownContent.missingIn(distinctBlobs(entries), bases, (base) => writer.readBlob(base));
+  const fresh = memory.missingIn(distinctBlobs(entries), bases, (base) => writer.readBlob(base));
   const files = entries.filter((entry) => entry.type === "file");
   const baseLayers = new Set(task.baseLayers);
   const reusedLayers = made.layers.filter((layer) => baseLayers.has(layer.digest)).length;

@@ -1,13 +1,14 @@
 import { gunzipSync } from "node:zlib";
-import { digestOf } from "../proto/digest.ts";
+import { type Digest, digestOf } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { LIMITS } from "../proto/limits.ts";
-import { parseListing } from "../proto/listing.ts";
+import { type FileEntry, parseListing } from "../proto/listing.ts";
 import type { BlobRange } from "../proto/upload-session.ts";
 import { type PlanResult, type PlanTask, TASK_CELL } from "../proto/worker-tasks.ts";
+import type { TaskWriter } from "../store/task-writer.ts";
 import type { ThreadStore } from "../store/thread-store.ts";
 import { contentStats } from "./content-stats.ts";
-import { knownContent } from "./known-content.ts";
+import { KnownTree, type TreeMemory } from "./tree-memory.ts";
 
 /** 256 KiB: with the default of 16 KiB zlib spends more time between its calls than in them. */
 const CHUNK_BYTES = 256 * 1024;
@@ -17,33 +18,66 @@ const CHUNK_BYTES = 256 * 1024;
  * name and the store cannot serve any more.
  * @throws GranaryError LISTING_INVALID, ARCHIVE_*, STORE_*
  */
-export function planUpload(task: PlanTask, store: ThreadStore): PlanResult {
+export function planUpload(task: PlanTask, store: ThreadStore, memory: TreeMemory): PlanResult {
   new Float64Array(task.cell)[TASK_CELL.progress] = 1;
   const listing = expand(task.listing);
-  const { tree, blobs } = parseListing(listing, task);
   const writer = store.beginTask(task.cell);
   try {
     // What was retired and condemned since the task was made is no base any more.
     const bases = task.baseTrees.filter((base) => writer.has(base));
-    const fresh = knownContent.missingIn(blobs, bases, (base) => writer.readBlob(base));
-    const missing = blobs.map((blob) => fresh.has(blob) || !writer.has(blob.digest));
-    return {
-      tree: digestOf(listing),
-      listing,
-      missing: rangesOf(missing),
-      missingBlobs: missing.filter(Boolean).length,
-      missingBytes: blobs.reduce((sum, { size }, at) => sum + (missing[at] === true ? size : 0), 0),
-      stats: contentStats(
-        tree.entries.filter((entry) => entry.type === "file"),
-        fresh,
-      ),
-      warnings: tree.warnings,
-      relied: writer.finish(),
-    };
+    const read = (base: Digest): Buffer => writer.readBlob(base);
+    const [newest] = bases;
+    const base = newest === undefined ? undefined : memory.take(newest, bases, () => read(newest));
+    const planned = planInto(listing, { task, writer, memory, bases, base, read });
+    return { ...planned, relied: writer.finish() };
   } catch (error) {
     writer.abandon();
     throw error;
   }
+}
+
+interface PlanContext {
+  readonly task: PlanTask;
+  readonly writer: TaskWriter;
+  readonly memory: TreeMemory;
+  readonly bases: readonly Digest[];
+  /** The newest of `bases`. */
+  readonly base: KnownTree | undefined;
+  readonly read: (base: Digest) => Buffer;
+}
+
+function planInto(
+  bytes: Buffer,
+  { task, writer, memory, bases, base, read }: PlanContext,
+): Omit<PlanResult, "relied"> {
+  const { limits, portableNames } = task;
+  const listing = parseListing(bytes, { limits, portableNames }, base);
+  const { tree, inBase, distinct, warnings } = listing;
+  const beside = base === undefined || inBase === undefined ? undefined : { known: base, inBase };
+  const digest = digestOf(bytes);
+  const known = new KnownTree(tree, beside);
+  known.check = { rules: listing.rules, warnings };
+  known.relyOnFound(writer);
+  const blobs = distinct.map((i) => tree.entries[i] as FileEntry);
+  const others = blobs.filter((_, at) => (inBase?.[distinct[at] ?? 0] ?? -1) < 0);
+  const fresh = memory.missingIn(others, bases, read);
+  const missing = distinct.map((i, at) => {
+    const blob = blobs[at];
+    return blob === undefined || fresh.has(blob) || !known.hasContent(i, writer);
+  });
+  memory.add(digest, known);
+  return {
+    tree: digest,
+    listing: bytes,
+    missing: rangesOf(missing),
+    missingBlobs: missing.filter(Boolean).length,
+    missingBytes: blobs.reduce((sum, { size }, at) => sum + (missing[at] === true ? size : 0), 0),
+    stats: contentStats(
+      tree.entries.filter((entry) => entry.type === "file"),
+      fresh,
+    ),
+    warnings,
+  };
 }
 
 function expand(gzip: Uint8Array): Buffer {

@@ -19,6 +19,7 @@ import { materializeTree } from "./materialize-tree.ts";
 import { planUpload } from "./plan-upload.ts";
 import { sealLog as storeLog } from "./task-log.ts";
 import { announceLoaded, threadData } from "./thread-data.ts";
+import { TreeMemory } from "./tree-memory.ts";
 
 /**
  * Less urgent than the farm's other threads and its nats-server, which share the cores and mostly wait: measured with warm archives
@@ -29,17 +30,18 @@ const NICENESS = 5;
 /** Thread entry: one export per task of proto/worker-tasks.ts. */
 const data = threadData();
 const store = openThreadStore(data);
+const memory = new TreeMemory();
 
 export function extract(task: ExtractTask): Outcome<ExtractResult> {
-  return asOutcome(task, () => extractArchive(task, store));
+  return asOutcome(task, () => extractArchive(task, store, memory));
 }
 
 export function plan(task: PlanTask): Outcome<PlanResult> {
-  return asOutcome(task, () => planUpload(task, store));
+  return asOutcome(task, () => planUpload(task, store, memory));
 }
 
 export function assemble(task: AssembleTask): Outcome<ExtractResult> {
-  return asOutcome(task, () => assembleUpload(task, store));
+  return asOutcome(task, () => assembleUpload(task, store, memory));
 }
 
 /** The thread's last task: nothing of it is left open, and it ends. */

@@ -24,18 +24,14 @@ export function runPublishTask(
   options: RunOptions,
 ): Promise<Outcome<ExtractResult>> {
   const { record, baseTrees, baseLayers, cell, limits, portableNames, log } = task;
-  const common = { baseLayers, cell, log, uploadBytes: record.upload.size, imageBuilds: false };
+  const common = { baseTrees, baseLayers, cell, log, uploadBytes: record.upload.size, imageBuilds: false };
   const streamPath = store.uploadPath(record.publish_id);
   if (record.upload.form === "listing") {
     const sessionPath = store.uploadPath(sessionIdOf(record.publish_id));
     return pool.run("assemble", { ...common, sessionPath, streamPath }, options);
   }
   const strip = record.strip ?? 0;
-  return pool.run(
-    "extract",
-    { ...common, archivePath: streamPath, baseTrees, limits, portableNames, strip },
-    options,
-  );
+  return pool.run("extract", { ...common, archivePath: streamPath, limits, portableNames, strip }, options);
 }
 
 /** Removes what was received for a publish. */

@@ -115,7 +115,7 @@ async function entriesOf(client: ApiClient, release: ReleaseJson | PreviewJson):
 }
 
 /** A farm that lies can make any tree match its digest: paths and links stay inside only because they are checked here too. */
-function refuseUnpublishable(listing: Uint8Array): void {
+function refuseUnpublishable(listing: Buffer): void {
   try {
     parseListing(listing, { limits: ARCHIVE_LIMITS, portableNames: false });
   } catch (cause) {
