@@ -54,10 +54,10 @@ export class UploadPlanner {
 
   async #planHeld(listing: Uint8Array, where: Scoped, options: { dryRun: boolean }): Promise<PlanJson> {
     const { org, project } = where;
-    const { releases, artifacts } = this.#context.read((view) => ({
-      releases: baseReleases(view, where),
-      artifacts: baseArtifacts(view, where),
-    }));
+    const { releases, artifacts } = this.#context.read((view) => {
+      const releases = baseReleases(view, where);
+      return { releases, artifacts: baseArtifacts(view, where, releases) };
+    });
     const planned = await this.#run(listing, where, this.#treesOf(artifacts));
     const { tree, missing, missingBlobs, missingBytes, stats, warnings } = planned;
     const answer: PlanJson = {

@@ -139,3 +139,32 @@ test("a truncated state and one without meta pages are named, and do not take th
     await assert.rejects(probeState(dir), { code: "STORE_CORRUPT" });
   }
 });
+
+test("a large row that is read again is the same value, shared and frozen, until it is written anew or damaged", async () => {
+  const dir = tempFolder();
+  const writer = openStateWriter(dir);
+  const row = (n: number) => ({
+    n,
+    layers: Array.from({ length: 100 }, (_, i) => ({ digest: `sha256:${i}`, size: i })),
+  });
+  writer.transact((tx) => tx.put(key("large"), row(1)));
+  const reader = openStateReader(dir);
+  const read = (): ReturnType<typeof row> =>
+    reader.read((view) => view.get(key("large"))) as ReturnType<typeof row>;
+  const first = read();
+  assert.deepEqual(first, row(1));
+  assert.equal(read(), first);
+  assert.equal(
+    reader.read((view) => [...view.range({ start: key("l"), end: "m" })][0]?.value),
+    first,
+  );
+  assert.throws(() => {
+    Object.assign(first.layers[7] ?? {}, { size: 0 });
+  }, TypeError);
+  writer.transact((tx) => tx.put(key("large"), row(2)));
+  assert.deepEqual(read(), row(2));
+  writer.transact((tx) => tx.remove(key("large")));
+  assert.equal(read(), undefined);
+  await reader.close();
+  await writer.close();
+});
