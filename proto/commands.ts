@@ -147,6 +147,8 @@ export interface LogCommand {
 export interface ActivateCommand {
   readonly type: "activate";
   readonly version: string;
+  /** Of a token that may not go back: refused when what is live by then is a later version. */
+  readonly forward_only?: true;
   readonly expected_generation?: number;
   readonly reason?: string;
 }

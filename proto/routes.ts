@@ -163,7 +163,7 @@ const PROJECT_ROUTES: readonly RouteSpec[] = [
     "Cancel a publish",
     ["publish"],
     { 200: "Publish" },
-    { body: CancelBody, errors: ["STATE_CONFLICT"] },
+    { parameters: KEY, body: CancelBody, errors: ["STATE_CONFLICT"] },
   ),
   route(
     `GET ${P}/releases`,
@@ -278,7 +278,13 @@ const PROJECT_ROUTES: readonly RouteSpec[] = [
     { 200: "Project" },
     { parameters: KEY, body: HoldBody },
   ),
-  route(`DELETE ${P}/holds`, "Release the hold of a project", ["hold"], { 200: "Project" }),
+  route(
+    `DELETE ${P}/holds`,
+    "Release the hold of a project",
+    ["hold"],
+    { 200: "Project" },
+    { parameters: KEY },
+  ),
   route(
     `GET ${P}/previews`,
     "Previews by name",

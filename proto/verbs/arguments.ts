@@ -15,3 +15,9 @@ export const TIMEOUT = text("timeout", "DURATION", "How long to wait; then exit 
   default: "15m",
 });
 export const ORG = text("org", "ORG", "Org; the token's when not given.");
+/** Of verbs whose request has one effect however often it is sent. */
+export const ASK_AGAIN = text(
+  "idempotency-key",
+  "KEY",
+  "Asks again for what an earlier run with this key was not answered about.",
+);

@@ -1,5 +1,5 @@
 import { arg, text, toggle, verb } from "../verb-spec.ts";
-import { CURSOR, LIMIT, OPTIONAL, PROJECT, REASON } from "./arguments.ts";
+import { ASK_AGAIN, CURSOR, LIMIT, OPTIONAL, PROJECT, REASON } from "./arguments.ts";
 
 const HELD = arg("O/P", "Project ORG/PROJECT, or ORG for all of its projects.", OPTIONAL);
 const EVERYWHERE = toggle("all", "The whole farm; needs farm:admin.");
@@ -20,7 +20,7 @@ export const GO_LIVE_VERBS = [
     group: "Go live",
     summary: "Let a release go live",
     args: [arg("REF", "Release: O/P@v3 or O/P@COMMIT.")],
-    flags: [GENERATION, REASON],
+    flags: [GENERATION, REASON, ASK_AGAIN],
     example: "granary activate acme/bot@v3",
   }),
   verb({
@@ -32,7 +32,7 @@ export const GO_LIVE_VERBS = [
       "Later publishes become ready but do not go live until `granary unhold O/P`.",
     ],
     args: [PROJECT],
-    flags: [text("to", "vN", "Release to go back to."), GENERATION, REASON],
+    flags: [text("to", "vN", "Release to go back to."), GENERATION, REASON, ASK_AGAIN],
     example: "granary rollback acme/bot --reason 'errors since v42'",
   }),
   verb({
@@ -44,7 +44,12 @@ export const GO_LIVE_VERBS = [
       "farm are three: each ends for itself.",
     ],
     args: [HELD],
-    flags: [EVERYWHERE, text("for", "DURATION", "Ends by itself after this time, such as 8h."), REASON],
+    flags: [
+      EVERYWHERE,
+      text("for", "DURATION", "Ends by itself after this time, such as 8h."),
+      REASON,
+      ASK_AGAIN,
+    ],
     example: "granary hold acme/bot --for 8h",
   }),
   verb({
@@ -53,7 +58,7 @@ export const GO_LIVE_VERBS = [
     summary: "Let later publishes go live again",
     details: ["Releases one hold: of the project, of the org, or with --all that of the farm."],
     args: [HELD],
-    flags: [EVERYWHERE],
+    flags: [EVERYWHERE, ASK_AGAIN],
     example: "granary unhold acme/bot",
   }),
   verb({
@@ -67,7 +72,7 @@ export const GO_LIVE_VERBS = [
       "The space is free after the store's next garbage collection.",
     ],
     args: [arg("REF", "Release: O/P@v3.")],
-    flags: [REASON],
+    flags: [REASON, ASK_AGAIN],
     example: "granary retire acme/bot@v3 --reason 'leaked key'",
   }),
   verb({
@@ -104,7 +109,12 @@ export const GO_LIVE_VERBS = [
     group: "Go live",
     summary: "Make what a preview shows a release and let it go live, without a rebuild",
     args: PREVIEW,
-    flags: [toggle("no-activate", "Make the release ready, but do not let it go live."), GENERATION, REASON],
+    flags: [
+      toggle("no-activate", "Make the release ready, but do not let it go live."),
+      GENERATION,
+      REASON,
+      ASK_AGAIN,
+    ],
     example: "granary preview promote acme/bot pr-12",
   }),
   verb({
@@ -113,6 +123,7 @@ export const GO_LIVE_VERBS = [
     group: "Go live",
     summary: "Keep a preview until it is removed or extended",
     args: PREVIEW,
+    flags: [ASK_AGAIN],
     example: "granary preview pin acme/bot pr-12",
   }),
   verb({
@@ -121,7 +132,10 @@ export const GO_LIVE_VERBS = [
     group: "Go live",
     summary: "Let a preview end a time to live from now, also when it was pinned",
     args: PREVIEW,
-    flags: [text("ttl", "DURATION", "Its time to live from now on; the one it has when not given.")],
+    flags: [
+      text("ttl", "DURATION", "Its time to live from now on; the one it has when not given."),
+      ASK_AGAIN,
+    ],
     example: "granary preview extend acme/bot pr-12 --ttl 7d",
   }),
   verb({
@@ -130,7 +144,7 @@ export const GO_LIVE_VERBS = [
     group: "Go live",
     summary: "End a preview now, and cancel what is on its way to it",
     args: PREVIEW,
-    flags: [REASON],
+    flags: [REASON, ASK_AGAIN],
     example: "granary preview rm acme/bot pr-12",
   }),
 ] as const;

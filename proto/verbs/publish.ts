@@ -1,5 +1,5 @@
 import { arg, text, toggle, verb } from "../verb-spec.ts";
-import { OPTIONAL, REASON, REF, TIMEOUT } from "./arguments.ts";
+import { ASK_AGAIN, OPTIONAL, REASON, REF, TIMEOUT } from "./arguments.ts";
 
 const PUBLISH_ID = arg("ID", "Publish id, or a reference: O/P is the project's newest publish.");
 const GITIGNORE = toggle("gitignore", "Leave out what .gitignore files name, too.");
@@ -89,7 +89,7 @@ export const PUBLISH_VERBS = [
     group: "Publish",
     summary: "Stop a publish that has not ended",
     args: [PUBLISH_ID],
-    flags: [REASON],
+    flags: [REASON, ASK_AGAIN],
     example: "granary cancel acme/bot --reason 'wrong branch'",
   }),
   verb({

@@ -49,6 +49,7 @@ export async function acceptPublish(
     principal: where.principal,
     org: where.org,
     project: where.project,
+    anew: true,
     body: {
       type: "accept",
       publish_id: publishId,

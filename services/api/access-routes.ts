@@ -38,6 +38,7 @@ export function accessRoutes(server: HttpServer, context: ApiContext): void {
     await submitFor(context, request, {
       principal,
       org,
+      anew: true,
       body: {
         type: "token.create",
         token_id: id,

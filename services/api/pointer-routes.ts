@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { CommandBody } from "../../proto/commands.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import {
@@ -15,13 +14,13 @@ import {
 import { LIMITS } from "../../proto/limits.ts";
 import { parseVersion } from "../../proto/names.ts";
 import type { ProjectRecord, ReleaseRecord } from "../../proto/records.ts";
-import { notFound, requireScope } from "../shared/authenticate.ts";
+import { notFound } from "../shared/authenticate.ts";
 import type { HttpReply, HttpRequest, HttpServer } from "../shared/http-server.ts";
-import { findCurrentRelease, findProject } from "../shared/state-queries.ts";
+import { findCurrentRelease, findProject, findRelease } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { checkTtl } from "./preview-target.ts";
 import { currentJson, projectJson } from "./render.ts";
-import { idempotencyKey, numberQuery, parseBody, type Scoped, scoped, submitFor } from "./request.ts";
+import { numberQuery, parseBody, type Scoped, scoped, submitFor } from "./request.ts";
 import { waitUntil } from "./wait.ts";
 
 const PROJECT = "/v1/orgs/:org/projects/:project";
@@ -51,12 +50,13 @@ export function pointerRoutes(server: HttpServer, context: ApiContext): void {
   server.post(`${PROJECT}/activations`, async (request, reply) => {
     const where = scoped(context, request, "activate");
     const body = parseBody(ActivationBody, request.body);
-    refuseBackwards(context, where, body.version);
+    // Going back is a rollback: a token that may only ship forward cannot do it by another name.
+    const forward = where.principal.scopes.has("rollback") ? {} : { forward_only: true as const };
     const expected = expectedGeneration(request, body.expected_generation);
     return change(context, request, reply, {
       where,
       expected,
-      body: { type: "activate", version: body.version, ...rest(expected, body.reason) },
+      body: { type: "activate", version: body.version, ...forward, ...rest(expected, body.reason) },
     });
   });
 
@@ -76,11 +76,7 @@ export function pointerRoutes(server: HttpServer, context: ApiContext): void {
     const where = scoped(context, request, "hold");
     const body = parseBody(HoldBody, request.body);
     const hold = holdOf(body, context.now());
-    await submitFor(context, request, {
-      ...where,
-      ...keyed(request, where),
-      body: { type: "hold", ...hold },
-    });
+    await submitFor(context, request, { ...where, body: { type: "hold", ...hold } });
     return reply.send(projectAnswer(context, where));
   });
 
@@ -165,32 +161,6 @@ function rest(
   };
 }
 
-/** The command id of a keyed request: the same key asks for the same command, whose result is kept. */
-export function keyed(request: HttpRequest, where: Scoped): { id?: string } {
-  const key = idempotencyKey(request);
-  if (key === undefined) return {};
-  const hash = createHash("sha256")
-    .update(
-      JSON.stringify([
-        where.principal.tokenId,
-        where.org,
-        where.project,
-        request.url,
-        request.body ?? null,
-        key,
-      ]),
-    )
-    .digest("hex");
-  return { id: `cmd_${hash.slice(0, 40)}` };
-}
-
-/** Going back is a rollback: a token that may only ship forward cannot do it by another name. */
-function refuseBackwards(context: ApiContext, where: Scoped, version: string): void {
-  const current = projectOf(context, where).current;
-  if (current !== null && (parseVersion(version) ?? 0) < (parseVersion(current) ?? 0))
-    requireScope(where.principal, "rollback");
-}
-
 async function change(
   context: ApiContext,
   request: HttpRequest,
@@ -202,7 +172,7 @@ async function change(
   const left = context.read((view) => findCurrentRelease(view, where));
   let value: Awaited<ReturnType<typeof submitFor>>;
   try {
-    value = await submitFor(context, request, { ...where, ...keyed(request, where), body: about.body });
+    value = await submitFor(context, request, { ...where, body: about.body });
   } catch (error) {
     // RFC 9110: a condition from a header that fails is 412, one from the body 409; both carry the same code and state.
     if (error instanceof GranaryError && error.code === "GENERATION_STALE" && about.expected.byHeader)
@@ -212,7 +182,7 @@ async function change(
   if (value.type !== "pointer")
     throw new GranaryError("INTERNAL", `the pointer command came to ${value.type}`);
   const json: PointerChangeJson = {
-    ...currentOf(context, where),
+    ...reached(context, where, value.to),
     generation: value.generation,
     changed: value.changed,
     from: value.from,
@@ -221,6 +191,17 @@ async function change(
     ...(left === undefined || left.version !== value.from ? {} : leftAt(left)),
   };
   return reply.header("etag", `"${value.generation}"`).send(json);
+}
+
+/** The release that a command has made live, though another one may have followed it by now. */
+function reached(context: ApiContext, where: Scoped, version: string): CurrentJson {
+  return context.read((view) => {
+    const project = findProject(view, where);
+    const release = findRelease(view, where, parseVersion(version) ?? 0);
+    if (project === undefined || release === undefined)
+      throw new GranaryError("INTERNAL", `${version} was activated and is not in the state`);
+    return currentJson(view, project, release, context);
+  });
 }
 
 function leftAt(left: ReleaseRecord): { from_activated_at?: string; from_activated_by?: string } {

@@ -1,4 +1,4 @@
-import type { CommandBody, CommandValue } from "../../proto/commands.ts";
+import type { CommandBody } from "../../proto/commands.ts";
 import { parseDigest } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { CancelBody, ExtendBody, PromoteBody } from "../../proto/http.ts";
@@ -8,7 +8,7 @@ import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
 import { findPreview, findRelease, listPreviews } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { fullPage } from "./full-page.ts";
-import { expectedGeneration, keyed, preconditionFailed, projectOf } from "./pointer-routes.ts";
+import { expectedGeneration, preconditionFailed, projectOf } from "./pointer-routes.ts";
 import { checkTtl } from "./preview-target.ts";
 import { pageOf } from "./read-routes.ts";
 import { previewJson, releaseJson } from "./render.ts";
@@ -37,13 +37,13 @@ export function previewRoutes(server: HttpServer, context: ApiContext): void {
     const { where, name } = previewScoped(context, request, "preview");
     const { reason } = parseBody(CancelBody, request.body);
     const body = { type: "preview.remove", name, ...(reason === undefined ? {} : { reason }) } as const;
-    await submit(context, request, where, body);
+    await submitFor(context, request, { ...where, body });
     return reply.code(204).send();
   });
 
   server.post(`${PROJECT}/previews/:name(^[^:]+)::pin`, async (request, reply) => {
     const { where, name } = previewScoped(context, request, "preview");
-    await submit(context, request, where, { type: "preview.pin", name });
+    await submitFor(context, request, { ...where, body: { type: "preview.pin", name } });
     return reply.send(previewJson(previewAt(context, where, name), context));
   });
 
@@ -51,7 +51,7 @@ export function previewRoutes(server: HttpServer, context: ApiContext): void {
     const { where, name } = previewScoped(context, request, "preview");
     const { ttl } = parseBody(ExtendBody, request.body);
     const ttlMs = ttl === undefined ? {} : { ttl_ms: checkTtl(ttl, "/") };
-    await submit(context, request, where, { type: "preview.extend", name, ...ttlMs });
+    await submitFor(context, request, { ...where, body: { type: "preview.extend", name, ...ttlMs } });
     return reply.send(previewJson(previewAt(context, where, name), context));
   });
 
@@ -59,14 +59,15 @@ export function previewRoutes(server: HttpServer, context: ApiContext): void {
     const { where, name } = previewScoped(context, request, "activate");
     const { activate, image_digest, reason, expected_generation } = parseBody(PromoteBody, request.body);
     const expected = expectedGeneration(request, expected_generation);
-    const value = await submit(context, request, where, {
+    const body: CommandBody = {
       type: "preview.promote",
       name,
       activate: activate ?? true,
       ...(image_digest === undefined ? {} : { image_digest: parseDigest(image_digest) }),
       ...(expected.generation === undefined ? {} : { expected_generation: expected.generation }),
       ...(reason === undefined ? {} : { reason }),
-    }).catch((error: unknown) => {
+    };
+    const value = await submitFor(context, request, { ...where, body }).catch((error: unknown) => {
       if (error instanceof GranaryError && error.code === "GENERATION_STALE" && expected.byHeader)
         throw preconditionFailed(error);
       throw error;
@@ -97,14 +98,4 @@ function previewAt(context: ApiContext, where: Scoped, name: Name): PreviewRecor
   const preview = context.read((view) => findPreview(view, where, name));
   if (preview !== undefined) return preview;
   throw new GranaryError("NOT_FOUND", `${where.org}/${where.project} has no preview/${name}`);
-}
-
-/** A repeated request with the same Idempotency-Key has one effect and the same answer. @throws GranaryError the refusal */
-function submit(
-  context: ApiContext,
-  request: HttpRequest,
-  where: Scoped,
-  body: CommandBody,
-): Promise<CommandValue> {
-  return submitFor(context, request, { ...where, ...keyed(request, where), body });
 }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { z } from "zod";
 import type { Command, CommandBody, CommandResult, CommandValue } from "../../proto/commands.ts";
 import { GranaryError } from "../../proto/errors.ts";
@@ -116,15 +117,29 @@ export function idempotencyKey(request: HttpRequest): string | undefined {
   return value;
 }
 
-/** Makes a command of a request, submits it, and answers its value. @throws GranaryError what the state machine refused it with */
+interface Submission {
+  readonly principal: Principal;
+  readonly org: Name;
+  readonly project?: Name;
+  readonly body: CommandBody;
+  /** The command names something that this request has made, an upload or a secret: it is a new one, whatever key there is. */
+  readonly anew?: true;
+}
+
+/**
+ * Makes a command of a request, submits it, and answers its value. A request that is repeated with its Idempotency-Key is the same
+ * command: it has one effect, and its first result, refusals too.
+ * @throws GranaryError what the state machine refused it with
+ */
 export async function submitFor(
   context: ApiContext,
   request: HttpRequest,
-  about: { principal: Principal; org: Name; project?: Name; id?: string; body: CommandBody },
+  about: Submission,
 ): Promise<CommandValue> {
+  const key = about.anew === true ? undefined : idempotencyKey(request);
   const command: Command = {
     v: 1,
-    id: about.id ?? newId("cmd"),
+    id: key === undefined ? newId("cmd") : keyedId(request, about, key),
     actor: about.principal.actor,
     org: about.org,
     ...(about.project === undefined ? {} : { project: about.project }),
@@ -133,6 +148,12 @@ export async function submitFor(
     body: about.body,
   };
   return unwrapResult(await context.submit(command));
+}
+
+function keyedId(request: HttpRequest, { principal, org, project, body }: Submission, key: string): string {
+  const asked = [principal.tokenId, org, project, request.url, request.body ?? null, key, body.type];
+  const hash = createHash("sha256").update(JSON.stringify(asked)).digest("hex");
+  return `cmd_${hash.slice(0, 40)}`;
 }
 
 function unwrapResult(result: CommandResult): CommandValue {

@@ -4,7 +4,7 @@ import { parseVersion } from "../../proto/names.ts";
 import type { HttpServer } from "../shared/http-server.ts";
 import { findRelease } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
-import { keyed, projectOf } from "./pointer-routes.ts";
+import { projectOf } from "./pointer-routes.ts";
 import { releaseJson } from "./render.ts";
 import { parseBody, scoped, submitFor } from "./request.ts";
 
@@ -20,7 +20,6 @@ export function retireRoute(server: HttpServer, context: ApiContext): void {
     const { version } = request.params as { version: string };
     await submitFor(context, request, {
       ...where,
-      ...keyed(request, where),
       body: { type: "retire", version: version.slice(0, 80), ...(reason === undefined ? {} : { reason }) },
     });
     const release = context.read((view) => findRelease(view, where, parseVersion(version) ?? 0));

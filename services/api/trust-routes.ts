@@ -34,6 +34,7 @@ export function trustRoutes(server: HttpServer, context: ApiContext): void {
     await submitFor(context, request, {
       principal,
       org,
+      anew: true,
       body: {
         type: "trust.create",
         trust_id: id,

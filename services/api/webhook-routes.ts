@@ -30,6 +30,7 @@ export function webhookRoutes(server: HttpServer, context: ApiContext): void {
     await submitFor(context, request, {
       principal,
       org,
+      anew: true,
       body: {
         type: "webhook.create",
         webhook_id: id,

@@ -1,8 +1,9 @@
 import { existsSync, statSync } from "node:fs";
 import path from "node:path";
-import { EXIT } from "../../proto/errors.ts";
+import { EXIT, GranaryError } from "../../proto/errors.ts";
 import type { FlagSpec, VerbSpec } from "../../proto/verb-spec.ts";
 import { GLOBAL_FLAGS, VERBS, type VerbName } from "../../proto/verbs.ts";
+import { askAgain, farmFlags } from "./ask-again.ts";
 import { cliVersion } from "./cli-version.ts";
 import { resolveSettings, type Settings } from "./config/settings.ts";
 import { renderVerbHelp } from "./help/render-help.ts";
@@ -10,6 +11,7 @@ import { type ApiClient, createApiClient } from "./http/api-client.ts";
 import { ciToken } from "./http/ci-token.ts";
 import { Output, type OutputStream } from "./output/output.ts";
 import { renderError } from "./output/render-error.ts";
+import { shellWords } from "./output/shell-words.ts";
 import { type CommandLine, parseCommandLine } from "./parse-command-line.ts";
 import { createFlags, type Environment, type VerbContext } from "./verb-context.ts";
 import { VERB_HANDLERS } from "./verb-handlers.ts";
@@ -30,8 +32,9 @@ export interface CliProcess {
 export async function runCommandLine(cli: CliProcess): Promise<number> {
   const output = createOutput(cli);
   let interrupted: AbortSignal | undefined;
+  let line: CommandLine | undefined;
   try {
-    const line = parseCommandLine(cli.argv);
+    line = parseCommandLine(cli.argv);
     if (line.flags.has("help") && line.verb !== "help") {
       output.line(renderVerbHelp(specOf(line.verb)));
       return EXIT.ok;
@@ -39,11 +42,14 @@ export async function runCommandLine(cli: CliProcess): Promise<number> {
     interrupted = FARM_VERBS.has(line.verb) ? new AbortController().signal : cli.listen();
     return await runVerb(line, { ...cli, interrupted }, output);
   } catch (error) {
-    if (interrupted?.aborted === true) {
-      output.clearTransient();
-      return EXIT.interrupted;
-    }
-    return renderError(error, output);
+    const isUnknown = error instanceof GranaryError && error.code === "OUTCOME_UNKNOWN";
+    output.clearTransient();
+    if (interrupted?.aborted === true && !isUnknown) return EXIT.interrupted;
+    const exit = renderError(error, output);
+    const key = isUnknown ? error.detail["idempotency_key"] : undefined;
+    if (typeof key === "string" && line !== undefined)
+      output.say(`ask again: ${askAgain(specOf(line.verb), line, key)}`);
+    return interrupted?.aborted === true ? EXIT.interrupted : exit;
   }
 }
 
@@ -68,6 +74,7 @@ async function runVerb(
     stdin,
     interrupted,
     settings,
+    pasteable: (...words) => shellWords(["granary", ...words, ...farmFlags(line)]),
     api: once((): ApiClient => {
       const { url, token, project } = settings();
       const userAgent = `granary-cli/${cliVersion()}`;
@@ -78,6 +85,7 @@ async function runVerb(
         token: token?.value ?? ciToken({ env, url, named, signal: interrupted, userAgent }),
         signal: interrupted,
         userAgent,
+        idempotencyKey: line.flags.get("idempotency-key")?.[0],
       });
     }),
   };

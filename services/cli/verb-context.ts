@@ -31,6 +31,8 @@ export interface VerbContext<F extends string = string> {
   /** Flags, environment, files and contexts, resolved. @throws GranaryError CONFIG_INVALID */
   readonly settings: () => Settings;
   readonly api: () => ApiClient;
+  /** A command line that goes to the same farm when it is pasted. */
+  readonly pasteable: (...words: string[]) => string;
 }
 
 /** A verb answers the exit code; every failure is thrown. */

@@ -9,6 +9,7 @@ import type {
   Page,
   PointerChangeJson,
   ProjectJson,
+  PublishJson,
   ReleaseJson,
 } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
@@ -80,6 +81,8 @@ describe("the pointer", () => {
       "each generation was reached by one of them",
     );
     assert.equal((await current("storm")).generation, generation + changes.length);
+    for (const { body } of answers)
+      assert.equal(body.version, body.to, "an answer shows the release that it made live, whatever followed");
   });
 
   test("a stale If-Match is 412, a stale field 409, both with the current state", async () => {
@@ -119,7 +122,26 @@ describe("the pointer", () => {
     await activate("keyed", { version: "v2" });
     const two = await activate("keyed", { version: "v1" }, headers);
     assert.deepEqual([two.status, two.body.generation, two.body.to], [200, one.body.generation, "v1"]);
+    assert.equal(two.body.version, "v1", "what it made live, not what is live by now");
     assert.equal((await current("keyed")).version, "v2", "the repetition moved nothing");
+  });
+
+  test("a keyed unhold or cancel that is repeated does not undo what happened since", async () => {
+    await releases("repeated", 1);
+    const headers = { "idempotency-key": "once" };
+    const hold = (method: "POST" | "DELETE", more = {}) =>
+      send<ProjectJson>(farm, `${projectUrl("repeated")}/holds`, { method, headers: more });
+    await hold("POST");
+    assert.equal((await hold("DELETE", headers)).body.held, null);
+    await hold("POST");
+    assert.notEqual((await hold("DELETE", headers)).body.held, null, "the second hold is another one");
+    assert.equal((await hold("DELETE", { "idempotency-key": "twice" })).body.held, null);
+
+    await send(farm, "/v1/nodes/local", { method: "PUT", json: { cordoned: true } });
+    const { publish_id: id } = (await publish(farm, "repeated", appArchive({ a: "cancelled" }))).body;
+    const cancel = () => send<PublishJson>(farm, `/v1/publishes/${id}:cancel`, { json: {}, headers });
+    assert.deepEqual([(await cancel()).body.state, (await cancel()).body.state], ["cancelled", "cancelled"]);
+    await send(farm, "/v1/nodes/local", { method: "PUT", json: { cordoned: false } });
   });
 
   test("a rollback goes to the newest activation that was never rolled back from, and holds", async () => {

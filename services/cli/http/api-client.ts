@@ -4,7 +4,8 @@ import { GranaryError } from "../../../proto/errors.ts";
 import type { Page } from "../../../proto/http.ts";
 import { toFailure } from "../../shared/read-problem.ts";
 import { openRequest, parseJson, readBody } from "./open-request.ts";
-import { withRetries } from "./with-retries.ts";
+import { mayHaveHappened, outcomeUnknown } from "./outcome-unknown.ts";
+import { isPassing, withRetries } from "./with-retries.ts";
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
 
@@ -18,8 +19,17 @@ export interface ApiClient {
   readonly url: string;
   /** @throws GranaryError with the farm's code, NO_FARM, UNAVAILABLE */
   get<T>(path: string, query?: Query, options?: { readonly idleMs?: number }): Promise<T>;
-  /** Sends a command with one Idempotency-Key and asks again while its outcome is unknown. */
-  command<T>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T>;
+  /**
+   * Sends a command with one Idempotency-Key and asks again while its outcome is unknown; what makes a secret, whose answer cannot be given
+   * twice, is sent `once`.
+   * @throws GranaryError the farm's refusal; OUTCOME_UNKNOWN with `idempotency_key` when it may have taken effect
+   */
+  command<T>(
+    method: "POST" | "PUT" | "PATCH" | "DELETE",
+    path: string,
+    body?: unknown,
+    options?: { readonly once?: boolean },
+  ): Promise<T>;
   /** Rows of a list across its pages, `limit` at most. */
   list<T>(path: string, query: Query, limit: number, pageItems?: number): Promise<Page<T>>;
   readonly headers: (extra?: Readonly<Record<string, string>>) => Promise<Record<string, string>>;
@@ -28,6 +38,8 @@ export interface ApiClient {
 }
 
 const IDLE_MS = 30_000;
+/** A farm that restarts is back by then. */
+const PATIENCE_MS = 20_000;
 const PAGE_ITEMS = 200;
 
 export function createApiClient(options: {
@@ -36,8 +48,10 @@ export function createApiClient(options: {
   token: string | (() => Promise<string>) | undefined;
   signal: AbortSignal;
   userAgent: string;
+  /** Of all its commands; one is made for each otherwise. */
+  idempotencyKey?: string | undefined;
 }): ApiClient {
-  const { url, token, signal, userAgent } = options;
+  const { url, token, signal, userAgent, idempotencyKey } = options;
   const headers: ApiClient["headers"] = async (extra = {}) => ({
     accept: "application/json, application/problem+json",
     "user-agent": userAgent,
@@ -84,17 +98,36 @@ export function createApiClient(options: {
     target,
     signal,
     get,
-    command: async <T>(method: string, path: string, body?: unknown) => {
+    command: async <T>(
+      method: string,
+      path: string,
+      body?: unknown,
+      { once = false }: { readonly once?: boolean } = {},
+    ) => {
       const text = body === undefined ? undefined : JSON.stringify(body);
+      const key = idempotencyKey ?? randomUUID();
       const extra = {
-        "idempotency-key": randomUUID(),
+        "idempotency-key": key,
         ...(text === undefined
           ? {}
           : { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) }),
       };
-      return withRetries({ signal, patienceMs: 20_000, retryNoFarm: false }, async () =>
-        send<T>(method, target(path), text, extra, IDLE_MS),
-      );
+      let unknown: unknown;
+      const worthRepeating = (failure: GranaryError): boolean => !once || !mayHaveHappened(failure);
+      try {
+        return await withRetries(
+          { signal, patienceMs: PATIENCE_MS, retryNoFarm: false, worthRepeating },
+          () =>
+            send<T>(method, target(path), text, extra, IDLE_MS).catch((error: unknown) => {
+              if (mayHaveHappened(error)) unknown = error;
+              throw error;
+            }),
+        );
+      } catch (error) {
+        // Without an answer of its own; one that came is the answer, also behind a failure that nobody can tell about.
+        const isOpen = unknown !== undefined && (signal.aborted || isPassing(error));
+        throw isOpen ? outcomeUnknown(unknown, once ? undefined : key) : error;
+      }
     },
     list: async <T>(path: string, query: Query, limit: number, pageItems = PAGE_ITEMS) => {
       const items: T[] = [];

@@ -4,6 +4,7 @@ import type { CurrentJson, PublishJson } from "../../../proto/http.ts";
 import { RECIPE_VERSION } from "../../../proto/split-tree.ts";
 import { type ApiClient, readAnswer } from "../http/api-client.ts";
 import { openRequest } from "../http/open-request.ts";
+import { mayHaveHappened } from "../http/outcome-unknown.ts";
 import { withRetries } from "../http/with-retries.ts";
 import { formatBytes, formatDuration, plural, printable } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
@@ -30,6 +31,8 @@ export interface DirectoryPublish {
   readonly env: Environment;
   /** Follows an accepted publish to its end, or answers it as it is. */
   readonly follow: (accepted: PublishJson) => Promise<PublishJson>;
+  /** Told of the key when a request for the publish went out and no answer came. */
+  readonly onUnknown: (key: string) => void;
 }
 
 export type DirectoryOutcome =
@@ -107,8 +110,12 @@ async function publishOnce(
   if (job.ifChanged && current !== undefined && isSame(current, plan)) return { kind: "unchanged", current };
   const upload = `${path}/uploads/${plan.answer.session ?? ""}`;
   await sendContent(api, job, { plan, upload, root: walked.root });
+  const key = attempt.keyOf(plan.tree);
   const accepted = await retried(api, job, () =>
-    commit(api, { path: `${upload}:commit`, key: attempt.keyOf(plan.tree), body: job.body }),
+    commit(api, { path: `${upload}:commit`, key, body: job.body }).catch((error: unknown) => {
+      if (mayHaveHappened(error)) job.onUnknown(key);
+      throw error;
+    }),
   );
   const publish = await job.follow(accepted);
   if (publish.error !== undefined && (PLAN_AGAIN.has(publish.error.code) || CHANGED.has(publish.error.code)))

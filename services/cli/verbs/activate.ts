@@ -6,7 +6,7 @@ import { findRelease } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Lets a release go live. Activating the live release changes nothing and succeeds. */
-export const activate: VerbHandler<"activate"> = async ({ args, flags, output, api }) => {
+export const activate: VerbHandler<"activate"> = async ({ args, flags, output, api, pasteable }) => {
   const client = api();
   const { org, project, path, ref } = await findRelease(client, args[0] ?? "");
   if (ref === "current")
@@ -33,7 +33,7 @@ export const activate: VerbHandler<"activate"> = async ({ args, flags, output, a
       );
     output.note(`image ${change.image_ref}`);
     if (change.changed && change.from !== null)
-      output.note(`undo: granary activate ${org}/${project}@${change.from}`);
+      output.note(`undo: ${pasteable("activate", `${org}/${project}@${change.from}`)}`);
     if (change.held !== null)
       output.note(
         `held: later publishes do not go live until granary unhold ${holdArgument(change.held, { org, project })}`,

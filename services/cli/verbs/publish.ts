@@ -6,7 +6,8 @@ import type { Name } from "../../../proto/names.ts";
 import { TERMINAL_STATES } from "../../../proto/records.ts";
 import type { FlagName } from "../../../proto/verbs.ts";
 import type { ApiClient } from "../http/api-client.ts";
-import { withRetries } from "../http/with-retries.ts";
+import { mayHaveHappened, outcomeUnknown } from "../http/outcome-unknown.ts";
+import { isPassing, withRetries } from "../http/with-retries.ts";
 import { formatBytes, formatDuration, plural, printable, shortCommit } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
 import { createProgress } from "../output/progress.ts";
@@ -50,15 +51,21 @@ export const publish: VerbHandler<"publish"> = async (context) => {
   const { api, output, flags, env, interrupted } = { ...context, api: context.api() };
   const outputFile = env["GRANARY_OUTPUT_FILE"];
   let known: PublishJson | undefined;
+  let unknown: string | undefined;
+  /** The farm may have accepted it, though no answer came. */
+  const onUnknown = (key: string): void => {
+    unknown = key;
+  };
   try {
     const job = await prepare(context, api);
     const follow = (accepted: PublishJson): Promise<PublishJson> => {
       known = accepted;
+      unknown = undefined;
       const { publish_id: id, existing } = accepted;
       output.note(`publish ${id} ${existing === true ? "has ended before" : "was accepted"}`);
       return flags.has("no-wait") ? Promise.resolve(accepted) : followPublish(api, job, { accepted, output });
     };
-    const outcome = await publishSource(context, api, { job, follow });
+    const outcome = await publishSource(context, api, { job, follow, onUnknown });
     if (outcome.kind === "unchanged")
       return reportUnchanged({ output, outputFile, current: outcome.current });
     const { publish: ended, before } = outcome;
@@ -71,8 +78,10 @@ export const publish: VerbHandler<"publish"> = async (context) => {
       was: wasLive(before, ended),
     });
   } catch (error) {
+    if (unknown !== undefined && (interrupted.aborted || isPassing(error)))
+      throw outcomeUnknown(error, unknown);
     if (!interrupted.aborted) throw error;
-    return detached(output, known);
+    return detached(context, known);
   }
 };
 
@@ -158,16 +167,26 @@ function announce(output: Output, job: Job, projectSource: string): void {
   for (const warning of walked?.warnings ?? []) output.warn(printable(warning));
 }
 
+interface Following {
+  readonly job: Job;
+  readonly follow: (accepted: PublishJson) => Promise<PublishJson>;
+  readonly onUnknown: (key: string) => void;
+}
+
 async function publishSource(
   context: Context,
   api: ApiClient,
-  { job, follow }: { job: Job; follow: (accepted: PublishJson) => Promise<PublishJson> },
+  { job, follow, onUnknown }: Following,
 ): Promise<Outcome> {
   const { output, flags, env } = context;
   const { source } = job;
   if (source.kind === "archive") {
     const before = await currentBefore(api, job.org, job.project);
-    return { kind: "published", publish: await follow(await sendArchive(context, api, job, source)), before };
+    return {
+      kind: "published",
+      publish: await follow(await sendArchive(context, api, { job, source, onUnknown })),
+      before,
+    };
   }
   const { source: url, ...particulars } = queryOf(flags, job.commit);
   return publishDirectory(api, {
@@ -181,6 +200,7 @@ async function publishSource(
     output,
     env,
     follow,
+    onUnknown,
   });
 }
 
@@ -202,8 +222,7 @@ async function currentBefore(api: ApiClient, org: Name, project: Name): Promise<
 async function sendArchive(
   context: Context,
   api: ApiClient,
-  job: Job,
-  source: ArchiveSource,
+  { job, source, onUnknown }: Pick<Following, "job" | "onUnknown"> & { source: ArchiveSource },
 ): Promise<PublishJson> {
   const { output, flags, interrupted } = context;
   const idempotencyKey = flags.text("idempotency-key") ?? randomUUID();
@@ -221,8 +240,13 @@ async function sendArchive(
       const progress = createProgress(output, "sending", source.contentBytes);
       const started = performance.now();
       let sentBytes = 0;
+      const opened = source.open();
+      let isWhole = false;
+      opened.stream.once("end", () => {
+        isWhole = true;
+      });
       const answer = await uploadArchive(api, {
-        ...source.open(),
+        ...opened,
         path: `${projectPath(job.org, job.project)}/publishes`,
         query: {
           ...query,
@@ -236,7 +260,12 @@ async function sendArchive(
           sentBytes += bytes;
           progress.add(bytes);
         },
-      }).finally(progress.end);
+      })
+        .catch((error: unknown) => {
+          if (isWhole && mayHaveHappened(error)) onUnknown(idempotencyKey);
+          throw error;
+        })
+        .finally(progress.end);
       output.note(`sent ${formatBytes(sentBytes)} in ${formatDuration(performance.now() - started)}`);
       return answer.body;
     },
@@ -299,12 +328,14 @@ function reportAccepted(output: Output, accepted: PublishJson, outputFile: strin
   return EXIT.ok;
 }
 
-function detached(output: Output, known: PublishJson | undefined): number {
+function detached({ output, pasteable }: Context, known: PublishJson | undefined): number {
   if (known === undefined) {
     output.say("interrupted before the farm had accepted it: nothing is published");
     return EXIT.interrupted;
   }
   if (output.json) output.document(known);
-  output.say(`detached: publish ${known.publish_id} goes on. Follow it: granary wait ${known.publish_id}`);
+  output.say(
+    `detached: publish ${known.publish_id} goes on. Follow it: ${pasteable("wait", known.publish_id)}`,
+  );
   return EXIT.interrupted;
 }

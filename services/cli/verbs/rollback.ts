@@ -7,7 +7,7 @@ import { findProject } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Goes back to an earlier release, and says how to come back. */
-export const rollback: VerbHandler<"rollback"> = async ({ args, flags, output, api }) => {
+export const rollback: VerbHandler<"rollback"> = async ({ args, flags, output, api, pasteable }) => {
   const client = api();
   const { org, project, path } = await findProject(client, args[0] ?? "");
   const to = flags.text("to");
@@ -31,12 +31,12 @@ export const rollback: VerbHandler<"rollback"> = async ({ args, flags, output, a
         "undo",
         change.from === null || !change.changed
           ? undefined
-          : `granary activate ${org}/${project}@${change.from}`,
+          : pasteable("activate", `${org}/${project}@${change.from}`),
       ],
     ]);
     if (change.held !== null)
       output.note(
-        `held: later publishes become ready but do not go live until: granary unhold ${org}/${project}`,
+        `held: later publishes become ready but do not go live until: ${pasteable("unhold", `${org}/${project}`)}`,
       );
   });
   return EXIT.ok;

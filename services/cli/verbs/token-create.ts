@@ -20,7 +20,12 @@ export const tokenCreate: VerbHandler<"token create"> = async ({ flags, output, 
     ...(project === undefined ? {} : { project }),
     ...(expires === undefined ? {} : { expires }),
   };
-  const created = await client.command<TokenJson>("POST", `/v1/orgs/${encodeURIComponent(org)}/tokens`, body);
+  const created = await client.command<TokenJson>(
+    "POST",
+    `/v1/orgs/${encodeURIComponent(org)}/tokens`,
+    body,
+    { once: true },
+  );
   output.emit(created, () => {
     output.line(created.token ?? "");
     const bound = created.project === undefined ? created.org : `${created.org}/${created.project}`;

@@ -7,7 +7,15 @@ import { findPublishId } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Waits for a publish's end and reports it as `publish` does. */
-export const wait: VerbHandler<"wait"> = async ({ args, flags, output, env, interrupted, api }) => {
+export const wait: VerbHandler<"wait"> = async ({
+  args,
+  flags,
+  output,
+  env,
+  interrupted,
+  api,
+  pasteable,
+}) => {
   const client = api();
   let last: PublishJson | undefined;
   try {
@@ -30,7 +38,11 @@ export const wait: VerbHandler<"wait"> = async ({ args, flags, output, env, inte
   } catch (error) {
     if (!interrupted.aborted) throw error;
     if (output.json && last !== undefined) output.document(last);
-    output.say(`detached: the publish goes on. Follow it: granary wait ${last?.publish_id ?? args[0]}`);
+    output.say(
+      last === undefined
+        ? `detached before the farm had answered. Ask again: ${pasteable("wait", args[0] ?? "")}`
+        : `detached: the publish goes on. Follow it: ${pasteable("wait", last.publish_id)}`,
+    );
     return EXIT.interrupted;
   }
 };

@@ -7,12 +7,14 @@ import { webhooksPath } from "../webhook-path.ts";
 export const webhookAdd: VerbHandler<"webhook add"> = async ({ args, flags, output, api }) => {
   const client = api();
   const [project, types, format] = [flags.text("project"), flags.list("type"), flags.text("format")];
-  const webhook = await client.command<WebhookJson>("POST", await webhooksPath(client, flags.text("org")), {
+  const path = await webhooksPath(client, flags.text("org"));
+  const body = {
     url: args[0] ?? "",
     ...(project === undefined ? {} : { project }),
     ...(types.length === 0 ? {} : { types }),
     ...(format === undefined ? {} : { format }),
-  });
+  };
+  const webhook = await client.command<WebhookJson>("POST", path, body, { once: true });
   output.emit(webhook, () => {
     output.line(`${webhook.id} ${webhook.secret ?? ""}`);
     output.note(`The signing secret is shown only now. Try it: granary webhook test ${webhook.id}`);

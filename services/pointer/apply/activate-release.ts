@@ -1,4 +1,5 @@
 import type { ActivateCommand, CommandValue } from "../../../proto/commands.ts";
+import { parseVersion } from "../../../proto/names.ts";
 import { checkGeneration } from "./check-generation.ts";
 import { findRelease } from "./find-release.ts";
 import { movePointer } from "./move-pointer.ts";
@@ -15,6 +16,8 @@ export function activateRelease(step: Step, body: ActivateCommand): CommandValue
   if (project.current === to) {
     return { type: "pointer", changed: false, generation: project.generation, from: to, to, cause };
   }
+  if (body.forward_only === true && (parseVersion(to) ?? 0) < (parseVersion(project.current ?? "") ?? 0))
+    step.refuse("FORBIDDEN", "the token lacks the scope rollback", { scope: "rollback" });
   settleHold(step);
   const moved = movePointer(step, release, { cause, actor: step.command.actor, reason: body.reason });
   return { type: "pointer", changed: true, ...moved, to, cause };

@@ -71,6 +71,15 @@ test("an unknown or retired release is not activated", () => {
   assert.equal(refusal(machine.apply({ type: "activate", version: "v1" })), "RELEASE_RETIRED");
 });
 
+test("a token that only ships forward is refused what is older than the live release by the time it is applied", () => {
+  const machine = three();
+  const forward = (version: string) => machine.apply({ type: "activate", version, forward_only: true });
+  assert.equal(refusal(forward("v2")), "FORBIDDEN");
+  assert.equal(refusal(forward("v3")), "ok");
+  machine.ok({ type: "activate", version: "v1" });
+  assert.equal(refusal(forward("v2")), "ok");
+});
+
 test("a rollback goes to the newest earlier activation and holds the project", () => {
   const machine = three();
   const value = machine.ok({ type: "rollback", reason: "errors" });

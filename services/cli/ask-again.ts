@@ -1,0 +1,37 @@
+import type { FlagSpec, VerbSpec } from "../../proto/verb-spec.ts";
+import { GLOBAL_FLAGS } from "../../proto/verbs.ts";
+import { shellWords } from "./output/shell-words.ts";
+import type { CommandLine } from "./parse-command-line.ts";
+
+const KEY = "idempotency-key";
+
+/** The command line that asks for the same once more, under the same key; without the token, which has no place on a screen. */
+export function askAgain(spec: VerbSpec, line: CommandLine, key: string): string {
+  const known: readonly FlagSpec[] = [...(spec.flags ?? []), ...GLOBAL_FLAGS];
+  const flags = [...line.flags]
+    .filter(([name]) => name !== "token" && name !== KEY)
+    .flatMap(([name, values]) => words(known, name, values));
+  // What verbs without the flag ask for is the same however often it is asked for.
+  const takesKey = known.some(({ name }) => name === KEY);
+  return shellWords([
+    "granary",
+    ...spec.name.split(" "),
+    ...flags,
+    ...(takesKey ? [`--${KEY}`, key] : []),
+    ...(line.args.some((arg) => arg.startsWith("-")) ? ["--"] : []),
+    ...line.args,
+  ]);
+}
+
+/** Flags of a line that say which farm is meant: what is to be pasted next has to go there, too. */
+export function farmFlags(line: CommandLine): string[] {
+  return ["url", "context"].flatMap((name) => {
+    const value = line.flags.get(name)?.[0];
+    return value === undefined ? [] : [`--${name}`, value];
+  });
+}
+
+function words(known: readonly FlagSpec[], name: string, values: readonly string[]): string[] {
+  const isSwitch = known.find((flag) => flag.name === name)?.type === "switch";
+  return isSwitch ? [`--${name}`] : values.flatMap((value) => [`--${name}`, value]);
+}
