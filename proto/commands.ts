@@ -93,6 +93,8 @@ export interface AcceptCommand {
   readonly activate: boolean;
   readonly strip?: number;
   readonly idempotency_key?: string;
+  /** The key stands for its publish also when that was overtaken; else, as in old logs, it takes the key anew. */
+  readonly keeps_overtaken?: true;
   /** Do not answer with an existing release or join a publish in flight. */
   readonly force_new?: boolean;
   /** Only with a preview's channel. */

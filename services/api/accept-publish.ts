@@ -61,7 +61,7 @@ export async function acceptPublish(
       ...(options.dirty === undefined ? {} : { dirty: options.dirty }),
       activate: options.activate && options.preview === undefined,
       ...(options.strip === 0 ? {} : { strip: options.strip }),
-      ...(key === undefined ? {} : { idempotency_key: key }),
+      ...(key === undefined ? {} : { idempotency_key: key, keeps_overtaken: true }),
       ...(options.forceNew ? { force_new: true } : {}),
       ...(about.knownOnly === true ? { known_only: true } : {}),
       create: { org: where.principal.scopes.has("farm:admin"), project: true },

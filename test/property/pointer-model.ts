@@ -159,7 +159,8 @@ function answerOf(project: ModelProject, body: AcceptCommand, timeMs: number): s
   if (binding !== undefined && binding.expiresMs > timeMs) {
     if (binding.content !== content) return "IDEMPOTENCY_KEY_REUSED";
     const bound = project.publishes.find((publish) => publish.id === binding.id);
-    return bound !== undefined && answers(bound) ? answer(bound) : undefined;
+    const keeps = bound?.state === "overtaken" && body.keeps_overtaken === true;
+    return bound !== undefined && (answers(bound) || keeps) ? answer(bound) : undefined;
   }
   if (body.force_new) return undefined;
   const newest = project.publishes.filter((publish) => contentOf(publish.body) === content).at(-1);

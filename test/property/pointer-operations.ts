@@ -134,6 +134,7 @@ export function bodyOf(
         activate: operation.activate || operation.content > 1,
         ...(operation.forceNew && operation.key === 0 && { force_new: true }),
         ...(operation.key > 3 && { idempotency_key: `key ${operation.key}` }),
+        ...(operation.key > 4 && { keeps_overtaken: true }),
         ...(operation.preview > 1 && { channel: `preview/pr-${operation.preview - 2}` }),
         ...(operation.preview > 1 && operation.content === 0 && { preview_ttl_ms: 3 }),
       });

@@ -136,7 +136,7 @@ function whyNotLive(release: ReleaseJson, held: PublishJson["held"]): string {
     case "older":
       return "a publish that was accepted later is live already";
     case "not_requested":
-      return "--no-activate";
+      return "it was published with --no-activate";
     default:
       return `the release is ${release.state}`;
   }

@@ -70,7 +70,10 @@ function slidePreview(step: Step, body: AcceptCommand): void {
   setPreviewEnd(step, preview, { pinned: false, ttl_ms, cause: "accepted" });
 }
 
-/** The publish that answers this one; a failed or cancelled one never does. */
+/**
+ * The publish that answers this one; a failed or cancelled one never does. One that was overtaken answers to its key: a request that is
+ * repeated because its answer was lost would otherwise become the newest, and overtake what had overtaken it.
+ */
 function findEarlier(
   step: Step,
   at: { org: Name; project: Name },
@@ -90,7 +93,10 @@ function findEarlier(
     }
     if (bound) {
       const publish = step.get(KEYS.publish(binding.publish_id));
-      return publish !== undefined && isAnswer(publish) ? publish : undefined;
+      const isIt =
+        publish !== undefined &&
+        (isAnswer(publish) || (publish.state === "overtaken" && body.keeps_overtaken === true));
+      return isIt ? publish : undefined;
     }
   }
   if (body.force_new) return undefined;

@@ -304,3 +304,39 @@ test("the log of a publish that ended, either way, is found for 30 days; of one 
   machine.ok({ type: "unhold" });
   assert.deepEqual([...machine.state.range(RANGES.publishLogs())], []);
 });
+
+test("a repeated request whose publish was overtaken is not the newest: its key still stands for it", () => {
+  const machine = new Machine();
+  machine.publish("first");
+  machine.ok({ type: "project.set", settings: { overtake: true } });
+  const old = acceptOf("old", { publish_id: "pub_old", idempotency_key: "job 1", keeps_overtaken: true });
+  machine.ok(old);
+  machine.ok(acceptOf("new", { publish_id: "pub_new", commit: "feedc0ffee", idempotency_key: "job 2" }));
+  assert.equal(machine.publishRecord("pub_old").state, "overtaken");
+  const again = machine.ok({ ...old, publish_id: "pub_again" });
+  assert.deepEqual(again, { type: "accepted", publish_id: "pub_old", outcome: "joined" });
+  assert.equal(machine.publishRecord("pub_new").state, "queued");
+  const { keeps_overtaken: _keeps, ...asBefore } = old;
+  assert.equal(
+    (machine.ok({ ...asBefore, publish_id: "pub_as_before" }) as { outcome: string }).outcome,
+    "new",
+    "old logs replay as they did",
+  );
+});
+
+test("the log of a publish that was cancelled is kept once, from its last attempt, and only after its end", () => {
+  const machine = new Machine();
+  const publish_id = machine.begin("app");
+  const log = (attempt: number, text: string) =>
+    machine.ok({ type: "log", publish_id, attempt, log: { digest: digestOf(text), size: 1 } });
+  const kept = () => machine.state.get(KEYS.publishLog(publish_id))?.digest;
+  assert.deepEqual(log(1, "early"), { type: "done", changed: false });
+  machine.ok({ type: "cancel", publish_id });
+  log(0, "older attempt");
+  assert.equal(kept(), undefined);
+  assert.deepEqual(log(1, "the log"), { type: "done", changed: true });
+  assert.deepEqual(log(1, "again"), { type: "done", changed: false });
+  assert.equal(kept(), digestOf("the log"));
+  const audited = listAudit(machine.state, ORG).items.map(({ action }) => action);
+  assert.ok(!audited.includes("log"), "where a log lies is nobody's decision");
+});
