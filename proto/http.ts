@@ -1,10 +1,10 @@
 import { z } from "zod";
 import type { Change } from "./diff-trees.ts";
+import { DURATION } from "./duration.ts";
 import type { ErrorCode, ErrorDetail } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import type {
   ActivationCause,
-  Actor,
   HoldRecord,
   PreviewRecord,
   ProjectSettings,
@@ -306,8 +306,6 @@ const version = z.union([
 ]);
 const reason = z.string().max(LIMITS.reasonBytes);
 const generation = z.int().nonnegative();
-/** `8h`, `30m`, `90s`, `7d`. */
-const DURATION = /^([1-9][0-9]{0,6})(s|m|h|d)$/;
 
 export const ActivationBody = z.strictObject({
   version,
@@ -374,16 +372,3 @@ export const SettingsBody = z.strictObject({
     })
     .optional(),
 });
-
-/** @returns milliseconds of a duration such as `72h`; undefined when it is none */
-export function parseDurationMs(text: string): number | undefined {
-  const match = DURATION.exec(text);
-  if (!match) return undefined;
-  const unit = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] as "s" | "m" | "h" | "d"];
-  return Number(match[1]) * unit;
-}
-
-/** An actor as people read it: `token:tok_01...`, `system:relay`. */
-export function actorText(actor: Actor): string {
-  return `${actor.kind}:${actor.id}`;
-}

@@ -1,6 +1,6 @@
 import { z } from "zod";
+import { parseDurationMs } from "./duration.ts";
 import { GranaryError } from "./errors.ts";
-import { parseDurationMs } from "./http.ts";
 import { ARCHIVE_LIMITS, type ArchiveLimits, LIMITS } from "./limits.ts";
 import { isName, type Name } from "./names.ts";
 import { isIssuer, PROVIDER_ISSUERS } from "./trust.ts";

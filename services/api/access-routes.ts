@@ -1,5 +1,6 @@
+import { parseDurationMs } from "../../proto/duration.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import { parseDurationMs, TokenBody, type WhoamiJson } from "../../proto/http.ts";
+import { TokenBody, type WhoamiJson } from "../../proto/http.ts";
 import { parseName } from "../../proto/names.ts";
 import { isFarmAdmin } from "../shared/authenticate.ts";
 import type { HttpServer } from "../shared/http-server.ts";

@@ -1,6 +1,7 @@
 import { parseDigest } from "../../proto/digest.ts";
+import { parseDurationMs } from "../../proto/duration.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import { NodeBody, type NodeJson, parseDurationMs, type QueueJson } from "../../proto/http.ts";
+import { NodeBody, type NodeJson, type QueueJson } from "../../proto/http.ts";
 import type { StoreJson } from "../../proto/http-store.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { parseName } from "../../proto/names.ts";

@@ -1,5 +1,6 @@
+import { actorText } from "../../proto/actor-text.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import { actorText, type LiveAtJson } from "../../proto/http.ts";
+import type { LiveAtJson } from "../../proto/http.ts";
 import { parseVersion } from "../../proto/names.ts";
 import type { HttpServer } from "../shared/http-server.ts";
 import { findActivation, findActivationAt, findRelease } from "../shared/state-queries.ts";

@@ -1,5 +1,5 @@
+import { actorText } from "../../proto/actor-text.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import { actorText } from "../../proto/http.ts";
 import { OrgBody, type OrgJson, OrgSettingsBody } from "../../proto/http-org.ts";
 import { type Name, parseName } from "../../proto/names.ts";
 import type { OrgRecord, OrgSettings } from "../../proto/records.ts";

@@ -1,13 +1,13 @@
+import { actorText } from "../../proto/actor-text.ts";
 import type { CommandBody } from "../../proto/commands.ts";
+import { parseDurationMs } from "../../proto/duration.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import {
   ActivationBody,
-  actorText,
   type CurrentJson,
   HoldBody,
   type PointerChangeJson,
   type ProjectJson,
-  parseDurationMs,
   RollbackBody,
   SettingsBody,
 } from "../../proto/http.ts";

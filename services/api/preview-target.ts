@@ -1,5 +1,5 @@
+import { parseDurationMs } from "../../proto/duration.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import { parseDurationMs } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName } from "../../proto/names.ts";
 import type { Scope } from "../../proto/records.ts";

@@ -1,5 +1,5 @@
+import { actorText } from "../../proto/actor-text.ts";
 import { ERROR_CODES, GranaryError } from "../../proto/errors.ts";
-import { actorText } from "../../proto/http.ts";
 import { END_OF_LOG, type LogLine, parseLog } from "../../proto/publish-log.ts";
 import { type PublishRecord, TERMINAL_STATES } from "../../proto/records.ts";
 import { KEYS } from "../shared/state-keys.ts";

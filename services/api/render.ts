@@ -1,18 +1,18 @@
+import { actorText } from "../../proto/actor-text.ts";
 import { previewOf } from "../../proto/channel.ts";
 import { ERROR_CODES } from "../../proto/errors.ts";
 import { formatCursor } from "../../proto/events.ts";
-import {
-  type AuditJson,
-  actorText,
-  type CurrentJson,
-  type FileJson,
-  type PreviewJson,
-  type ProjectJson,
-  type PublishErrorJson,
-  type PublishJson,
-  type ReleaseJson,
-  type SessionJson,
-  type TokenJson,
+import type {
+  AuditJson,
+  CurrentJson,
+  FileJson,
+  PreviewJson,
+  ProjectJson,
+  PublishErrorJson,
+  PublishJson,
+  ReleaseJson,
+  SessionJson,
+  TokenJson,
 } from "../../proto/http.ts";
 import type { TrustJson } from "../../proto/http-trust.ts";
 import { imageRef } from "../../proto/image.ts";

@@ -1,5 +1,6 @@
+import { parseDurationMs } from "../../proto/duration.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import { parseDurationMs, SessionBody } from "../../proto/http.ts";
+import { SessionBody } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
 import { findSession, listSessions } from "../shared/state-queries.ts";

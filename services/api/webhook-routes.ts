@@ -1,6 +1,6 @@
+import { actorText } from "../../proto/actor-text.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { parseCursor } from "../../proto/events.ts";
-import { actorText } from "../../proto/http.ts";
 import { type Name, parseName } from "../../proto/names.ts";
 import type { WebhookUpdateCommand } from "../../proto/webhook-commands.ts";
 import { ReplayBody, WebhookBody, WebhookChangeBody, type WebhookJson } from "../../proto/webhook-http.ts";

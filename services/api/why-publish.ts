@@ -1,6 +1,7 @@
+import { actorText } from "../../proto/actor-text.ts";
 import { previewOf } from "../../proto/channel.ts";
 import { ERROR_CODES } from "../../proto/errors.ts";
-import { actorText, type NodeJson } from "../../proto/http.ts";
+import type { NodeJson } from "../../proto/http.ts";
 import type { WhyReasonJson } from "../../proto/http-why.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { parseVersion } from "../../proto/names.ts";

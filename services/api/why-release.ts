@@ -1,5 +1,5 @@
+import { actorText } from "../../proto/actor-text.ts";
 import { previewChannel } from "../../proto/channel.ts";
-import { actorText } from "../../proto/http.ts";
 import type { WhyJson, WhyReasonJson } from "../../proto/http-why.ts";
 import type { ActivationRecord, PreviewRecord, ProjectRecord, ReleaseRecord } from "../../proto/records.ts";
 import { findHold } from "../shared/find-hold.ts";

@@ -1,5 +1,5 @@
+import { parseDurationMs } from "../../proto/duration.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import { parseDurationMs } from "../../proto/http.ts";
 import type { FlagName, VerbName } from "../../proto/verbs.ts";
 import type { Settings } from "./config/settings.ts";
 import type { ApiClient } from "./http/api-client.ts";

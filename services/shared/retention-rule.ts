@@ -1,4 +1,4 @@
-import { parseDurationMs } from "../../proto/http.ts";
+import { parseDurationMs } from "../../proto/duration.ts";
 import { parseVersion } from "../../proto/names.ts";
 import type { ProjectRecord, ReleaseRecord } from "../../proto/records.ts";
 import { findHold } from "./find-hold.ts";

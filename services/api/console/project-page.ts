@@ -1,5 +1,6 @@
+import { actorText } from "../../../proto/actor-text.ts";
 import type { EventRecord } from "../../../proto/events.ts";
-import { actorText, type HoldJson } from "../../../proto/http.ts";
+import type { HoldJson } from "../../../proto/http.ts";
 import { imageRef } from "../../../proto/image.ts";
 import type { PreviewRecord, ProjectRecord, PublishRecord, ReleaseRecord } from "../../../proto/records.ts";
 import { eventTable } from "./event-table.ts";

@@ -1,4 +1,4 @@
-import { actorText } from "../../../proto/http.ts";
+import { actorText } from "../../../proto/actor-text.ts";
 import type { PublishRecord, PublishState } from "../../../proto/records.ts";
 import { type Html, html } from "./html.ts";
 import { ago, type Column, commit, type Mood, table, tag, words } from "./parts.ts";

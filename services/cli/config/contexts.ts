@@ -1,23 +1,27 @@
 import path from "node:path";
 import { stringify } from "smol-toml";
-import { z } from "zod";
 import { GranaryError } from "../../../proto/errors.ts";
 import type { Environment } from "../verb-context.ts";
+import { type Check, httpUrl, optional, recordOf, tableOf, text } from "./check-table.ts";
 import { readToml } from "./read-toml.ts";
 import { writePrivateFile } from "./write-private-file.ts";
 
-const Context = z.strictObject({
-  url: z.url({ protocol: /^https?$/ }),
-  token: z.string().optional(),
-  org: z.string().optional(),
-});
-const Schema = z.strictObject({
-  current: z.string().optional(),
-  contexts: z.record(z.string(), Context).default({}),
-});
+export interface SavedContext {
+  readonly url: string;
+  readonly token?: string | undefined;
+  readonly org?: string | undefined;
+}
 
-export type SavedContext = z.infer<typeof Context>;
-export type Contexts = z.infer<typeof Schema>;
+export interface Contexts {
+  readonly current?: string | undefined;
+  readonly contexts: Readonly<Record<string, SavedContext>>;
+}
+
+const checkContext = tableOf<SavedContext>({ url: httpUrl, token: optional(text), org: optional(text) });
+const checkFile: Check<Partial<Contexts>> = tableOf<Partial<Contexts>>({
+  current: optional(text),
+  contexts: optional(recordOf(checkContext)),
+});
 
 /** `$XDG_CONFIG_HOME/granary/config.toml`. */
 export function contextsFile(env: Environment): string {
@@ -27,7 +31,7 @@ export function contextsFile(env: Environment): string {
 
 /** @throws GranaryError CONFIG_INVALID */
 export function readContexts(env: Environment): Contexts {
-  return readToml(contextsFile(env), Schema) ?? { contexts: {} };
+  return { contexts: {}, ...readToml(contextsFile(env), (value) => checkFile(value, "")) };
 }
 
 /** Adds or replaces a context and makes it the current one. @throws GranaryError CONFIG_INVALID */

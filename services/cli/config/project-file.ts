@@ -1,15 +1,9 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { z } from "zod";
+import { httpUrl, optional, someText, tableOf } from "./check-table.ts";
 import { readToml } from "./read-toml.ts";
 
 const PROJECT_FILE = ".granary.toml";
-
-const Schema = z.strictObject({
-  url: z.url({ protocol: /^https?$/ }).optional(),
-  context: z.string().min(1).optional(),
-  project: z.string().min(1).optional(),
-});
 
 export interface ProjectFile {
   readonly file: string;
@@ -19,6 +13,12 @@ export interface ProjectFile {
   readonly project?: string | undefined;
 }
 
+const check = tableOf<Omit<ProjectFile, "file">>({
+  url: optional(httpUrl),
+  context: optional(someText),
+  project: optional(someText),
+});
+
 /**
  * The nearest `.granary.toml` of a directory or its parents. It may be committed, so it holds no token: `url`, `context`,
  * `project` and nothing else.
@@ -27,7 +27,7 @@ export interface ProjectFile {
 export function findProjectFile(directory: string): ProjectFile | undefined {
   for (let at = path.resolve(directory); ; at = path.dirname(at)) {
     const file = path.join(at, PROJECT_FILE);
-    if (existsSync(file)) return { file, ...readToml(file, Schema) };
+    if (existsSync(file)) return { file, ...readToml(file, (value) => check(value, "")) };
     if (at === path.dirname(at)) return undefined;
   }
 }

@@ -1,4 +1,5 @@
-import { actorText, type HeldJson } from "../../../proto/http.ts";
+import { actorText } from "../../../proto/actor-text.ts";
+import type { HeldJson } from "../../../proto/http.ts";
 import { formatTime } from "./format.ts";
 
 /** What `granary unhold` needs to release it. */

@@ -5,8 +5,7 @@ import type { Readable } from "node:stream";
 import { GranaryError } from "../../../proto/errors.ts";
 import type { KartaManifest } from "../../../proto/karta-toml.ts";
 import type { ArchiveLimits } from "../../../proto/limits.ts";
-import { readKarta } from "../tree/compute-image.ts";
-import { type WalkedDirectory, walkDirectory } from "../tree/walk-directory.ts";
+import type { WalkedDirectory } from "../tree/walk-directory.ts";
 
 /** One pass over an archive. */
 export interface OpenArchive {
@@ -68,6 +67,9 @@ export async function openSource(options: SourceOptions): Promise<PublishSource>
     });
   }
   const { limits, gitignore } = options;
+  // An archive does not pay for what only directories need: 40 ms of loading.
+  const { walkDirectory } = await import("../tree/walk-directory.ts");
+  const { readKarta } = await import("../tree/compute-image.ts");
   const walkAgain = (): WalkedDirectory => walkDirectory({ directory: file, limits, gitignore });
   const walked = walkAgain();
   return {

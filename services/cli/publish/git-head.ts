@@ -17,10 +17,12 @@ const SAFE = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-
 /** HEAD of the repository that a directory is in, and whether the directory differs from it. */
 export async function readGitHead(directory: string, env: Environment): Promise<GitHead> {
   const git = (...args: string[]): Promise<GitAnswer> => run(["-C", directory, ...SAFE, ...args], env);
-  const head = await git("rev-parse", "--verify", "--quiet", "HEAD^{commit}");
+  const [head, status, origin] = await Promise.all([
+    git("rev-parse", "--verify", "--quiet", "HEAD^{commit}"),
+    git("status", "--porcelain", "--untracked-files=normal", "--", "."),
+    git("config", "--get", "remote.origin.url"),
+  ]);
   if (!head.ok) return { dirty: false, problem: problemOf(head) };
-  const status = await git("status", "--porcelain", "--untracked-files=normal", "--", ".");
-  const origin = await git("config", "--get", "remote.origin.url");
   return {
     commit: head.stdout.trim(),
     dirty: !status.ok || status.stdout.trim() !== "",

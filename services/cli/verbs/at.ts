@@ -1,5 +1,6 @@
+import { parseDurationMs } from "../../../proto/duration.ts";
 import { EXIT } from "../../../proto/errors.ts";
-import { type LiveAtJson, parseDurationMs } from "../../../proto/http.ts";
+import type { LiveAtJson } from "../../../proto/http.ts";
 import { formatTime } from "../output/format.ts";
 import { printRelease } from "../output/print-release.ts";
 import { findProject } from "../references.ts";

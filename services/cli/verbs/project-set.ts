@@ -1,5 +1,6 @@
+import { parseDurationMs } from "../../../proto/duration.ts";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
-import { type ProjectJson, parseDurationMs, SettingsBody } from "../../../proto/http.ts";
+import { type ProjectJson, SettingsBody } from "../../../proto/http.ts";
 import type { Retention } from "../../../proto/records.ts";
 import { findProject } from "../references.ts";
 import { suggest } from "../suggest.ts";

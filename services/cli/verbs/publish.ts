@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { statSync } from "node:fs";
+import path from "node:path";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { CurrentJson, PublishJson } from "../../../proto/http.ts";
 import { ARCHIVE_LIMITS } from "../../../proto/limits.ts";
@@ -15,7 +17,6 @@ import { type ArchiveSource, openSource, type PublishSource } from "../publish/a
 import { describeLeftOut } from "../publish/describe-left-out.ts";
 import { type DetectedCommit, detectCommit } from "../publish/detect-commit.ts";
 import { fetchLimits } from "../publish/fetch-limits.ts";
-import { publishDirectory } from "../publish/publish-directory.ts";
 import { reportRelease, reportUnchanged, writeOutputFile } from "../publish/report-release.ts";
 import { resolveProject } from "../publish/resolve-project.ts";
 import { uploadArchive } from "../publish/upload-archive.ts";
@@ -86,10 +87,16 @@ export const publish: VerbHandler<"publish"> = async (context) => {
 };
 
 async function prepare(context: Context, api: ApiClient): Promise<Job> {
-  const { flags, output, env, cwd } = context;
+  const { args, flags, output, env, cwd } = context;
+  const detect = (directory: string): Promise<DetectedCommit> =>
+    detectCommit({ flag: flags.text("commit"), env, directory });
+  // With an archive nothing takes long: farm, file and git are asked at once.
+  const ahead = isDirectory(path.resolve(cwd, args[0] ?? "."))
+    ? undefined
+    : { source: begun(findSource(context, api)), commit: begun(detect(cwd)) };
   // Tells at once when there is no farm or no valid token: a large directory takes a while to list.
   const ownOrg = await tokenOrg(api);
-  const source = await findSource(context, api);
+  const source = await (ahead?.source ?? findSource(context, api));
   if (source.kind === "archive" && flags.has("if-changed")) {
     throw new GranaryError(
       "USAGE",
@@ -107,7 +114,7 @@ async function prepare(context: Context, api: ApiClient): Promise<Job> {
     kartaName: source.kind === "directory" ? source.karta?.name : undefined,
     file: source.file,
   });
-  const commit = await detectCommit({ flag: flags.text("commit"), env, directory: walked?.root ?? cwd });
+  const commit = await (ahead?.commit ?? detect(walked?.root ?? cwd));
   const org = named.org ?? ownOrg;
   const job: Job = {
     source,
@@ -118,6 +125,16 @@ async function prepare(context: Context, api: ApiClient): Promise<Job> {
   };
   announce(output, job, named.source);
   return job;
+}
+
+function isDirectory(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** It is awaited later: that it fails before is no unhandled rejection. */
+function begun<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 /** @throws GranaryError USAGE */
@@ -181,14 +198,13 @@ async function publishSource(
   const { output, flags, env } = context;
   const { source } = job;
   if (source.kind === "archive") {
-    const before = await currentBefore(api, job.org, job.project);
-    return {
-      kind: "published",
-      publish: await follow(await sendArchive(context, api, { job, source, onUnknown })),
-      before,
-    };
+    const before = currentBefore(api, job.org, job.project);
+    const publish = await follow(await sendArchive(context, api, { job, source, onUnknown }));
+    return { kind: "published", publish, before: await before };
   }
   const { source: url, ...particulars } = queryOf(flags, job.commit);
+  // An archive does not pay for what only directories need.
+  const { publishDirectory } = await import("../publish/publish-directory.ts");
   return publishDirectory(api, {
     path: projectPath(job.org, job.project),
     walked: source.walked,
@@ -204,19 +220,12 @@ async function publishSource(
   });
 }
 
-/** What is live now; undefined when nothing is, or when it cannot be told. */
+/**
+ * What is live when the archive is sent, for what people are told; undefined when nothing is, and when it cannot be told: a first
+ * publish has no project yet, and a publish token need not be able to read.
+ */
 async function currentBefore(api: ApiClient, org: Name, project: Name): Promise<CurrentJson | undefined> {
-  try {
-    return await api.get<CurrentJson>(`${projectPath(org, project)}/current`);
-  } catch (error) {
-    // A first publish has no project yet, and a publish token need not be able to read: neither is in the way.
-    if (
-      error instanceof GranaryError &&
-      (error.spec.http === 404 || error.spec.http === 403 || error.code === "NOTHING_ACTIVE")
-    )
-      return undefined;
-    throw error;
-  }
+  return api.get<CurrentJson>(`${projectPath(org, project)}/current`).catch(() => undefined);
 }
 
 async function sendArchive(

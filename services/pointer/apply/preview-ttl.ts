@@ -1,4 +1,4 @@
-import { parseDurationMs } from "../../../proto/http.ts";
+import { parseDurationMs } from "../../../proto/duration.ts";
 import type { PreviewRecord, ProjectRecord } from "../../../proto/records.ts";
 
 /** How long a preview lives that nothing else is said about. Part of what old logs mean: it never changes. */
