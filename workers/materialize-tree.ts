@@ -134,7 +134,9 @@ class Materializer {
       .flatMap((file) => {
         const name = /^([0-9a-f]{64})\.json$/.exec(file)?.[1];
         if (name === undefined || this.#markOf(name)?.boot !== this.#task.boot) return [];
-        return [{ name, madeMs: fs.statSync(this.#markPath(name)).mtimeMs }];
+        // A sweep takes marks away at any time.
+        const stat = fs.statSync(this.#markPath(name), { throwIfNoEntry: false });
+        return stat === undefined ? [] : [{ name, madeMs: stat.mtimeMs }];
       })
       .sort((a, b) => b.madeMs - a.madeMs);
   }

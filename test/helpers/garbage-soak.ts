@@ -1,14 +1,20 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { type Digest, digestOf } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { LIMITS } from "../../proto/limits.ts";
+import type { Name } from "../../proto/names.ts";
+import type { MaterializeTask } from "../../proto/worker-tasks.ts";
+import { Roots } from "../../services/shared/roots.ts";
+import { checkTreeFolder } from "../../store/check-tree-folder.ts";
 import type { GcRoot } from "../../store/collect-garbage.ts";
 import type { Store } from "../../store/store.ts";
+import type { WorkerPool } from "../../workers/pool.ts";
 import { contentOf, openStoreFixture, readStream } from "./store-fixture.ts";
-import { contentBytes } from "./store-trees.ts";
+import { contentBytes, entriesOf } from "./store-trees.ts";
 import { tempFolder } from "./temp-folder.ts";
 import type { TreeReply, TreeTask } from "./tree-worker-main.ts";
 
@@ -16,6 +22,8 @@ const THREADS = 2;
 /** Releases that stay; older ones are retired, so most content becomes garbage, and some of it comes back. */
 const RELEASES = 6;
 const GC_EVERY_MS = 10;
+const SWEEP_EVERY_MS = 50;
+const PROJECT = { org: "acme" as Name, project: "app" as Name };
 
 interface Release {
   readonly tree: Digest;
@@ -27,19 +35,23 @@ export interface SoakResult {
   readonly publishes: number;
   readonly collections: number;
   readonly reads: number;
+  /** Releases made folders, files of them that are shared with an earlier folder, and folders that were removed again. */
+  readonly materialized: number;
+  readonly linked: number;
+  readonly swept: number;
   readonly deletedBlobs: number;
   readonly rewritten: number;
   readonly rerun: number;
 }
 
 /**
- * Publishes trees that share content on threads, retires them, collects garbage without an undo period all the time, and reads what
- * is released: nothing may ever be missing.
+ * Publishes trees that share content on threads, retires them, collects garbage without an undo period all the time, reads what is
+ * released and makes it folders, which go when their release is retired: nothing may ever be missing, and every folder is whole.
  */
 export async function soakGarbage(options: { publishes: number; seed: number }): Promise<SoakResult> {
   const { store, thread, dir } = await openStoreFixture(tempFolder());
   await thread.close();
-  const soak = new Soak(store, options);
+  const soak = new Soak(store, { ...options, dir: join(tempFolder(), "roots") });
   try {
     await soak.run();
     await soak.collectOnce();
@@ -60,28 +72,40 @@ export async function soakGarbage(options: { publishes: number; seed: number }):
 }
 
 class Soak {
-  readonly counts = { publishes: 0, collections: 0, reads: 0, deletedBlobs: 0, rewritten: 0, rerun: 0 };
+  readonly counts = {
+    publishes: 0,
+    collections: 0,
+    reads: 0,
+    materialized: 0,
+    linked: 0,
+    swept: 0,
+    deletedBlobs: 0,
+    rewritten: 0,
+    rerun: 0,
+  };
   readonly #store: Store;
   readonly #publishes: number;
   readonly #seed: number;
   readonly #workers: Worker[];
+  readonly #materializer: Worker;
+  readonly #roots: Roots;
   readonly #releases: Release[] = [];
   #next = 0;
   #ended = false;
 
-  constructor(store: Store, { publishes, seed }: { publishes: number; seed: number }) {
+  constructor(store: Store, { publishes, seed, dir }: { publishes: number; seed: number; dir: string }) {
     this.#store = store;
     this.#publishes = publishes;
     this.#seed = seed;
     const entry = new URL("./tree-worker-main.js", import.meta.url);
-    this.#workers = Array.from(
-      { length: THREADS },
-      () => new Worker(entry, { workerData: store.workerData() }),
-    );
+    const start = () => new Worker(entry, { workerData: store.workerData() });
+    this.#workers = Array.from({ length: THREADS }, start);
+    this.#materializer = start();
+    this.#roots = new Roots({ dir, pool: poolOf(this.#materializer) });
   }
 
   async run(): Promise<void> {
-    const others = [this.#collect(), this.#read()];
+    const others = [this.#collect(), this.#read(), this.#materialize(), this.#sweep()];
     try {
       await Promise.race([Promise.all(this.#workers.map((worker) => this.#publish(worker))), ...others]);
     } finally {
@@ -96,7 +120,7 @@ class Soak {
 
   async collectOnce(): Promise<void> {
     const result = await this.#store.collectGarbage({
-      roots: () => this.#roots(),
+      roots: () => this.#gcRoots(),
       graceMs: 0,
       patienceMs: 50,
     });
@@ -107,7 +131,7 @@ class Soak {
 
   async close(): Promise<void> {
     this.#ended = true;
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    await Promise.all([...this.#workers, this.#materializer].map((worker) => worker.terminate()));
   }
 
   async #publish(worker: Worker): Promise<void> {
@@ -168,7 +192,36 @@ class Soak {
     }
   }
 
-  #roots(): GcRoot[] {
+  async #materialize(): Promise<void> {
+    for (let round = 0; !this.#ended; round++) {
+      const release = this.#releases[this.#random(`folder ${round}`, this.#releases.length)];
+      if (release === undefined) await sleep(1);
+      else await this.#makeFolder(release);
+    }
+  }
+
+  /** A release that is retired meanwhile may fail, and its folder may go. */
+  async #makeFolder({ tree, files }: Release): Promise<void> {
+    const isReleased = () => this.#releases.some((release) => release.tree === tree);
+    const contents = files.map(({ seed, size }) => contentOf(seed, size));
+    try {
+      const made = await this.#roots.materialize({ ...PROJECT, tree }, new AbortController().signal);
+      assert.equal(checkTreeFolder(made.path, entriesOf(contents)), undefined, made.path);
+      this.counts.materialized += made.existing ? 0 : 1;
+      this.counts.linked += made.linked;
+    } catch (error) {
+      if (isReleased()) throw error;
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    while (!this.#ended) {
+      this.counts.swept += await this.#roots.sweep(() => new Set(this.#releases.map(({ tree }) => tree)));
+      await sleep(SWEEP_EVERY_MS);
+    }
+  }
+
+  #gcRoots(): GcRoot[] {
     return this.#releases.flatMap(({ tree, layer }): GcRoot[] => [
       { digest: tree, kind: "tree" },
       { digest: layer, kind: "layer" },
@@ -192,4 +245,14 @@ class Soak {
   #random(what: string, below: number): number {
     return contentOf(`${this.#seed} ${what}`, 4).readUInt32LE(0) % Math.max(1, below);
   }
+}
+
+/** A pool of one thread, which is asked one thing at a time. */
+function poolOf(worker: Worker): Pick<WorkerPool, "run"> {
+  const run = async (_name: string, task: MaterializeTask): Promise<unknown> => {
+    worker.postMessage(task);
+    const [outcome] = (await once(worker, "message")) as [unknown];
+    return outcome;
+  };
+  return { run: run as WorkerPool["run"] };
 }

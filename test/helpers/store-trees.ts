@@ -60,7 +60,8 @@ export function treeOf(number: number): Digest {
   return digestOf(encodeTree(entriesOf(contentsOfTree(number).map(({ bytes }) => bytes))));
 }
 
-function entriesOf(contents: readonly Uint8Array[]): TreeEntry[] {
+/** The listing that {@link writeTree} makes. */
+export function entriesOf(contents: readonly Uint8Array[]): TreeEntry[] {
   return contents.map((content, at) => ({
     type: "file",
     path: `f${String(at).padStart(4, "0")}`,
