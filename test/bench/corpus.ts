@@ -124,7 +124,8 @@ function bytesOf(tree: string, files: readonly string[]): number {
   return files.reduce((sum, file) => sum + statSync(join(tree, file)).size, 0);
 }
 
-function filesOf(tree: string): string[] {
+/** Paths of the files of a tree, sorted. */
+export function filesOf(tree: string): string[] {
   return readdirSync(tree, { recursive: true, encoding: "utf8", withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(tree.length + 1))

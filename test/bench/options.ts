@@ -14,7 +14,7 @@ export interface BenchOptions {
 }
 
 const ROUNDS = 5;
-const FULL_ROUNDS = 9;
+const FULL_ROUNDS = 7;
 /** What the target is about. */
 const BLOBS = 1e7;
 const QUEUED = 1e5;

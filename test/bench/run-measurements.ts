@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import type { Bench, Measurement } from "./bench.ts";
 import type { Section } from "./row.ts";
 
@@ -27,7 +28,7 @@ export async function runMeasurements(
       say(`${name}: ${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
     } catch (error) {
       failed.push(name);
-      say(`${name} failed: ${error instanceof Error ? error.stack : String(error)}`);
+      say(`${name} failed: ${inspect(error)}`);
     }
   }
   return { sections, failed };
