@@ -62,18 +62,19 @@ function checkTree({ entries, bytes }: ReadTree, rules: ListingRules): readonly 
   return tree.warnings;
 }
 
-/** The rules for what may differ between trees of one shape: spelling, size, and all sizes together. */
+/** The rules for what may differ between trees of one shape: size, all sizes together, and spelling. */
 function checkContents({ bytes, lines, entries, inBase }: TreeBesideBase, { limits }: ListingRules): void {
   let sizeBytes = 0;
-  entries.forEach((entry, i) => {
-    if (entry.type !== "file") return;
-    if (inBase[i] === -1) {
-      refuseNegativeSize(entry);
-      if (bytes.compare(Buffer.from(encodeEntry(entry)), undefined, undefined, lines[i], lines[i + 1]) !== 0)
-        throw notCanonical();
-    }
+  for (const entry of entries) {
+    if (entry.type !== "file") continue;
+    refuseNegativeSize(entry);
     sizeBytes += entry.size;
     checkSize(entry, sizeBytes, limits);
+  }
+  entries.forEach((entry, i) => {
+    if (inBase[i] !== -1) return;
+    const line = Buffer.from(encodeEntry(entry));
+    if (bytes.compare(line, undefined, undefined, lines[i], lines[i + 1]) !== 0) throw notCanonical();
   });
 }
 
