@@ -10,7 +10,7 @@ export function comparePreviews(
   at: { org: Name; project: Name },
   expected: ModelProject,
 ): void {
-  const records = listPreviews(state, at).items.map((record) => [
+  const records = listPreviews(state, at, { all: true }).items.map((record) => [
     record.channel,
     record.state,
     record.publish_id,
