@@ -307,6 +307,8 @@ export const ANSWER_SHAPES = {
   StoreWhy: shape("What keeps a digest.", {
     digest,
     stored: z.looseObject({ kind: text, size: int }).nullable(),
+    condemned: z.looseObject({ at: text, undo_until: text }).optional(),
+    damaged: z.literal(true).optional(),
     references: z.array(z.looseObject({ org: text, project: text, ref: text, as: text })),
     truncated: z.boolean(),
   }),

@@ -118,8 +118,16 @@ export interface ScrubPassJson {
 /** `GET /v1/store/why/{digest}`. */
 export interface StoreWhyJson {
   readonly digest: string;
-  /** null: the store does not have it. */
+  /** null: the store does not have it, or it counts as absent. */
   readonly stored: { readonly kind: string; readonly size: number } | null;
+  /** Counts as absent: nothing named it at the last look. It comes back when it is named or published again before it is deleted. */
+  readonly condemned?: {
+    readonly at: string;
+    /** When automatic collection may delete it; `store gc` without `--grace` does at once. */
+    readonly undo_until: string;
+  };
+  /** Counts as absent: its bytes are not those of the digest. Publishing it again heals it. */
+  readonly damaged?: true;
   readonly references: readonly StoreWhyReferenceJson[];
   /** There may be more. */
   readonly truncated: boolean;
@@ -128,9 +136,18 @@ export interface StoreWhyJson {
 export interface StoreWhyReferenceJson {
   readonly org: string;
   readonly project: string;
-  /** `v3` or `preview/NAME`; of a log the id of its publish. */
+  /** `v3` or `preview/NAME`; of a log the id of its publish; of a publish that has not ended its id, of an upload session its id. */
   readonly ref: string;
-  readonly as: "manifest" | "config" | "tree" | "layer" | "layer listing" | "file" | "log";
+  readonly as:
+    | "manifest"
+    | "config"
+    | "tree"
+    | "layer"
+    | "layer listing"
+    | "file"
+    | "log"
+    | "publish"
+    | "upload session";
   /** Of a file: the first path that has it. */
   readonly path?: string;
 }

@@ -39,6 +39,7 @@ interface Tally {
   freedBytes: number;
   dropped: number[];
   removed: string[];
+  holders: string[];
   next?: Uint8Array;
 }
 
@@ -69,6 +70,7 @@ export class Collector {
       freedBytes: 0,
       dropped: [],
       removed: [],
+      holders: [],
     };
     this.#run(step, tally);
     this.#parts.index.refresh();
@@ -79,6 +81,7 @@ export class Collector {
     const { kept, transact } = this.#parts;
     if (step.do === "begin") kept.watch();
     else if (step.do === "end") kept.unwatch();
+    else if (step.do === "holders") tally.holders = kept.holdersOf(step.digest);
     else if (step.do === "turn") transact((changes) => changes.moveEpoch());
     else if (step.do === "condemn") this.#condemn(step, tally);
     else if (step.do === "revive") this.#revive(step, tally);

@@ -28,6 +28,8 @@ export type CollectStep =
   /** Watch commits: what they bring or rely on from here to `end` is not condemned. */
   | { readonly do: "begin" }
   | { readonly do: "end" }
+  /** Changes nothing: which publishes that have not ended brought or rely on a digest. */
+  | { readonly do: "holders"; readonly digest: Digest }
   /** What nothing names counts as absent from now on; what is damaged and not named goes at once. */
   | {
       readonly do: "condemn";
@@ -68,6 +70,8 @@ export interface CollectResult {
   readonly dropped: readonly number[];
   /** Of what was named: what went to quarantine or was cut. */
   readonly removed: readonly string[];
+  /** Leases under which what was asked about is held. */
+  readonly holders: readonly string[];
   /** Where the next page begins; undefined behind the last. */
   readonly next?: Uint8Array;
 }

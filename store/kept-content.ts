@@ -1,5 +1,5 @@
 import { BLOB_ROW_BYTES, type CommitBatch } from "../proto/commit-batch.ts";
-import { digestBytes } from "../proto/digest.ts";
+import { type Digest, digestBytes } from "../proto/digest.ts";
 import { DigestTable } from "./digest-table.ts";
 
 /**
@@ -22,6 +22,18 @@ export class KeptContent {
   /** What was held is still kept until the present run of GC is over: its roots may have been read before. */
   released(lease: string): void {
     this.#held.delete(lease);
+  }
+
+  /** Leases under which batches with a digest are held. */
+  holdersOf(digest: Digest): string[] {
+    const bytes = Buffer.from(digestBytes(digest));
+    return [...this.#held].flatMap(([lease, digests]) => {
+      const all = Buffer.from(digests.buffer, digests.byteOffset, digests.byteLength);
+      let at = all.indexOf(bytes);
+      // A match across two digests is none.
+      while (at >= 0 && at % 32 !== 0) at = all.indexOf(bytes, at + 1);
+      return at < 0 ? [] : [lease];
+    });
   }
 
   /** GC begins to look: from now on commits are watched. */

@@ -9,6 +9,7 @@ import { ActiveReads } from "./active-reads.ts";
 import { Collection, type GcOptions, type GcResult } from "./collect-garbage.ts";
 import { CommitterClient } from "./committer-client.ts";
 import { type ByteRange, Content, type OpenedContent } from "./content.ts";
+import { type ContentFate, contentFate } from "./content-fate.ts";
 import { ContentReader } from "./content-reader.ts";
 import { createFsCells, StoreFs } from "./fs.ts";
 import type { FsckOptions, FsckResult } from "./fsck.ts";
@@ -288,6 +289,12 @@ export class Store {
       end();
       throw error;
     }
+  }
+
+  /** What keeps a blob, or does not, beside what names it. @throws GranaryError STORE_IO */
+  fateOf(digest: Digest): Promise<ContentFate> {
+    const { paths, committer } = this.#parts;
+    return contentFate(digest, { paths, committer, view: this.#view });
   }
 
   /** The listing that a computed layer is made from. */

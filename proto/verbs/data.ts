@@ -32,7 +32,7 @@ export const DATA_VERBS = [
     name: "store why",
     aliases: ["stores why"],
     group: "Operate",
-    summary: "Name what keeps a blob: releases and previews of every org, and the files of their trees",
+    summary: "Name what keeps a blob: releases, previews, their files, and publishes and uploads under way",
     args: [arg("DIGEST", "sha256:... of a blob, layer, manifest, config or tree.")],
     example: "granary store why sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
   }),

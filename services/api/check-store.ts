@@ -12,6 +12,7 @@ import { whyContent } from "./why-content.ts";
 
 interface Context {
   readonly store: Store;
+  readonly gcGraceMs: number;
   read<T>(body: (view: StateView) => T): T;
 }
 

@@ -52,6 +52,8 @@ export interface ApiContext {
   /** Where the background check of the store is. */
   scrub(): ScrubJson;
   readonly storeBudgetBytes: number | undefined;
+  /** The undo period of automatic collections. */
+  readonly gcGraceMs: number;
   /** Aborts when the server closes: answers that wait for something end then. */
   readonly closing: AbortSignal;
   /** Where subscribers connect to the bus, and whether they are let in now. */

@@ -1,11 +1,10 @@
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { GranaryError } from "../../proto/errors.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { Name } from "../../proto/names.ts";
 import {
   type BlobRange,
   encodeSessionHead,
-  parseSessionLine,
   publishIdOf,
   sessionIdOf,
   type UploadSession,
@@ -13,6 +12,7 @@ import {
 import type { Store } from "../../store/store.ts";
 import type { ResumableUpload } from "../../store/upload.ts";
 import { newId } from "../shared/submit-command.ts";
+import { readSession } from "./read-session.ts";
 
 /** A session as requests find it. */
 export interface FoundSession {
@@ -26,9 +26,6 @@ interface Options {
   readonly store: Store;
   now(): number;
 }
-
-const HEAD_BYTES = 64 * 1024;
-const LINE_FEED = 10;
 
 /**
  * Upload sessions of this farm, as files of the inbox: the listing under the session's id, the stream under that of the publish
@@ -141,10 +138,9 @@ export class UploadSessions {
     return known;
   }
 
-  /** The first line of the session's file; undefined when there is none. */
+  /** undefined when there is none that could be committed. */
   #read(id: string): UploadSession | undefined {
-    const head = readHead(this.#store.uploadPath(id));
-    return head === undefined ? undefined : parseSessionLine(head);
+    return readSession(this.#store.uploadPath(id));
   }
 }
 
@@ -153,17 +149,4 @@ export function wrongOffset(offset: number, size: number): GranaryError {
     offset,
     size,
   });
-}
-
-function readHead(path: string): string | undefined {
-  if (!existsSync(path)) return undefined;
-  const fd = openSync(path, "r");
-  try {
-    const head = Buffer.allocUnsafe(HEAD_BYTES);
-    const bytes = head.subarray(0, readSync(fd, head, 0, HEAD_BYTES, 0));
-    const end = bytes.indexOf(LINE_FEED);
-    return end < 0 ? undefined : bytes.toString("utf8", 0, end);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -280,6 +280,7 @@ async function startContent(options: {
     lastGc: () => garbage.last,
     scrub: () => scrubber.status,
     storeBudgetBytes: settings.gc.budgetBytes,
+    gcGraceMs: settings.gc.graceMs,
     closing: closing.signal,
     // Whatever else the farm's own URL says is not for subscribers.
     bus: {

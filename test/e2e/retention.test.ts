@@ -10,6 +10,7 @@ import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { makeToken, problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
+import { listFiles, plan } from "../helpers/listing.ts";
 
 const folder = tempDir("retention");
 let farm: TestFarm;
@@ -83,6 +84,31 @@ describe("what keeps content", () => {
         JSON.stringify(references),
       );
     }
+  });
+
+  test("work under way is named too, and what garbage collection condemned says until when that can be undone", async () => {
+    const text = "listed and condemned";
+    await publishReady(farm, "under-way", appArchive({ "own.txt": text }));
+    await publishReady(farm, "under-way", appArchive({ "own.txt": "another" }));
+    const planned = await plan(farm, "under-way", listFiles({ "own.txt": text, "new.txt": "new" }).listing);
+    await retire("under-way", "v1");
+    const digest = digestOf(text);
+    const { references } = await why(digest);
+    assert.deepEqual(references, [
+      { org: "default", project: "under-way", ref: planned.body.session, as: "upload session" },
+    ]);
+    await publishReady(farm, "gone", appArchive({ "own.txt": "condemned" }));
+    await publishReady(farm, "gone", appArchive({ "own.txt": "kept" }));
+    await retire("gone", "v1");
+    const begun = Date.now();
+    await farm.json("/v1/store:gc?grace=1h", { method: "POST" });
+    const { stored, condemned } = await why(digestOf("condemned"));
+    assert.equal(stored, null);
+    assert.ok(Date.parse(condemned?.at ?? "") >= begun && Date.parse(condemned?.undo_until ?? "") > begun);
+    assert.equal((await why(digest)).condemned, undefined, "the session keeps it");
+    const env = { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token };
+    const cli = await runCli(["store", "why", digestOf("condemned")], { env });
+    assert.deepEqual([cli.code, /counts as absent, and may be deleted from/.test(cli.stderr)], [0, true]);
   });
 
   test("a digest that nobody has is answered as such, and who may not look at the farm learns nothing", async () => {

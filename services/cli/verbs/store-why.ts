@@ -13,13 +13,20 @@ export const storeWhy: VerbHandler<"store why"> = async ({ args, output, api }) 
         ? `${why.digest}: not stored`
         : `${why.digest}: stored, ${stored.kind}, ${formatBytes(stored.size)}`,
     );
+    if (why.damaged === true)
+      output.note(
+        "it is damaged, and counts as absent: publishing it again heals it (granary store fsck --repair)",
+      );
+    if (why.condemned !== undefined)
+      output.note(
+        `nothing named it at ${why.condemned.at}: it counts as absent, and may be deleted from ${why.condemned.undo_until} on, unless it is published again`,
+      );
     for (const { org, project, ref, as, path } of references)
       output.line(`  ${org}/${project}@${ref}  ${as}${path === undefined ? "" : ` ${path}`}`);
     if (why.truncated) output.note("there may be more");
     else if (references.length === 0 && stored !== null)
-      output.note(
-        "no release and no preview needs it: garbage collection takes it, unless a publish is using it",
-      );
+      output.note("nothing needs it: the next garbage collection takes it");
   });
-  return stored === null && references.length === 0 ? EXIT.notFound : EXIT.ok;
+  const isKnown = stored !== null || why.damaged === true || why.condemned !== undefined;
+  return !isKnown && references.length === 0 ? EXIT.notFound : EXIT.ok;
 };

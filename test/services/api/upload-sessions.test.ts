@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { LIMITS } from "../../../proto/limits.ts";
 import type { Name } from "../../../proto/names.ts";
@@ -74,6 +75,17 @@ async function receive(sessions: UploadSessions, found: FoundSession, bytes: Uin
 function fileCount({ dir }: StoreFixture): number {
   return [...storeFiles(dir).keys()].filter((name) => name.startsWith("inbox/")).length;
 }
+
+test("a session whose file is damaged is as good as none, and keeps no farm from starting", () =>
+  withSessions(async ({ fixture: { store }, sessions, clock }) => {
+    const { id } = await create(sessions);
+    const file = store.uploadPath(id);
+    const bytes = readFileSync(file);
+    bytes[0] = 0x5b;
+    writeFileSync(file, bytes);
+    const again = new UploadSessions({ store, now: () => clock() });
+    assert.throws(() => again.find(id, HERE), { code: "SESSION_UNKNOWN" });
+  }));
 
 test("a session is known by its id to its project, and to nobody else", () =>
   withSessions(async ({ sessions }) => {
