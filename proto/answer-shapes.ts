@@ -316,6 +316,9 @@ export const ANSWER_SHAPES = {
     blobs: int,
     segments: int,
     waiting_blobs: int,
+    damaged: z.array(z.looseObject({ digest, references: z.array(z.unknown()) })).optional(),
+    held_back_blobs: int.optional(),
+    held_back_bytes: int.optional(),
     duration_ms: int,
   }),
   Check: shape("A check of the store: all numbers but the first are zero when all is well.", {

@@ -63,7 +63,17 @@ export interface GcJson {
   readonly waiting_bytes: number;
   /** After a run: what is dead in segments that were not worth a copy, or are written to. */
   readonly dead_bytes?: number;
+  /** Listings that are lost, and what names them: each has to be published again, or retired. Absent when there are none. */
+  readonly damaged?: readonly DamagedListingJson[];
+  /** Content that nothing else names and that they, or a damaged upload session, may name: it stays. */
+  readonly held_back_blobs?: number;
+  readonly held_back_bytes?: number;
   readonly duration_ms: number;
+}
+
+export interface DamagedListingJson {
+  readonly digest: string;
+  readonly references: readonly { readonly org: string; readonly project: string; readonly ref: string }[];
 }
 
 /** The last garbage collection of a node, in `GET /v1/store`. */

@@ -7,6 +7,7 @@ import type { WorkerData } from "../proto/worker-tasks.ts";
 import type { ActiveReads } from "./active-reads.ts";
 import type { CommitterClient } from "./committer-client.ts";
 import type { CollectResult, CollectStep } from "./committer-protocol.ts";
+import { type ArtifactsNaming, bornAfter, healDamaged } from "./damaged-listings.ts";
 import { GcThread } from "./gc-client.ts";
 import { type BytesOf, type MarkResult, ROOT_BYTES, ROOT_KIND } from "./gc-mark.ts";
 import type { IndexView } from "./index-view.ts";
@@ -29,6 +30,11 @@ export interface GcOptions {
    * that ended before the call; it throws when it cannot, and nothing is changed.
    */
   readonly roots: () => Iterable<GcRoot> | Promise<Iterable<GcRoot>>;
+  /**
+   * Needed when listings turn out to be damaged: what can be is made anew, and where it cannot, only content that is younger than the
+   * artifacts is condemned. Without it, such a run ends with STORE_CORRUPT.
+   */
+  readonly artifactsNaming?: ArtifactsNaming;
   /** The undo period: content that was condemned less than this ago is not deleted. */
   readonly graceMs: number;
   /** How long tasks and readers that began before are waited for; {@link LIMITS.gcPatienceMs} unless it is said. */
@@ -52,6 +58,10 @@ export interface GcResult {
   /** Condemned content that this run left: its undo period is not over, or somebody may still read it. */
   readonly waiting: BytesOf;
   readonly deleted: BytesOf;
+  /** Listings that are lost: they could not be read, and not be made anew. They have to be published again, or retired. */
+  readonly damaged: readonly Digest[];
+  /** Content that nothing else names, and that such a listing, or a damaged upload session, may name. */
+  readonly heldBack: BytesOf;
   /** What is left to be had without an undo period and with nobody at work: {@link GcResult.waiting} and dead bytes of packs. */
   readonly reclaimableBytes: number;
   /** What the disk got back, less what was written for it. */
@@ -82,8 +92,8 @@ export class Collection {
   }
 
   /**
-   * @throws GranaryError STATE_CONFLICT while another run is under way; STORE_CORRUPT when a root's listing cannot be read (nothing has
-   *   been changed); CANCELLED; STORE_FULL, STORE_IO; whatever `roots` throws
+   * @throws GranaryError STATE_CONFLICT while another run is under way; STORE_CORRUPT when a root's listing cannot be read and nobody
+   *   knows what names it (nothing has been changed); CANCELLED; STORE_FULL, STORE_IO; whatever `roots` throws
    */
   run(options: GcOptions): Promise<GcResult> {
     const signals = [this.#closing.signal, ...(options.signal === undefined ? [] : [options.signal])];
@@ -127,6 +137,9 @@ class Run {
   #writtenBytes = 0;
   #dropped = 0;
   #rewritten = 0;
+  #lost: readonly Digest[] = [];
+  #bornAfter: number | undefined;
+  readonly #heldBack = { blobs: 0, bytes: 0 };
 
   constructor(parts: Parts, options: GcOptions & { signal: AbortSignal }) {
     this.#parts = parts;
@@ -139,13 +152,30 @@ class Run {
     try {
       await this.#step({ do: "begin" });
       const roots = encodeRoots(await this.#options.roots());
-      const untilMs = this.#parts.now() - this.#options.graceMs;
-      const marked = await this.#thread.call("mark", { roots, untilMs });
+      const marked = await this.#mark(roots);
       return this.#options.dryRun === true ? await this.#foretell(marked) : await this.#collect(marked);
     } finally {
       await this.#parts.committer.collect({ do: "end" }).catch(() => undefined);
       await this.#thread.close();
     }
+  }
+
+  /** Once more when listings could be healed: then it is known what they name. */
+  async #mark(roots: Uint8Array): Promise<MarkResult> {
+    const untilMs = this.#parts.now() - this.#options.graceMs;
+    const first = await this.#thread.call("mark", { roots, untilMs });
+    const { damaged, damagedSessions: sessions } = first;
+    if (damaged.length + sessions.length === 0) return first;
+    const naming = (await this.#options.artifactsNaming?.(damaged)) ?? [];
+    const isHealing = this.#options.dryRun !== true && naming.length > 0;
+    if (isHealing) await healDamaged(damaged, naming, { ...this.#parts, thread: this.#thread });
+    const marked = isHealing ? await this.#thread.call("mark", { roots, untilMs }) : first;
+    this.#lost = marked.damaged;
+    if (this.#lost.length + sessions.length === 0) return marked;
+    const artifacts =
+      this.#lost.length === 0 ? [] : ((await this.#options.artifactsNaming?.(this.#lost)) ?? []);
+    this.#bornAfter = bornAfter(this.#lost, { artifacts, sessions, view: this.#parts.view });
+    return marked;
   }
 
   async #foretell(marked: MarkResult): Promise<GcResult> {
@@ -168,7 +198,8 @@ class Run {
   #condemn(digests: Uint8Array): Promise<Sum> {
     const { dryRun = false } = this.#options;
     const nowMs = this.#parts.now();
-    return this.#slices(digests, (slice) => ({ do: "condemn", digests: slice, nowMs, dryRun }));
+    const young = this.#bornAfter === undefined ? {} : { bornAfter: this.#bornAfter };
+    return this.#slices(digests, (slice) => ({ do: "condemn", digests: slice, nowMs, dryRun, ...young }));
   }
 
   async #slices(digests: Uint8Array, step: (slice: Uint8Array) => CollectStep): Promise<Sum> {
@@ -178,6 +209,8 @@ class Run {
       total.blobs += done.blobs;
       total.bytes += done.bytes;
       total.epoch = done.epoch;
+      this.#heldBack.blobs += done.heldBlobs;
+      this.#heldBack.bytes += done.heldBytes;
     }
     return total;
   }
@@ -295,6 +328,8 @@ class Run {
       revived: bytesOf(counts.revived),
       waiting: counts.waiting,
       deleted: counts.deleted,
+      damaged: this.#lost,
+      heldBack: this.#heldBack,
       reclaimableBytes: unnamedBytes + deadBytes(this.#parts.view),
       reclaimedBytes: Math.max(0, this.#freedBytes - this.#writtenBytes),
       segments: { dropped: this.#dropped, rewritten: this.#rewritten },

@@ -36,6 +36,8 @@ interface Tally {
   bytes: number;
   waitingBlobs: number;
   waitingBytes: number;
+  heldBlobs: number;
+  heldBytes: number;
   freedBytes: number;
   dropped: number[];
   removed: string[];
@@ -67,6 +69,8 @@ export class Collector {
       bytes: 0,
       waitingBlobs: 0,
       waitingBytes: 0,
+      heldBlobs: 0,
+      heldBytes: 0,
       freedBytes: 0,
       dropped: [],
       removed: [],
@@ -91,7 +95,7 @@ export class Collector {
     else this.#drop(step, tally);
   }
 
-  #condemn({ digests, nowMs, dryRun }: Step<"condemn">, tally: Tally): void {
+  #condemn({ digests, nowMs, dryRun, bornAfter }: Step<"condemn">, tally: Tally): void {
     const { kept, view, transact } = this.#parts;
     const found: { digest: Digest; row: BlobRow }[] = [];
     for (let at = 0; at < digests.byteLength; at += 32) {
@@ -99,6 +103,11 @@ export class Collector {
       const digest = digestFromBytes(digests.subarray(at, at + 32));
       const row = view.blob(digest);
       if (row === undefined || row.state === BLOB_STATE.condemned) continue;
+      if (bornAfter !== undefined && !(Number(row.born) > bornAfter)) {
+        tally.heldBlobs += 1;
+        tally.heldBytes += diskBytes(row);
+        continue;
+      }
       found.push({ digest, row });
       if (row.state !== BLOB_STATE.live) continue;
       tally.blobs += 1;

@@ -138,7 +138,8 @@ export class Committer {
     }
   }
 
-  #prepareBatch({ batch }: Batch, group: Group): void {
+  #prepareBatch({ batch, day = 0 }: Batch, group: Group): void {
+    group.day = Math.min(group.day ?? day, day);
     const meta = this.#view.meta();
     if (batch.epoch !== meta.epoch) {
       const missing = missingReferences(this.#view, batch.references);
@@ -231,15 +232,15 @@ export class Committer {
     if (!group.ready.some(({ request }) => this.#changesIndex(request))) return;
     this.#transact((changes) => {
       for (const { request } of group.ready) applyRequest(changes, request, group);
-    });
+    }, group.day);
   }
 
   /** One durable transaction; when it cannot be written, nothing can be any more. */
-  #transact<T>(body: (changes: IndexChanges) => T): T {
+  #transact<T>(body: (changes: IndexChanges) => T, day?: number): T {
     try {
       return this.#index.transaction(() => {
         this.#fs.run("index.commit", "index", () => undefined);
-        const changes = new IndexChanges(this.#index);
+        const changes = new IndexChanges(this.#index, day);
         const result = body(changes);
         changes.flush();
         return result;
@@ -287,6 +288,8 @@ class Group {
   readonly bigFiles: BigFile[] = [];
   readonly uploads: string[] = [];
   readonly folders = new Set<string>();
+  /** The oldest that a batch of the group names: content must not be called younger than it is. */
+  day: number | undefined;
   /** What the disk can take before the reserve begins; undefined until somebody asks. */
   freeBytes: number | undefined;
 }

@@ -5,7 +5,13 @@ import type { WireError } from "../proto/errors.ts";
 /** What the main thread asks of the committer thread. Every request is answered, in groups, once its effect is durable. */
 export type CommitterRequest =
   /** Make a task's content durable and visible. */
-  | { readonly kind: "commit"; readonly batch: CommitBatch; readonly heldBy?: string }
+  | {
+      readonly kind: "commit";
+      readonly batch: CommitBatch;
+      readonly heldBy?: string;
+      /** Of its content that is new; see `born` of a blob's row. */
+      readonly day?: number;
+    }
   /** Make an upload durable under its lease. */
   | {
       readonly kind: "seal";
@@ -36,6 +42,8 @@ export type CollectStep =
       readonly digests: Uint8Array;
       readonly nowMs: number;
       readonly dryRun: boolean;
+      /** Only what came after this day: what is older, or of unknown age, may be named by a listing that cannot be read. */
+      readonly bornAfter?: number;
     }
   | { readonly do: "revive"; readonly digests: Uint8Array }
   /** Delete what was condemned up to a time and under an epoch that everybody at work has seen; a page of `limit` rows behind `after`. */
@@ -64,6 +72,9 @@ export interface CollectResult {
   /** Condemned content that the step left, because it may not be deleted yet. */
   readonly waitingBlobs: number;
   readonly waitingBytes: number;
+  /** What was not condemned because of its age. */
+  readonly heldBlobs: number;
+  readonly heldBytes: number;
   /** Bytes that the disk got back. */
   readonly freedBytes: number;
   /** Segments that are gone. */

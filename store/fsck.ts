@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import type { Digest } from "../proto/digest.ts";
 import { ContentChecker, type Finding } from "./check-content.ts";
 import { checkPass, type Subset } from "./check-pass.ts";
+import type { ArtifactsNaming } from "./damaged-listings.ts";
 import type { StoreFs } from "./fs.ts";
 import { ifIntact } from "./if-intact.ts";
 import type { IndexReader } from "./index-db.ts";
@@ -19,6 +20,8 @@ export interface FsckOptions {
   readonly subset?: Subset;
   /** Repairs what can be; see {@link repairStore}. */
   readonly repair?: boolean;
+  /** For a repair: damaged listings of these can be made anew from others. */
+  readonly artifactsNaming?: ArtifactsNaming;
 }
 
 /** What is named is described at {@link Finding}. */

@@ -6,12 +6,14 @@ import { GranaryError, type Outcome } from "../proto/errors.ts";
 import type { WorkerData } from "../proto/worker-tasks.ts";
 import type { MarkResult } from "./gc-mark.ts";
 import type { SegmentUse } from "./gc-segments.ts";
+import type { ListedArtifact } from "./heal-listings.ts";
 
 /** What the thread of a run of GC, or of a repair, is asked. */
 export interface GcCalls {
   mark: { input: { roots: Uint8Array; untilMs: number }; output: MarkResult };
   use: { input: undefined; output: SegmentUse[] };
   copy: { input: number; output: CommitBatch | undefined };
+  heal: { input: readonly ListedArtifact[]; output: CommitBatch };
   find: { input: readonly Digest[]; output: CommitBatch };
   evacuate: { input: number; output: CommitBatch };
 }

@@ -35,6 +35,10 @@ export interface MarkResult {
   readonly condemned: BytesOf;
   /** The part of {@link MarkResult.condemned} that a run of now could delete. */
   readonly due: BytesOf;
+  /** Listings and layers that could not be read: what they name is not known. */
+  readonly damaged: readonly Digest[];
+  /** Upload sessions of which the same is true. */
+  readonly damagedSessions: readonly string[];
 }
 
 interface MarkOptions {
@@ -49,8 +53,8 @@ interface MarkOptions {
 
 /**
  * Finds out what may go: everything in the index that is named by no root, by no listing that a root names, and by no upload session.
- * Changes nothing, and answers nothing unless all listings could be read.
- * @throws GranaryError STORE_CORRUPT naming the listing or session that could not be
+ * Changes nothing. Where a listing could not be read, what it names may be among the unnamed.
+ * @throws GranaryError STORE_IO
  */
 export function mark(options: MarkOptions): MarkResult {
   options.index.refresh();
@@ -73,6 +77,8 @@ class Marker {
   readonly #reader: BlobReader;
   readonly #marked = new DigestTable();
   readonly #listings = new Set<Digest>();
+  readonly #damaged = new Set<Digest>();
+  readonly #damagedSessions: string[] = [];
 
   constructor(options: MarkOptions) {
     this.#options = options;
@@ -81,7 +87,7 @@ class Marker {
   }
 
   root(kind: number, digest: Digest): void {
-    if (kind === ROOT_KIND.tree) this.#listing(digest, digest);
+    if (kind === ROOT_KIND.tree) this.#listing(digest);
     else if (kind === ROOT_KIND.layer) this.#layer(digest);
     else this.#mark(digest);
   }
@@ -95,8 +101,8 @@ class Marker {
       if (bytes === undefined) continue;
       try {
         this.#entries(parseSessionFile(bytes).listing);
-      } catch (cause) {
-        throw unreadable(`upload session ${name}`, { session: name }, cause);
+      } catch {
+        this.#damagedSessions.push(name);
       }
     }
   }
@@ -119,7 +125,15 @@ class Marker {
         if (this.#isDue(key)) count(due, row);
       } else push(unnamed, key);
     });
-    return { kept, condemned, due, unnamed: unnamed.take(), named: named.take() };
+    return {
+      kept,
+      condemned,
+      due,
+      unnamed: unnamed.take(),
+      named: named.take(),
+      damaged: [...this.#damaged],
+      damagedSessions: this.#damagedSessions,
+    };
   }
 
   #isDue(key: Buffer): boolean {
@@ -134,12 +148,12 @@ class Marker {
   /** A layer that is computed, or a stored one, which is a blob. */
   #layer(digest: Digest): void {
     const layer = this.#view.layer(digest);
-    if (layer !== undefined) this.#listing(layer.subtree, digest);
+    if (layer !== undefined) this.#listing(layer.subtree);
     else if (this.#view.blob(digest) !== undefined) this.#mark(digest);
-    else throw unreadable(`layer ${digest}`, { digest }, undefined);
+    else this.#damaged.add(digest);
   }
 
-  #listing(digest: Digest, namedBy: Digest): void {
+  #listing(digest: Digest): void {
     if (this.#listings.has(digest)) return;
     this.#listings.add(digest);
     this.#mark(digest);
@@ -147,11 +161,12 @@ class Marker {
     // Condemned is not gone: it is about to be revived.
     const isThere = row !== undefined && row.state !== BLOB_STATE.damaged;
     try {
-      if (!isThere) throw new GranaryError("STORE_CORRUPT", `${digest} is damaged or missing`);
-      this.#entries(this.#reader.read(digest, row));
-    } catch (cause) {
-      if (cause instanceof GranaryError && cause.code === "STORE_IO") throw cause;
-      throw unreadable(`listing ${digest}`, { digest, named_by: namedBy }, cause);
+      if (isThere) this.#entries(this.#reader.read(digest, row));
+      else this.#damaged.add(digest);
+    } catch (error) {
+      // A disk that does not answer now may do so later.
+      if (error instanceof GranaryError && error.code === "STORE_IO") throw error;
+      this.#damaged.add(digest);
     }
   }
 
@@ -163,15 +178,6 @@ class Marker {
     const bytes = digestBytes(digest);
     if (this.#marked.find(bytes, 0) === undefined) this.#marked.add(bytes, 0, 1);
   }
-}
-
-function unreadable(what: string, detail: Record<string, string>, cause: unknown): GranaryError {
-  return new GranaryError(
-    "STORE_CORRUPT",
-    `${what} cannot be read, so nothing is collected: what it lists would be lost; publish it again, or retire what names it`,
-    detail,
-    { cause },
-  );
 }
 
 function tally(): { blobs: number; bytes: number } {

@@ -27,10 +27,14 @@ export class IndexChanges {
   /** A blob row's key and value, reused from row to row. */
   readonly #key = Buffer.allocUnsafeSlow(33);
   readonly #value = Buffer.allocUnsafeSlow(rows.BLOB_VALUE_BYTES);
+  /** Of content that comes. */
+  readonly #born: number;
   #changed = false;
 
-  constructor(index: IndexDb) {
+  /** @param born the day of today; 0 where content comes of which nobody knows since when it is there */
+  constructor(index: IndexDb, born = 0) {
     this.#index = index;
+    this.#born = born;
     this.#view = new IndexView(index);
     this.#meta = { ...this.#view.meta() };
     this.#key[0] = ROW.blob;
@@ -154,7 +158,8 @@ export class IndexChanges {
       return;
     }
     this.#changed = true;
-    this.#index.put(key, rows.encodePackedRow(this.#value, key, { segment, offset, size }));
+    const row = { segment, offset, size, born: this.#born };
+    this.#index.put(key, rows.encodePackedRow(this.#value, key, row));
     this.#countPacked(segment, size);
   }
 
@@ -182,7 +187,8 @@ export class IndexChanges {
     const old = this.#view.blob(digest);
     if (old?.state === rows.BLOB_STATE.live) return;
     if (old !== undefined) this.#forget(digest, old);
-    this.#putBlob(digest, { kind: "packed", state: rows.BLOB_STATE.live, ...place });
+    const born = old?.born ?? this.#born;
+    this.#putBlob(digest, { kind: "packed", state: rows.BLOB_STATE.live, born, ...place });
     this.#countPacked(place.segment, place.size);
   }
 
@@ -190,7 +196,8 @@ export class IndexChanges {
     const old = this.#view.blob(file.digest);
     if (old?.state === rows.BLOB_STATE.live) return;
     if (old !== undefined) this.#forget(file.digest, old);
-    this.#putBlob(file.digest, { kind: "big", state: rows.BLOB_STATE.live, size: file.size });
+    const born = old?.born ?? this.#born;
+    this.#putBlob(file.digest, { kind: "big", state: rows.BLOB_STATE.live, size: file.size, born });
     const key = digestKey(ROW.crcs, file.digest);
     this.#index.put(key, rows.encodeCrcs(key, file.crcs));
     this.#meta.bigBlobs += 1;

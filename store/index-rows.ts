@@ -11,7 +11,14 @@ import { NONCE_BYTES } from "./pack-format.ts";
 export const BLOB_STATE = { live: 0, condemned: 1, damaged: 2 } as const;
 export type BlobState = (typeof BLOB_STATE)[keyof typeof BLOB_STATE];
 
-export type BlobRow =
+/** Day (since 1970) on which content first came, wherever its record lies by now; 0: not known. */
+interface Born {
+  readonly born?: number;
+}
+
+export type BlobRow = Born & BlobPlace;
+
+type BlobPlace =
   | {
       readonly kind: "packed";
       readonly state: BlobState;
@@ -21,7 +28,7 @@ export type BlobRow =
     }
   | { readonly kind: "big"; readonly state: BlobState; readonly size: number };
 
-/** kind (u8) | state (u8) | segment (u32) | offset (u48) | size (u48) | zero (2) | crc. */
+/** kind (u8) | state (u8) | segment (u32) | offset (u48) | size (u48) | day (u16) | crc. */
 export const BLOB_VALUE_BYTES = 24;
 const PACKED = 1;
 const BIG = 2;
@@ -32,6 +39,7 @@ export function encodeBlobRow(key: Uint8Array, row: BlobRow): Buffer {
   else {
     value[0] = BIG;
     writeU48(value, row.size, 12);
+    writeU16(value, row.born ?? 0, 18);
   }
   value[BLOB_STATE_AT] = row.state;
   return seal(key, value);
@@ -41,14 +49,14 @@ export function encodeBlobRow(key: Uint8Array, row: BlobRow): Buffer {
 export function encodePackedRow(
   value: Buffer,
   key: Uint8Array,
-  place: { segment: number; offset: number; size: number },
+  place: Born & { segment: number; offset: number; size: number },
 ): Buffer {
   value[0] = PACKED;
   value[BLOB_STATE_AT] = BLOB_STATE.live;
   writeU32(value, place.segment, 2);
   writeU48(value, place.offset, 6);
   writeU48(value, place.size, 12);
-  writeU16(value, 0, 18);
+  writeU16(value, place.born ?? 0, 18);
   return seal(key, value);
 }
 
@@ -57,9 +65,10 @@ export function decodeBlobRow(key: Uint8Array, value: Uint8Array): BlobRow {
   check(key, value, BLOB_VALUE_BYTES);
   const state = blobStateOf(value);
   const size = readU48(value, 12);
+  const born = readU16(value, 18);
   return value[0] === PACKED
-    ? { kind: "packed", state, segment: readU32(value, 2), offset: readU48(value, 6), size }
-    : { kind: "big", state, size };
+    ? { kind: "packed", state, segment: readU32(value, 2), offset: readU48(value, 6), size, born }
+    : { kind: "big", state, size, born };
 }
 
 /** Where a blob row holds its state: for look-ups whose answer is only a hint. */

@@ -2,6 +2,7 @@ import { BLOB_ROW_BYTES } from "../proto/commit-batch.ts";
 import { type Digest, digestFromBytes } from "../proto/digest.ts";
 import type { WorkerData } from "../proto/worker-tasks.ts";
 import type { CommitterClient } from "./committer-client.ts";
+import { type ArtifactsNaming, healDamaged } from "./damaged-listings.ts";
 import type { FsckResult } from "./fsck.ts";
 import { GcThread } from "./gc-client.ts";
 import { ifIntact } from "./if-intact.ts";
@@ -25,6 +26,7 @@ interface Parts {
   readonly committer: CommitterClient;
   readonly view: IndexView;
   readonly firstOpenSegment: number;
+  readonly artifactsNaming: ArtifactsNaming | undefined;
 }
 
 /**
@@ -38,6 +40,8 @@ export async function repairStore(found: FsckResult, parts: Parts): Promise<Repa
   try {
     const bad = damagedBlobs(found, view);
     const reindexed = await reindex(bad, { thread, committer });
+    const artifacts = bad.length === 0 ? [] : ((await parts.artifactsNaming?.(bad)) ?? []);
+    if (artifacts.length > 0) await healDamaged(bad, artifacts, { thread, committer, view });
     const rewritten = brokenSegments(found, view);
     for (const segment of rewritten) {
       const copies = await thread.call("evacuate", segment);

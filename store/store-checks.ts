@@ -3,6 +3,7 @@ import type { WorkerData } from "../proto/worker-tasks.ts";
 import type { Finding } from "./check-content.ts";
 import type { Collection } from "./collect-garbage.ts";
 import type { CommitterClient } from "./committer-client.ts";
+import type { ArtifactsNaming } from "./damaged-listings.ts";
 import type { FsckOptions, FsckResult } from "./fsck.ts";
 import { BLOB_STATE } from "./index-rows.ts";
 import type { IndexView } from "./index-view.ts";
@@ -37,8 +38,9 @@ export class StoreChecks {
    */
   async fsck(options: FsckOptions): Promise<FsckResult> {
     const { paths, firstSegmentId, log, workerData } = this.#parts;
+    const { artifactsNaming, ...asked } = options;
     const result = await runFsck({
-      ...options,
+      ...asked,
       storeDir: paths.root,
       fsCells: workerData.fsCells,
       firstOpenSegment: firstSegmentId,
@@ -52,7 +54,9 @@ export class StoreChecks {
       ...counts,
       orphaned: orphaned.length,
     });
-    return options.repair === true ? { ...result, repaired: await this.#repair(result) } : result;
+    return options.repair === true
+      ? { ...result, repaired: await this.#repair(result, artifactsNaming) }
+      : result;
   }
 
   /**
@@ -69,9 +73,9 @@ export class StoreChecks {
     return runScrub({ storeDir: paths.root, fsCells: workerData.fsCells }, { ...options, onFound });
   }
 
-  async #repair(found: FsckResult): Promise<RepairResult> {
+  async #repair(found: FsckResult, artifactsNaming: ArtifactsNaming | undefined): Promise<RepairResult> {
     const { workerData, committer, view, collection, firstSegmentId: firstOpenSegment } = this.#parts;
-    const parts = { workerData, committer, view, firstOpenSegment };
+    const parts = { workerData, committer, view, firstOpenSegment, artifactsNaming };
     const repaired = await collection.alone(() => repairStore(found, parts));
     this.#parts.log("info", "the store was repaired", countsOf(repaired));
     return repaired;

@@ -11,6 +11,7 @@ import { CommitterClient } from "./committer-client.ts";
 import { type ByteRange, Content, type OpenedContent } from "./content.ts";
 import { type ContentFate, contentFate } from "./content-fate.ts";
 import { ContentReader } from "./content-reader.ts";
+import { DAY_MS } from "./damaged-listings.ts";
 import { createFsCells, StoreFs } from "./fs.ts";
 import type { FsckOptions, FsckResult } from "./fsck.ts";
 import { checkId, Inbox } from "./inbox.ts";
@@ -231,7 +232,8 @@ export class Store {
   async commit(batch: CommitBatch, { heldBy }: { heldBy?: string } = {}): Promise<void> {
     try {
       const held = heldBy === undefined ? {} : { heldBy };
-      await this.#parts.committer.request({ kind: "commit", batch, ...held });
+      const day = Math.floor(this.#parts.now() / DAY_MS);
+      await this.#parts.committer.request({ kind: "commit", batch, day, ...held });
     } catch (error) {
       await this.discard(batch);
       throw error;

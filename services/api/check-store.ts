@@ -7,6 +7,7 @@ import {
 } from "../../proto/http-store.ts";
 import type { FsckOptions, FsckResult } from "../../store/fsck.ts";
 import type { Store } from "../../store/store.ts";
+import { artifactsNaming } from "../shared/artifacts-naming.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { whyContent } from "./why-content.ts";
 
@@ -18,7 +19,10 @@ interface Context {
 
 /** Checks the store, repairs it if that is asked for, and names what needs the content that is lost. */
 export async function checkStore(context: Context, options: FsckOptions): Promise<FsckJson> {
-  const result = await context.store.fsck(options);
+  const result = await context.store.fsck({
+    ...options,
+    artifactsNaming: (digests) => artifactsNaming(digests, context),
+  });
   const repaired = await repairedJson(context, result);
   return {
     checked: result.checked,

@@ -75,6 +75,18 @@ function farmLines(context: ApiContext): string[] {
     ...metric("granary_store_disk_bytes", "gauge", "What the store has on disk.", store.diskBytes),
     ...metric("granary_store_dead_bytes", "gauge", "Of that, content that is no more.", store.deadBytes),
     ...metric("granary_store_inbox_bytes", "gauge", "Uploads that are not yet extracted.", store.inboxBytes),
+    ...metric(
+      "granary_store_damaged_blobs",
+      "gauge",
+      "Contents that wait to be published again.",
+      store.damagedBlobs,
+    ),
+    ...metric(
+      "granary_gc_damaged_listings",
+      "gauge",
+      "Listings because of which the last collection kept what it could not tell from garbage.",
+      context.lastGc()?.damaged?.length ?? 0,
+    ),
     ...metric("granary_store_blobs", "gauge", "Contents in the store.", store.blobs),
     ...metric(
       "granary_replica_up",

@@ -2,8 +2,9 @@ import type { Digest } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import type { GcJson, GcRunJson } from "../../proto/http-store.ts";
 import type { GcSettings } from "../../proto/settings.ts";
-import type { GcRoot } from "../../store/collect-garbage.ts";
+import type { GcResult, GcRoot } from "../../store/collect-garbage.ts";
 import type { Store } from "../../store/store.ts";
+import { artifactsNaming } from "../shared/artifacts-naming.ts";
 import { contentRoots, logRoots } from "../shared/content-roots.ts";
 import type { Log } from "../shared/log.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
@@ -22,7 +23,7 @@ export interface GcRequest {
 }
 
 interface Options {
-  readonly store: Pick<Store, "collectGarbage" | "leases" | "stats">;
+  readonly store: Pick<Store, "collectGarbage" | "leases" | "listingOfLayer" | "stats">;
   readonly settings: GcSettings;
   readonly log: Log;
   read<T>(body: (view: StateView) => T): T;
@@ -120,6 +121,7 @@ export class GarbageCollector {
         // Who asks was told by a dry run what comes back; and a store beyond its budget needs it.
         compactFully: cause !== "age",
         roots: () => this.#roots(),
+        artifactsNaming: (digests) => artifactsNaming(digests, this.#options),
       });
       const { deleted, waiting, segments, reclaimableBytes, reclaimedBytes, durationMs } = result;
       const json: GcJson = {
@@ -129,17 +131,42 @@ export class GarbageCollector {
         waiting_blobs: waiting.blobs,
         waiting_bytes: waiting.bytes,
         ...(dryRun ? {} : { dead_bytes: reclaimableBytes - waiting.bytes }),
+        ...(await this.#heldBack(result)),
         duration_ms: Math.round(durationMs),
       };
       if (dryRun) return json;
       this.#last = { at, cause, ...json };
-      log.info({ gc: this.#last }, "garbage was collected");
+      if (json.held_back_blobs === undefined) log.info({ gc: this.#last }, "garbage was collected");
+      else
+        log.error(
+          { gc: this.#last },
+          "STORE_CORRUPT: listings are damaged, and content that they may name is kept: publish those releases again, or retire them",
+        );
       return json;
     } catch (error) {
       const code = error instanceof GranaryError ? error.code : "INTERNAL";
       if (!dryRun) this.#last = { at, cause, error: code };
       throw error;
     }
+  }
+
+  /** What could not be told from garbage, and because of which releases; nothing when all listings could be read. */
+  async #heldBack({
+    damaged,
+    heldBack,
+  }: GcResult): Promise<Pick<GcJson, "damaged" | "held_back_blobs" | "held_back_bytes">> {
+    if (damaged.length === 0 && heldBack.blobs === 0) return {};
+    const naming = await artifactsNaming(damaged, this.#options);
+    return {
+      damaged: damaged.map((digest) => ({
+        digest,
+        references: naming
+          .filter(({ names }) => names.includes(digest))
+          .map(({ org, project, ref }) => ({ org, project, ref })),
+      })),
+      held_back_blobs: heldBack.blobs,
+      held_back_bytes: heldBack.bytes,
+    };
   }
 
   /** Everything that has to stay, each digest once. The store reads its leases before it asks. */

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { previewChannel } from "../../proto/channel.ts";
 import type { Name } from "../../proto/names.ts";
-import type { ArtifactRecord } from "../../proto/records.ts";
+import type { PreviewRecord, ReleaseRecord } from "../../proto/records.ts";
 import type { KeyRange, StateView } from "./state-db-tx.ts";
 import { type PublishLogRow, RANGES } from "./state-keys.ts";
 
@@ -11,7 +11,7 @@ export interface ContentRoot {
   readonly project: Name;
   /** `v3` or `preview/NAME`. */
   readonly ref: string;
-  readonly artifact: ArtifactRecord;
+  readonly artifact: ReleaseRecord | PreviewRecord;
 }
 
 /** Rows read in one go: a millisecond or two on the thread that serves HTTP. */

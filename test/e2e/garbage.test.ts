@@ -3,12 +3,14 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { digestOf } from "../../proto/digest.ts";
 import type { ReleaseJson } from "../../proto/http.ts";
 import type { FsckJson, GcJson, StoreJson } from "../../proto/http-store.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { makeToken, problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
+import { findInPacks, flipBit } from "../helpers/store-disk.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -147,6 +149,32 @@ describe("garbage collection", () => {
     for (const path of ["/v1/store", `/v1/store/why/${layer}`])
       problemOf(await send(farm, path, { token: other.token }), 403, "FORBIDDEN");
     problemOf(await send(farm, "/v1/store:gc", { json: {}, token: other.token }), 403, "FORBIDDEN");
+  });
+
+  test("a damaged listing does not stop collection: its release is named, what it may name stays, publishing it again ends it", async () => {
+    const text = unique(1_000);
+    const archive = appArchive({ "own.txt": text });
+    await publishReady(farm, "torn", archive, { query: { commit: "1111111" } });
+    const { path, offset } = findInPacks(
+      join(farm.data, "store"),
+      Buffer.from(` ${digestOf(text).slice("sha256:".length)} `),
+    );
+    flipBit(path, offset + 20);
+    const run = await granary("store", "gc");
+    assert.equal(run.code, 3, run.stdout);
+    assert.match(run.stderr, /is damaged, and nothing is left to make it anew from: default\/torn@v1/);
+    const stat = await farm.json<StoreJson>("/v1/store");
+    assert.equal(stat.last_gc?.error, undefined);
+    assert.deepEqual(stat.last_gc?.damaged?.[0]?.references, [
+      { org: "default", project: "torn", ref: "v1" },
+    ]);
+    assert.match((await granary("doctor")).stdout, /default\/torn@v1/);
+    const metrics = await (await farm.fetch("/metrics")).text();
+    assert.match(metrics, /^granary_gc_damaged_listings 1$/m);
+    await publishReady(farm, "torn", archive, { query: { commit: "2222222" } });
+    const again = await granary("store", "gc");
+    assert.equal(again.code, 0, again.stderr);
+    assert.equal(await pull("torn", "v1"), 200);
   });
 
   test("a wrong grace is refused", async () => {

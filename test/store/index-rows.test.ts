@@ -19,11 +19,17 @@ const CASES: readonly {
   row(
     "packed blob",
     KEY,
-    { kind: "packed", state: 2, segment: 2 ** 32 - 1, offset: FAR, size: 2 ** 23 } as const,
+    { kind: "packed", state: 2, segment: 2 ** 32 - 1, offset: FAR, size: 2 ** 23, born: 65_535 } as const,
     rows.encodeBlobRow,
     rows.decodeBlobRow,
   ),
-  row("big blob", KEY, { kind: "big", state: 0, size: FAR } as const, rows.encodeBlobRow, rows.decodeBlobRow),
+  row(
+    "big blob",
+    KEY,
+    { kind: "big", state: 0, size: FAR, born: 20_778 } as const,
+    rows.encodeBlobRow,
+    rows.decodeBlobRow,
+  ),
   row(
     "layer",
     digestKey(ROW.layer, DIGEST),

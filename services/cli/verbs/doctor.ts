@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import os from "node:os";
-import { EXIT, GranaryError } from "../../../proto/errors.ts";
+import { EXIT, GranaryError, isErrorCode } from "../../../proto/errors.ts";
 import type { WhoamiJson } from "../../../proto/http.ts";
 import type { PointerJson } from "../../../proto/http-pointer.ts";
 import type { StoreJson } from "../../../proto/http-store.ts";
@@ -103,7 +103,12 @@ async function farmFindings(context: VerbContext): Promise<Finding[]> {
     async () => scrubFinding(await context.api().get("/v1/store")),
     "note",
   );
-  return [reach, ready, token, pointer, scrub];
+  const garbage = await finding(
+    "garbage collection",
+    async () => gcFinding(await context.api().get("/v1/store")),
+    "note",
+  );
+  return [reach, ready, token, pointer, scrub, garbage];
 }
 
 /** @throws GranaryError STORE_CORRUPT when the last pass, or the one under way, has found damage */
@@ -112,6 +117,19 @@ function scrubFinding({ scrub }: StoreJson): string {
   const text = scrubText(scrub);
   if (found.every((count) => count === 0)) return text;
   throw new GranaryError("STORE_CORRUPT", `${text}; see granary store fsck --repair`);
+}
+
+/** @throws GranaryError when the last run failed, or could not tell garbage from what damaged listings name */
+function gcFinding({ last_gc: last }: StoreJson): string {
+  if (last === null) return "no run since the start";
+  if (last.error !== undefined && isErrorCode(last.error))
+    throw new GranaryError(last.error, `the run of ${last.at} failed`);
+  const damaged = (last.damaged ?? []).flatMap(({ references }) =>
+    references.map(({ org, project, ref }) => `${org}/${project}@${ref}`),
+  );
+  if (last.held_back_blobs === undefined) return `last run ${last.at}`;
+  const message = `damaged listings (${damaged.slice(0, 5).join(", ")}) keep content that nothing else names; see granary store gc --dry-run`;
+  throw new GranaryError("STORE_CORRUPT", message);
 }
 
 function pointerText({ up, reason, applied_seq, state_version, compared }: PointerJson): string {

@@ -1,5 +1,5 @@
 import { EXIT } from "../../../proto/errors.ts";
-import type { GcJson } from "../../../proto/http-store.ts";
+import type { DamagedListingJson, GcJson } from "../../../proto/http-store.ts";
 import { formatBytes } from "../output/format.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
@@ -27,8 +27,28 @@ export const storeGc: VerbHandler<"store gc"> = async ({ flags, output, api }) =
         `${formatBytes(result.dead_bytes ?? 0)} are left in segments that are in use; a later run gets them`,
       );
   });
-  return EXIT.ok;
+  for (const { digest, references } of result.damaged ?? [])
+    output.warn(
+      `the listing ${digest} is damaged, and nothing is left to make it anew from${ofWhom(references)}`,
+    );
+  if ((result.held_back_blobs ?? 0) === 0) return EXIT.ok;
+  output.warn(
+    `${formatBytes(result.held_back_bytes ?? 0)} (${result.held_back_blobs} blobs) that nothing else names are kept: it may name them. Content that came later is collected.`,
+  );
+  output.warn(
+    "Publish the same content again, or activate another release and retire this one; then collect again.",
+  );
+  return EXIT.store;
 };
+
+function ofWhom(references: DamagedListingJson["references"]): string {
+  const names = references.slice(0, NAMED).map(({ org, project, ref }) => `${org}/${project}@${ref}`);
+  const more = references.length > NAMED ? ` and ${references.length - NAMED} more` : "";
+  return names.length === 0 ? "" : `: ${names.join(", ")}${more}`;
+}
+
+/** Releases that a line names. */
+const NAMED = 5;
 
 /** Less than this is what compaction leaves on purpose. */
 const DEAD_NOTED_BYTES = 1024 * 1024;

@@ -32,5 +32,9 @@ function gcText(run: GcRunJson): string {
     run.error === undefined
       ? `${formatBytes(run.reclaimed_bytes ?? 0)} freed, ${formatBytes(run.waiting_bytes ?? 0)} waiting`
       : `failed: ${run.error}`;
-  return `${formatTime(run.at)} (${run.cause}): ${what}`;
+  const held =
+    run.held_back_blobs === undefined
+      ? ""
+      : `; damaged listings hold ${formatBytes(run.held_back_bytes ?? 0)}`;
+  return `${formatTime(run.at)} (${run.cause}): ${what}${held}`;
 }

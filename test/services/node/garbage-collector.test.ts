@@ -20,6 +20,8 @@ const DONE: GcResult = {
   deleted: { blobs: 2, bytes: 20 },
   reclaimableBytes: 10,
   reclaimedBytes: 20,
+  damaged: [],
+  heldBack: { blobs: 0, bytes: 0 },
   segments: { dropped: 1, rewritten: 1 },
   durationMs: 1,
 };
@@ -33,6 +35,7 @@ function collector(options: { settings?: Partial<GcSettings>; confirm?: () => Pr
   const log = { info: () => undefined, warn: (_: unknown, text: string) => warnings.push(text) };
   const garbage = new GarbageCollector({
     store: {
+      listingOfLayer: () => undefined,
       leases: () => world.leases,
       stats: () => ({ diskBytes: world.diskBytes }) as StoreStats,
       collectGarbage: async ({ graceMs, compactFully, roots }: GcOptions) => {
