@@ -66,6 +66,11 @@ export const LIMITS = {
   gcRewriteDeadShare: 0.5,
   /** ... and at least this much, because each rewritten segment costs a new file and its syncs. */
   gcRewriteDeadBytes: 64 * KIB,
+  /** ... while less than this is left of the disk: then each transaction's pages have to fit into what the ballast was. */
+  gcTightBytes: 64 * MIB,
+  gcTightSliceRows: 100,
+  /** Kept on the disk so that garbage can be collected when it is full: 100 rows change some 800 KiB of pages, and three generations of them live. */
+  storeBallastBytes: 8 * MIB,
   /** How long GC waits for tasks and readers that began before it condemned something; what they hold up is left to the next run. */
   gcPatienceMs: 5_000,
   /** Range reads verify one crc32 per this many bytes. */

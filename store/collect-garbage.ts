@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Digest, digestBytes } from "../proto/digest.ts";
+import type { Digest } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { LIMITS } from "../proto/limits.ts";
 import type { WorkerData } from "../proto/worker-tasks.ts";
@@ -9,7 +9,8 @@ import type { CommitterClient } from "./committer-client.ts";
 import type { CollectResult, CollectStep } from "./committer-protocol.ts";
 import { type ArtifactsNaming, bornAfter, healDamaged } from "./damaged-listings.ts";
 import { GcThread } from "./gc-client.ts";
-import { type BytesOf, type MarkResult, ROOT_BYTES, ROOT_KIND } from "./gc-mark.ts";
+import type { BytesOf, MarkResult } from "./gc-mark.ts";
+import { encodeRoots, type GcRoot } from "./gc-root.ts";
 import type { IndexView } from "./index-view.ts";
 import { moveSteps } from "./move-steps.ts";
 import { SEGMENT_HEADER_BYTES } from "./pack-format.ts";
@@ -17,12 +18,6 @@ import type { SegmentFiles } from "./segment-files.ts";
 import type { StoreLog } from "./store.ts";
 import { type StorePaths, segmentName } from "./store-paths.ts";
 import { TaskSlots } from "./task-slots.ts";
-
-/** tree: a listing, keeps what it lists. layer: keeps its listing and that. blob: keeps itself. */
-export interface GcRoot {
-  readonly digest: Digest;
-  readonly kind: keyof typeof ROOT_KIND;
-}
 
 export interface GcOptions {
   /**
@@ -137,6 +132,7 @@ class Run {
   #writtenBytes = 0;
   #dropped = 0;
   #rewritten = 0;
+  #rewrittenDropped = 0;
   #lost: readonly Digest[] = [];
   #bornAfter: number | undefined;
   readonly #heldBack = { blobs: 0, bytes: 0 };
@@ -204,8 +200,9 @@ class Run {
 
   async #slices(digests: Uint8Array, step: (slice: Uint8Array) => CollectStep): Promise<Sum> {
     const total = { blobs: 0, bytes: 0, epoch: 0 };
-    for (let at = 0; at < digests.byteLength; at += LIMITS.gcSliceRows * 32) {
-      const done = await this.#step(step(digests.slice(at, at + LIMITS.gcSliceRows * 32)));
+    const sliceBytes = 32 * this.#sliceRows();
+    for (let at = 0; at < digests.byteLength; at += sliceBytes) {
+      const done = await this.#step(step(digests.slice(at, at + sliceBytes)));
       total.blobs += done.blobs;
       total.bytes += done.bytes;
       total.epoch = done.epoch;
@@ -226,7 +223,7 @@ class Run {
     do {
       const page = await this.#step({
         do: "delete",
-        limit: LIMITS.gcSliceRows,
+        limit: this.#sliceRows(),
         untilMs: now() - this.#options.graceMs,
         untilEpoch: Math.min(oldestEpoch(), Number.MAX_SAFE_INTEGER),
         ...(after === undefined ? {} : { after }),
@@ -240,17 +237,40 @@ class Run {
     return { deleted, waiting };
   }
 
-  /** Deletes segments that nothing points to, after copying away what lives of those that are mostly dead. */
+  /**
+   * Deletes segments that nothing points to, and copies away what lives of those that are mostly dead. The disk may be full: what costs
+   * nothing goes first, then what costs least, and what has no room for its copy is left to a later run.
+   */
   async #compact(): Promise<void> {
     const before = await this.#use();
-    for (const [id, { end }] of this.#parts.view.segments()) {
+    await this.#drop(before);
+    const segments = [...this.#parts.view.segments()].sort(
+      ([a], [b]) => (before.get(a) ?? 0) - (before.get(b) ?? 0),
+    );
+    for (const [id, { end }] of segments) {
       const bytes = before.get(id) ?? 0;
       const deadBytes = end - SEGMENT_HEADER_BYTES - bytes;
       const share = this.#options.compactFully === true ? 0 : LIMITS.gcRewriteDeadShare;
       const isWorth = deadBytes >= LIMITS.gcRewriteDeadBytes && deadBytes >= share * end;
-      if (bytes > 0 && isWorth && this.#isSettled(id, end)) await this.#rewrite(id);
+      if (bytes === 0 || !isWorth) continue;
+      if (!this.#hasRoom(bytes)) await this.#dropRewritten();
+      if (this.#hasRoom(bytes) && this.#isSettled(id, end)) await this.#rewrite(id);
     }
-    await this.#drop();
+    await this.#dropRewritten();
+  }
+
+  #free(): number {
+    const { bavail, bsize } = fs.statfsSync(this.#parts.paths.root);
+    return bavail * bsize;
+  }
+
+  #sliceRows(): number {
+    return this.#free() < LIMITS.gcTightBytes ? LIMITS.gcTightSliceRows : LIMITS.gcSliceRows;
+  }
+
+  /** For a copy, with as much as the ballast left for the rows that move to it. */
+  #hasRoom(bytes: number): boolean {
+    return this.#free() >= bytes + LIMITS.storeBallastBytes / 2;
   }
 
   async #rewrite(id: number): Promise<void> {
@@ -269,9 +289,16 @@ class Run {
     this.#rewritten += 1;
   }
 
-  async #drop(): Promise<void> {
+  /** Those that were copied since the last time. */
+  async #dropRewritten(): Promise<void> {
+    if (this.#rewritten === this.#rewrittenDropped) return;
+    this.#rewrittenDropped = this.#rewritten;
+    await this.#drop(await this.#use());
+  }
+
+  /** @param use counted from the rows; the committer looks at the accounts as well */
+  async #drop(use: ReadonlyMap<number, number>): Promise<void> {
     const { view, segments } = this.#parts;
-    const use = await this.#use();
     const dead = [...view.segments()].filter(([id, { end }]) => !use.has(id) && this.#isSettled(id, end));
     if (dead.length === 0) return;
     // A task may have looked content up where it lay before it was moved.
@@ -356,15 +383,5 @@ function bytesOf({ blobs, bytes }: BytesOf): BytesOf {
 function deadBytes(view: IndexView): number {
   let bytes = 0;
   for (const { end, liveBytes } of view.segments().values()) bytes += end - SEGMENT_HEADER_BYTES - liveBytes;
-  return bytes;
-}
-
-function encodeRoots(roots: Iterable<GcRoot>): Uint8Array {
-  const list = [...roots];
-  const bytes = new Uint8Array(list.length * ROOT_BYTES);
-  for (const [at, { digest, kind }] of list.entries()) {
-    bytes[at * ROOT_BYTES] = ROOT_KIND[kind];
-    bytes.set(digestBytes(digest), at * ROOT_BYTES + 1);
-  }
   return bytes;
 }

@@ -2,6 +2,7 @@ import fs from "node:fs";
 import { BLOB_ROW_BYTES } from "../proto/commit-batch.ts";
 import { type Digest, digestFromBytes } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
+import type { Ballast } from "./ballast.ts";
 import type { CollectResult, CollectStep } from "./committer-protocol.ts";
 import { errnoOf, type StoreFs, syncFolder } from "./fs.ts";
 import type { IndexChanges } from "./index-changes.ts";
@@ -23,6 +24,7 @@ interface Parts {
   readonly view: IndexView;
   readonly syncer: SegmentSyncer;
   readonly kept: KeptContent;
+  readonly ballast: Ballast;
   /** Runs syncs; an error of any of them ends all writing. */
   readonly finally: (syncs: () => void) => void;
   readonly transact: <T>(body: (changes: IndexChanges) => T) => T;
@@ -82,10 +84,14 @@ export class Collector {
   }
 
   #run(step: CollectStep, tally: Tally): void {
-    const { kept, transact } = this.#parts;
-    if (step.do === "begin") kept.watch();
-    else if (step.do === "end") kept.unwatch();
-    else if (step.do === "holders") tally.holders = kept.holdersOf(step.digest);
+    const { kept, ballast, transact } = this.#parts;
+    if (step.do === "begin") {
+      kept.watch();
+      ballast.releaseIfTight();
+    } else if (step.do === "end") {
+      kept.unwatch();
+      ballast.restore();
+    } else if (step.do === "holders") tally.holders = kept.holdersOf(step.digest);
     else if (step.do === "turn") transact((changes) => changes.moveEpoch());
     else if (step.do === "condemn") this.#condemn(step, tally);
     else if (step.do === "revive") this.#revive(step, tally);

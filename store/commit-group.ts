@@ -3,6 +3,7 @@ import { type BigFile, BLOB_ROW_BYTES, type CommitBatch } from "../proto/commit-
 import { type Digest, digestFromBytes } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { asGranaryError } from "./as-granary-error.ts";
+import type { Ballast } from "./ballast.ts";
 import { Collector } from "./collect-steps.ts";
 import type {
   CollectStep,
@@ -45,7 +46,7 @@ export class Committer {
   readonly #collector: Collector;
   #failed: GranaryError | undefined;
 
-  constructor(options: { paths: StorePaths; fs: StoreFs; index: IndexDb }) {
+  constructor(options: { paths: StorePaths; fs: StoreFs; index: IndexDb; ballast: Ballast }) {
     this.#paths = options.paths;
     this.#fs = options.fs;
     this.#index = options.index;

@@ -2,6 +2,7 @@ import fs from "node:fs";
 import { join } from "node:path";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { asGranaryError } from "./as-granary-error.ts";
+import { Ballast } from "./ballast.ts";
 import { checkIndex } from "./check-index.ts";
 import { Committer } from "./commit-group.ts";
 import {
@@ -30,11 +31,14 @@ const closedMark = join(paths.index, "closed");
 /** How often the index was opened and not closed in order since it last was: after two crashes all of it is looked at first. */
 const openedMark = join(paths.index, "opened");
 
+const ballast = new Ballast({ file: paths.ballast, folder: paths.root, bytes: data.ballastBytes });
+
 const report = (message: CommitterReport): void => port.postMessage(message);
 
 function open(): IndexDb | undefined {
   let opened: IndexDb | undefined;
   try {
+    ballast.releaseIfTight();
     const storeId = prepareFolder(paths, storeFs);
     const quick = fs.existsSync(closedMark);
     if (quick) {
@@ -53,6 +57,7 @@ function open(): IndexDb | undefined {
       storeId,
       nowMs: data.nowMs,
     });
+    ballast.restore();
     report({ type: "opened", nextSegmentId, findings });
     return opened;
   } catch (error) {
@@ -65,7 +70,7 @@ function open(): IndexDb | undefined {
 const index = open();
 if (index === undefined) port.close();
 else {
-  const committer = new Committer({ paths, fs: storeFs, index });
+  const committer = new Committer({ paths, fs: storeFs, index, ballast });
   port.on("message", (first: CommitterMessage | "close") => {
     let next: CommitterMessage | "close" | undefined = first;
     const group: CommitterMessage[] = [];

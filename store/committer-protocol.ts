@@ -116,6 +116,8 @@ export interface CommitterData {
   readonly storeDir: string;
   readonly fsCells: SharedArrayBuffer;
   readonly nowMs: number;
+  /** See {@link Ballast}. */
+  readonly ballastBytes: number;
 }
 
 /** Requests that one group takes at most: bounds the size of a transaction and the wait of the last one. */

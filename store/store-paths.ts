@@ -12,6 +12,8 @@ export class StorePaths {
   readonly quarantine: string;
   readonly index: string;
   readonly indexFile: string;
+  /** Given back to a full disk for garbage collection. */
+  readonly ballast: string;
 
   constructor(root: string) {
     this.root = root;
@@ -23,6 +25,7 @@ export class StorePaths {
     this.quarantine = join(root, "quarantine");
     this.index = join(root, "index");
     this.indexFile = indexFileIn(this.index);
+    this.ballast = join(root, "ballast");
   }
 
   /** All folders of a store, parents first. */

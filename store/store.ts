@@ -36,6 +36,8 @@ export interface StoreOptions {
   readonly log: StoreLog;
   /** Wall clock in milliseconds, for leases. */
   readonly now?: () => number;
+  /** Kept in reserve for garbage collection on a full disk; none unless it is said. */
+  readonly ballastBytes?: number;
 }
 
 export interface StoreStats {
@@ -70,7 +72,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const fsCells = createFsCells();
   let index: IndexReader | undefined;
   const { client, opened } = await CommitterClient.start(
-    { storeDir: paths.root, fsCells, nowMs: now() },
+    { storeDir: paths.root, fsCells, nowMs: now(), ballastBytes: options.ballastBytes ?? 0 },
     {
       onCommitted: () => index?.refresh(),
       onFailed: (error) => {

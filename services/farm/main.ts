@@ -48,16 +48,26 @@ export async function runFarm(options: FarmOptions): Promise<number> {
   await rememberFarm(farm, options, log);
   announce(farm, options);
   const reason = await Promise.race([stop.received, farm.failed]);
-  log.info({ reason: reason instanceof Error ? reason.message : reason }, "shutting down");
+  if (reason instanceof Error)
+    log.error(
+      { err: reason },
+      "a part failed for good and the process ends: what was acknowledged is on the disk; start it again when the cause is mended",
+    );
+  else log.info({ reason }, "shutting down");
   await farm.close();
   stop.dispose();
-  const code = reason instanceof Error ? EXIT.other : EXIT.ok;
+  const code = exitCodeOf(reason);
   // A part that did not close in its time must not keep the process.
   setTimeout(() => process.exit(code), LINGER_MS).unref();
   return code;
 }
 
 const LINGER_MS = 2_000;
+
+function exitCodeOf(reason: Error | string): number {
+  if (reason instanceof GranaryError) return reason.spec.exit;
+  return reason instanceof Error ? EXIT.other : EXIT.ok;
+}
 
 /** A home that cannot be written to is no reason not to run. */
 async function rememberFarm(farm: Farm, options: FarmOptions, log: Log): Promise<void> {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { EXIT, GranaryError } from "../../proto/errors.ts";
+import { LIMITS } from "../../proto/limits.ts";
 import { runRebuild } from "../../store/run-rebuild.ts";
 import { openStore, type Store } from "../../store/store.ts";
 import type { Log } from "../shared/log.ts";
@@ -14,6 +15,7 @@ export async function openFarmStore({ dataDir, log }: { dataDir: string; log: Lo
   const dir = join(dataDir, "store");
   const options = {
     dir,
+    ballastBytes: LIMITS.storeBallastBytes,
     log: (level: "info" | "error", message: string, data: object) => log[level](data, message),
   };
   try {

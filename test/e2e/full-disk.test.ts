@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import type { FsckJson, GcJson } from "../../proto/http-store.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
@@ -55,6 +57,34 @@ describe("a farm whose disk is full", { skip: mounted ? false : "needs root to m
     const release = await publishReady(farm, "bot", appArchive({ a: "3" }), { query: { commit: "3333333" } });
     assert.equal(release.version, "v3");
     const fsck = await farm.json<{ corrupt: number; missing: number }>("/v1/store:fsck", { method: "POST" });
+    assert.deepEqual([fsck.corrupt, fsck.missing], [0, 0]);
+  });
+
+  test("collects garbage when nothing is left of the disk, which is when an operator does it, and publishes resume", async () => {
+    const own = (bytes: number): string => randomBytes(bytes).toString("hex");
+    const kept = own(50_000);
+    await publishReady(farm, "full", appArchive({ "own.txt": own(3_000_000), "kept.txt": kept }));
+    await publishReady(farm, "full", appArchive({ "kept.txt": kept }));
+    const retired = await send(farm, `${projectUrl("full")}/releases/v1:retire`, { json: {} });
+    assert.equal(retired.status, 200, retired.text);
+    const filler = join(disk, "filler");
+    fill(filler, 0);
+    problemOf(await publish(farm, "full", appArchive({ a: "4" })), 507, "STORE_FULL");
+    const run = await send<GcJson>(farm, "/v1/store:gc", { method: "POST" });
+    assert.equal(run.status, 200, run.text);
+    assert.ok((run.body.reclaimed_bytes ?? 0) > 5_000_000, run.text);
+    rmSync(filler);
+    const resumed = await eventually(
+      async () => {
+        const answer = await publish(farm, "full", appArchive({ a: "5" }), { waitSeconds: 30 });
+        return answer.status === 201 ? answer : undefined;
+      },
+      60_000,
+      "publishes again",
+    );
+    assert.equal(resumed.body.release?.version, "v3");
+    assert.equal((await send(farm, `/v2/default/full/manifests/v2`)).status, 200);
+    const fsck = await farm.json<FsckJson>("/v1/store:fsck", { method: "POST" });
     assert.deepEqual([fsck.corrupt, fsck.missing], [0, 0]);
   });
 

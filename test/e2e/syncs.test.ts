@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import type { ReleaseJson } from "../../proto/http.ts";
+import type { FsckJson } from "../../proto/http-store.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { natsPid, removeDir, startTestFarm, tempDir } from "../helpers/farm.ts";
-import { ended, publish, publishReady } from "../helpers/farm-requests.ts";
+import { ended, projectUrl, publish, publishReady } from "../helpers/farm-requests.ts";
 import { missing } from "../helpers/run-program.ts";
-import { type TracedCall, traceCalls } from "../helpers/trace-calls.ts";
+import { failSyncs, type TracedCall, traceCalls } from "../helpers/trace-calls.ts";
 
 /**
  * What design.md promises about the order of one publish, seen in the system calls of the farm and its nats-server:
@@ -94,6 +97,36 @@ test("the 202 is written after upload, lease and command are durable, and the jo
   t.diagnostic(
     `${calls.length} calls traced, ${syncs} of them syncs, in ${acceptSteps(id).length + READY_STEPS.length} steps`,
   );
+  assert.equal(await farm.stop(), 0);
+});
+
+test("a sync that fails ends the process with what failed and the store's exit code, and the next start has all that was acknowledged", {
+  skip: process.platform === "linux" ? missing("strace") : "system calls are changed on Linux only",
+}, async (t) => {
+  const data = join(folder, "failing");
+  let farm = await startTestFarm({ data });
+  const first = await publishReady(farm, "kept", appArchive({ content: "acknowledged" }));
+  const failing = await failSyncs(farm.pid, join(folder, "failing.trace"));
+  if (typeof failing === "string") {
+    t.skip(failing);
+    await farm.stop();
+    return;
+  }
+  const gone = once(farm.process, "exit");
+  const refused = await publish(farm, "kept", appArchive({ content: "not synced" })).catch(() => undefined);
+  assert.ok(refused === undefined || refused.status >= 500, refused?.text);
+  const [code] = (await gone) as [number | null];
+  failing.stop();
+  assert.equal(code, 3, farm.log().slice(-2_000));
+  assert.match(farm.log(), /a part failed for good.*EIO|EIO.*a part failed for good/);
+
+  farm = await startTestFarm({ data });
+  const shown = await farm.json<ReleaseJson>(`${projectUrl("kept")}/releases/v1`);
+  assert.equal(shown.image_digest, first.image_digest);
+  const again = await publishReady(farm, "kept", appArchive({ content: "not synced" }));
+  assert.equal(again.version, "v2");
+  const fsck = await farm.json<FsckJson>("/v1/store:fsck", { method: "POST" });
+  assert.deepEqual([fsck.corrupt, fsck.missing, fsck.orphaned], [0, 0, 0]);
   assert.equal(await farm.stop(), 0);
 });
 

@@ -10,7 +10,7 @@ import type { Name } from "../../proto/names.ts";
 import type { MaterializeTask } from "../../proto/worker-tasks.ts";
 import { Roots } from "../../services/shared/roots.ts";
 import { checkTreeFolder } from "../../store/check-tree-folder.ts";
-import type { GcRoot } from "../../store/collect-garbage.ts";
+import type { GcRoot } from "../../store/gc-root.ts";
 import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
 import { contentOf, openStoreFixture, readStream } from "./store-fixture.ts";

@@ -1,7 +1,8 @@
 import { type Digest, digestOf } from "../../proto/digest.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { encodeTree, type TreeEntry } from "../../proto/tree.ts";
-import type { GcOptions, GcResult, GcRoot } from "../../store/collect-garbage.ts";
+import type { GcOptions, GcResult } from "../../store/collect-garbage.ts";
+import type { GcRoot } from "../../store/gc-root.ts";
 import type { TaskWriter } from "../../store/task-writer.ts";
 import { storeFiles } from "./store-disk.ts";
 import { contentOf, type StoreFixture } from "./store-fixture.ts";

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 
@@ -25,8 +25,29 @@ const ATTACH_MS = 10_000;
  * @returns why that is not possible, where it is not
  */
 export async function traceCalls(pids: readonly number[], file: string): Promise<CallTrace | string> {
-  const args = ["-f", "-y", "-s", "80", "-e", `trace=${CALLS}`, "-o", file];
-  const strace = spawn("strace", [...args, ...pids.flatMap((pid) => ["-p", String(pid)])], {
+  const strace = await attach(pids, ["-y", "-s", "80", "-e", `trace=${CALLS}`, "-o", file]);
+  if (typeof strace === "string") return strace;
+  return {
+    stop: async () => {
+      strace.kill("SIGINT");
+      await once(strace, "exit");
+      return parseTrace(readFileSync(file, "utf8"));
+    },
+  };
+}
+
+/**
+ * From now on every sync of a process and its threads answers EIO, and does nothing.
+ * @returns why that is not possible, where it is not
+ */
+export async function failSyncs(pid: number, file: string): Promise<{ stop(): void } | string> {
+  const syncs = "fsync,fdatasync";
+  const strace = await attach([pid], ["-e", `trace=${syncs}`, "-e", `inject=${syncs}:error=EIO`, "-o", file]);
+  return typeof strace === "string" ? strace : { stop: () => void strace.kill("SIGINT") };
+}
+
+async function attach(pids: readonly number[], args: readonly string[]): Promise<ChildProcess | string> {
+  const strace = spawn("strace", ["-f", ...args, ...pids.flatMap((pid) => ["-p", String(pid)])], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let said = "";
@@ -41,13 +62,7 @@ export async function traceCalls(pids: readonly number[], file: string): Promise
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  return {
-    stop: async () => {
-      strace.kill("SIGINT");
-      await once(strace, "exit");
-      return parseTrace(readFileSync(file, "utf8"));
-    },
-  };
+  return strace;
 }
 
 /** strace(1): a call that another thread interrupts is printed as `<unfinished ...>` and `<... NAME resumed>`. */

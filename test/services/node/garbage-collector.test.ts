@@ -6,7 +6,8 @@ import type { Name } from "../../../proto/names.ts";
 import type { GcSettings } from "../../../proto/settings.ts";
 import { GarbageCollector } from "../../../services/node/garbage-collector.ts";
 import type { Log } from "../../../services/shared/log.ts";
-import type { GcOptions, GcResult, GcRoot } from "../../../store/collect-garbage.ts";
+import type { GcOptions, GcResult } from "../../../store/collect-garbage.ts";
+import type { GcRoot } from "../../../store/gc-root.ts";
 import type { StoreStats } from "../../../store/store.ts";
 import { artifactOf, Machine } from "../pointer/machine.ts";
 
