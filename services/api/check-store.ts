@@ -13,7 +13,7 @@ import { whyContent } from "./why-content.ts";
 
 interface Context {
   readonly store: Store;
-  readonly gcGraceMs: number;
+  readonly gc: { readonly graceMs: number };
   read<T>(body: (view: StateView) => T): T;
 }
 

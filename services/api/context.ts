@@ -2,6 +2,7 @@ import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { NodeJson } from "../../proto/http.ts";
 import type { GcJson, GcRunJson, ScrubJson } from "../../proto/http-store.ts";
 import type { ArchiveLimits } from "../../proto/limits.ts";
+import type { GcSettings } from "../../proto/settings.ts";
 import type { WebhookDelivery } from "../../proto/webhooks.ts";
 import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
@@ -51,9 +52,8 @@ export interface ApiContext {
   lastGc(): GcRunJson | null;
   /** Where the background check of the store is. */
   scrub(): ScrubJson;
-  readonly storeBudgetBytes: number | undefined;
-  /** The undo period of automatic collections. */
-  readonly gcGraceMs: number;
+  /** Of automatic collections. */
+  readonly gc: Pick<GcSettings, "budgetBytes" | "graceMs">;
   /** Aborts when the server closes: answers that wait for something end then. */
   readonly closing: AbortSignal;
   /** Where subscribers connect to the bus, and whether they are let in now. */

@@ -115,7 +115,7 @@ export function storeJson(context: ApiContext): StoreJson {
     dead_bytes: stats.deadBytes,
     inbox_bytes: stats.inboxBytes,
     disk_bytes: stats.diskBytes,
-    budget_bytes: context.storeBudgetBytes ?? null,
+    budget_bytes: context.gc.budgetBytes ?? null,
     last_gc: context.lastGc(),
     scrub: context.scrub(),
   };

@@ -36,7 +36,7 @@ export async function whyContent(context: WhyContext, digest: Digest): Promise<S
     ...(fate.condemnedAtMs !== undefined && {
       condemned: {
         at: new Date(fate.condemnedAtMs).toISOString(),
-        undo_until: new Date(fate.condemnedAtMs + context.gcGraceMs).toISOString(),
+        undo_until: new Date(fate.condemnedAtMs + context.gc.graceMs).toISOString(),
       },
     }),
     ...(fate.damaged && { damaged: true as const }),
@@ -48,7 +48,7 @@ export async function whyContent(context: WhyContext, digest: Digest): Promise<S
 interface WhyContext {
   readonly store: Store;
   /** The undo period of automatic collection. */
-  readonly gcGraceMs: number;
+  readonly gc: { readonly graceMs: number };
   read<T>(body: (view: StateView) => T): T;
 }
 

@@ -279,8 +279,7 @@ async function startContent(options: {
       garbage.collect({ ...request, signal: closing.signal }),
     lastGc: () => garbage.last,
     scrub: () => scrubber.status,
-    storeBudgetBytes: settings.gc.budgetBytes,
-    gcGraceMs: settings.gc.graceMs,
+    gc: settings.gc,
     closing: closing.signal,
     // Whatever else the farm's own URL says is not for subscribers.
     bus: {
