@@ -27,7 +27,7 @@ import type { WebhookJson } from "../../proto/webhook-http.ts";
 import { restoreBackup } from "../../services/shared/restore-backup.ts";
 import { openStore } from "../../store/store.ts";
 import { appArchive } from "../helpers/app-archive.ts";
-import { runCli } from "../helpers/cli.ts";
+import { runCli, runCliProcess } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { ended, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
 import { WebhookReceiver } from "../helpers/webhook-receiver.ts";
@@ -112,7 +112,7 @@ test("a backup that is written while publishes run makes an equal farm on an emp
     const copy = join(folder, "damaged");
     cpSync(dir, copy, { recursive: true });
     damage(join(copy, name));
-    const refused = await runCli(["restore", copy, "--data", join(folder, "never"), "--json"], {
+    const refused = await runCliProcess(["restore", copy, "--data", join(folder, "never"), "--json"], {
       cwd: folder,
     });
     assert.equal(refused.code, 3, refused.stdout);
@@ -120,7 +120,7 @@ test("a backup that is written while publishes run makes an equal farm on an emp
     rmSync(copy, { recursive: true });
   }
   await refuseHostileBackups(pack);
-  const taken = await runCli(["restore", dir, "--data", data], { cwd: folder });
+  const taken = await runCliProcess(["restore", dir, "--data", data], { cwd: folder });
   assert.equal(taken.code, 7, "a data folder in use is not restored over");
 
   const digestsBefore = readFileSync(join(dir, "backup.json"), "utf8");
@@ -129,7 +129,7 @@ test("a backup that is written while publishes run makes an equal farm on an emp
   mkdirSync(data);
   // A volume of its own where root may mount one, as a container has it: nothing can take its name.
   spawnSync("mount", ["-t", "tmpfs", "-o", "size=512m", "tmpfs", data]);
-  const restored = await runCli(["restore", dir, "--data", data, "--json"], { cwd: folder });
+  const restored = await runCliProcess(["restore", dir, "--data", data, "--json"], { cwd: folder });
   assert.equal(restored.code, 0, restored.stderr);
   assert.equal(readFileSync(join(dir, "backup.json"), "utf8"), digestsBefore);
   farm = await startTestFarm({ data, args });
@@ -258,7 +258,7 @@ async function restoreBrokenOff(): Promise<void> {
   await restoreBackup({ dir, dataDir: half, log: () => undefined });
   mkdirSync(join(half, ".restoring"));
   renameSync(join(half, "store"), join(half, ".restoring", "store"));
-  const refused = await runCli(["up", "--data", half, "--port", "0", "--json"], { cwd: folder });
+  const refused = await runCliProcess(["up", "--data", half, "--port", "0", "--json"], { cwd: folder });
   assert.equal(refused.code, 7, refused.stdout);
   assert.match(refused.stdout, /granary restore DIR --data/);
   const { releases } = await restoreBackup({ dir, dataDir: half, log: () => undefined });

@@ -24,7 +24,7 @@ import { encodeTree } from "../../proto/tree.ts";
 import { hashEntries } from "../../services/cli/tree/hash-entries.ts";
 import { walkDirectory } from "../../services/cli/tree/walk-directory.ts";
 import { type ByteProxy, startByteProxy } from "../helpers/byte-proxy.ts";
-import { type CliResult, runCli } from "../helpers/cli.ts";
+import { type CliResult, runCliProcess } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { publishReady } from "../helpers/farm-requests.ts";
 import { commitUpload, plan, putStream } from "../helpers/listing.ts";
@@ -62,7 +62,7 @@ function directoryOf(files: Readonly<Record<string, string | Buffer>>): string {
 }
 
 function publish(root: string, project: string, args: readonly string[] = []): Promise<CliResult> {
-  return runCli(["publish", root, "-p", project, "--commit", "abcdef1", "--json", ...args], {
+  return runCliProcess(["publish", root, "-p", project, "--commit", "abcdef1", "--json", ...args], {
     env: { GRANARY_URL: proxy.url, GRANARY_TOKEN: farm.token, XDG_CACHE_HOME: join(folder, "cache") },
     timeoutMs: 120_000,
   });
@@ -288,7 +288,7 @@ test("plan tells what would be sent, and publishes nothing", async () => {
   const root = directoryOf({ "a.txt": "one", "b.txt": "three" });
   releaseOf(await publish(root, "planned"));
   writeFileSync(join(root, "a.txt"), "seven");
-  const result = await runCli(["plan", root, "-p", "planned", "--json"], {
+  const result = await runCliProcess(["plan", root, "-p", "planned", "--json"], {
     env: { GRANARY_URL: proxy.url, GRANARY_TOKEN: farm.token },
   });
   assert.equal(result.code, 0, result.stderr);

@@ -5,7 +5,7 @@ import { after, describe, test } from "node:test";
 import type { Problem, PublishJson } from "../../proto/http.ts";
 import { findNatsBinary } from "../../services/shared/nats-binary.ts";
 import { appArchive } from "../helpers/app-archive.ts";
-import { runCli } from "../helpers/cli.ts";
+import { runCliProcess } from "../helpers/cli.ts";
 import {
   eventually,
   isAlive,
@@ -36,7 +36,7 @@ describe("the life of a farm", { concurrency: 3 }, () => {
       farm = await startTestFarm({ data });
       await publishReady(farm, "kept", appArchive({ a: "1" }));
       const began = performance.now();
-      const second = await runCli(["up", "--data", data, "--port", "0", "--json"]);
+      const second = await runCliProcess(["up", "--data", data, "--port", "0", "--json"]);
       assert.equal(second.code, 3, second.stderr);
       const problem = JSON.parse(second.stdout) as Problem;
       assert.deepEqual([problem.code, problem.params["pid"]], ["DATA_IN_USE", farm.pid]);
@@ -203,18 +203,18 @@ describe("the life of a farm", { concurrency: 3 }, () => {
   test("data of a farm that was never started is refused with what is wrong, not with a crash", async () => {
     const file = join(folder, "a-file");
     writeFileSync(file, "");
-    const onFile = await runCli(["up", "--data", join(file, "data"), "--port", "0", "--json"]);
+    const onFile = await runCliProcess(["up", "--data", join(file, "data"), "--port", "0", "--json"]);
     assert.notEqual(onFile.code, 0);
     assert.ok((JSON.parse(onFile.stdout) as Problem).code.length > 0, onFile.stdout);
     const config = join(folder, "bad.toml");
     writeFileSync(config, "treads = 3\n");
-    const typo = await runCli(["up", "--data", join(folder, "x"), "--config", config, "--json"]);
+    const typo = await runCliProcess(["up", "--data", join(folder, "x"), "--config", config, "--json"]);
     assert.equal((JSON.parse(typo.stdout) as Problem).code, "CONFIG_INVALID");
     assert.match(typo.stderr + typo.stdout, /treads/);
     mkdirSync(join(folder, "port"));
     const farm = await startTestFarm({ data: join(folder, "port", "one") });
     const { path } = await findNatsBinary(process.env);
-    const taken = await runCli(
+    const taken = await runCliProcess(
       ["up", "--data", join(folder, "port", "two"), "--port", new URL(farm.url).port, "--json"],
       { env: { NATS_SERVER_BIN: path } },
     );

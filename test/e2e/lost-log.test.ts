@@ -5,7 +5,7 @@ import { after, test } from "node:test";
 import type { CurrentJson, Page, ReleaseJson } from "../../proto/http.ts";
 import type { PointerJson } from "../../proto/http-pointer.ts";
 import { appArchive } from "../helpers/app-archive.ts";
-import { runCli } from "../helpers/cli.ts";
+import { runCliProcess } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { projectUrl, publishReady, send } from "../helpers/farm-requests.ts";
 
@@ -29,7 +29,7 @@ function start(): Promise<TestFarm> {
 }
 
 function cli(...args: string[]) {
-  return runCli(args, { cwd: folder, env: cache });
+  return runCliProcess(args, { cwd: folder, env: cache });
 }
 
 interface Seen {

@@ -12,7 +12,7 @@ import type {
   ReleaseJson,
 } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
-import { type CliResult, runCli } from "../helpers/cli.ts";
+import { type CliResult, runCliProcess } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { publishReady, storeStat } from "../helpers/farm-requests.ts";
 import { REPOSITORY_ROOT } from "../helpers/repository-root.ts";
@@ -29,13 +29,19 @@ after(async () => {
   removeDir(folder);
 });
 
-function granary(args: readonly string[], options: Parameters<typeof runCli>[1] = {}): Promise<CliResult> {
+function granary(
+  args: readonly string[],
+  options: Parameters<typeof runCliProcess>[1] = {},
+): Promise<CliResult> {
   const env = { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token, ...options.env };
-  return runCli(args, { ...options, env });
+  return runCliProcess(args, { ...options, env });
 }
 
 /** Runs a verb with --json. @returns its document */
-async function json<T>(args: readonly string[], options: Parameters<typeof runCli>[1] = {}): Promise<T> {
+async function json<T>(
+  args: readonly string[],
+  options: Parameters<typeof runCliProcess>[1] = {},
+): Promise<T> {
   const result = await granary([...args, "--json"], options);
   assert.equal(result.code, 0, `${args.join(" ")}: ${result.stderr}`);
   return JSON.parse(result.stdout) as T;
@@ -202,7 +208,7 @@ describe("granary verify and plan", { concurrency: 3 }, () => {
     const planned = await json<{ image_digest: string }>(["plan", app, "-p", project]);
     const release = await json<ReleaseJson>(["publish", app, "-p", project, "--commit", "1234567"]);
     assert.equal(planned.image_digest, release.image_digest, "plan predicts what publish makes");
-    const offline = await runCli(["verify", app, "--image-ref", release.image_ref]);
+    const offline = await runCliProcess(["verify", app, "--image-ref", release.image_ref]);
     assert.equal(offline.code, 0, offline.stderr);
     assert.equal((await granary(["verify", app, `default/${project}@v1`])).code, 0);
     const copy = `${app}-copy`;

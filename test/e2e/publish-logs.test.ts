@@ -21,8 +21,8 @@ after(async () => {
   removeDir(folder);
 });
 
-function cli(args: readonly string[], onStart?: Parameters<typeof runCli>[1]): Promise<CliResult> {
-  return runCli(args, { ...onStart, env: { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token } });
+function cli(args: readonly string[]): Promise<CliResult> {
+  return runCli(args, { env: { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token } });
 }
 
 function logOf(id: string, query = ""): Promise<PublishLogJson> {

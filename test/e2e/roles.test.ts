@@ -12,7 +12,7 @@ import { natsCredentials } from "../../services/shared/nats-keys.ts";
 import { type NatsServer, startNatsServer } from "../../services/shared/nats-server.ts";
 import { secretBox } from "../../services/shared/webhook-secrets.ts";
 import { appArchive } from "../helpers/app-archive.ts";
-import { runCli } from "../helpers/cli.ts";
+import { runCliProcess } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import {
   ended,
@@ -186,7 +186,7 @@ describe("roles in processes of their own", () => {
   });
 
   test("content roles that are torn apart are refused with what to run instead", async () => {
-    const result = await runCli([
+    const result = await runCliProcess([
       "serve",
       "api",
       "--nats",

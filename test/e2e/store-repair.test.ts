@@ -14,7 +14,7 @@ import { after, test } from "node:test";
 import type { ReleaseJson } from "../../proto/http.ts";
 import type { FsckJson, StoreJson } from "../../proto/http-store.ts";
 import { appArchive } from "../helpers/app-archive.ts";
-import { runCli } from "../helpers/cli.ts";
+import { runCli, runCliProcess } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { waitUntil } from "../helpers/wait-until.ts";
 
@@ -103,11 +103,14 @@ test("a flipped bit is found by fsck, healed by the next publish, and a lost ind
   await farm.stop();
 
   rmSync(join(data, "store", "index"), { recursive: true });
-  const refused = await runCli(["up", "--data", data, "--port", "0", "--json"], { cwd: folder, env: cache });
+  const refused = await runCliProcess(["up", "--data", data, "--port", "0", "--json"], {
+    cwd: folder,
+    env: cache,
+  });
   assert.equal(refused.code, 3, `a farm must not start on packs without their index: ${refused.stdout}`);
   const { hint } = JSON.parse(refused.stdout) as { hint: string };
   assert.ok(hint.endsWith(`granary store rebuild-index --data ${data}`), hint);
-  const rebuilt = await runCli(["store", "rebuild-index", "--data", data, "--json"], { cwd: folder });
+  const rebuilt = await runCliProcess(["store", "rebuild-index", "--data", data, "--json"], { cwd: folder });
   assert.equal(rebuilt.code, 0, rebuilt.stderr);
   farm = await startTestFarm({ data });
   assert.equal((await cli(farm, ["store", "fsck"])).code, 0);

@@ -29,31 +29,45 @@ export interface HeaderFields {
 
 const MAGIC: Readonly<Record<string, string>> = { ustar: "ustar\x0000", gnu: "ustar  \0" };
 
+/** Where a field is, how long it is, and what an honest writer puts there. */
+const FIELDS: readonly (readonly [Exclude<keyof HeaderFields, "checksum">, number, number, string])[] = [
+  ["name", 0, 100, "file"],
+  ["mode", 100, 8, "0000644\0"],
+  ["uid", 108, 8, "0001750\0"],
+  ["gid", 116, 8, "0001750\0"],
+  ["size", 124, 12, "00000000000\0"],
+  ["mtime", 136, 12, "14371573600\0"],
+  ["type", 156, 1, "0"],
+  ["link", 157, 100, ""],
+  ["magic", 257, 8, "ustar\x0000"],
+  ["uname", 265, 32, ""],
+  ["gname", 297, 32, ""],
+  ["devmajor", 329, 8, ""],
+  ["devminor", 337, 8, ""],
+  ["prefix", 345, 155, ""],
+  ["tail", 500, 12, ""],
+];
+/** Copied and changed: some archives have 200,000 headers. */
+const HONEST = Buffer.alloc(512);
+for (const [, at, length, value] of FIELDS) HONEST.write(value, at, length, "latin1");
+
 /** One header block with a right checksum unless another is given. */
 export function header(fields: HeaderFields): Buffer {
-  const block = Buffer.alloc(512);
-  const put = (at: number, length: number, value: string | Uint8Array): void => {
-    Buffer.from(value).copy(block, at, 0, length);
-  };
-  put(0, 100, fields.name ?? "file");
-  put(100, 8, fields.mode ?? "0000644\0");
-  put(108, 8, fields.uid ?? "0001750\0");
-  put(116, 8, fields.gid ?? "0001750\0");
-  const size = fields.size ?? 0;
-  put(124, 12, typeof size === "number" ? `${size.toString(8).padStart(11, "0")}\0` : size);
-  put(136, 12, fields.mtime ?? "14371573600\0");
-  put(156, 1, fields.type ?? "0");
-  put(157, 100, fields.link ?? "");
-  const magic = fields.magic ?? "ustar";
-  put(257, 8, typeof magic === "string" ? (MAGIC[magic] ?? magic) : magic);
-  put(265, 32, fields.uname ?? "");
-  put(297, 32, fields.gname ?? "");
-  put(329, 8, fields.devmajor ?? "");
-  put(337, 8, fields.devminor ?? "");
-  put(345, 155, fields.prefix ?? "");
-  put(500, 12, fields.tail ?? "");
-  put(148, 8, fields.checksum ?? `${checksumOf(block).toString(8).padStart(6, "0")}\0 `);
+  const block = Buffer.from(HONEST);
+  for (const [name, at, length] of FIELDS) {
+    const value = fields[name];
+    if (value === undefined) continue;
+    block.fill(0, at, at + length);
+    Buffer.from(fieldValue(name, value)).copy(block, at, 0, length);
+  }
+  const checksum = fields.checksum ?? `${checksumOf(block).toString(8).padStart(6, "0")}\0 `;
+  Buffer.from(checksum).copy(block, 148, 0, 8);
   return block;
+}
+
+function fieldValue(name: string, value: number | string | Uint8Array): string | Uint8Array {
+  if (typeof value === "number") return `${value.toString(8).padStart(11, "0")}\0`;
+  return name === "magic" && typeof value === "string" ? (MAGIC[value] ?? value) : value;
 }
 
 /** The unsigned sum of a header block, its checksum field taken as spaces. */

@@ -4,7 +4,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { ERROR_CODES } from "../../../proto/errors.ts";
-import { runCli } from "../../helpers/cli.ts";
+import { runCliProcess } from "../../helpers/cli.ts";
 import { tempFolder } from "../../helpers/temp-folder.ts";
 import { fakePublish, fakeRelease, sendJson, sendProblem, startFakeFarm } from "./fake-farm.ts";
 import {
@@ -211,7 +211,7 @@ test("--no-wait prints the publish id", async (t) => {
 test("Ctrl-C detaches: exit 130, the publish goes on, and it is said how to follow it", async (t) => {
   const farm = await startFakeFarm(routesFor(fakeRelease(), { [GET]: () => undefined }));
   t.after(() => farm.close());
-  const result = await runCli(["publish", app(), "-p", "acme/bot", "--commit", "abcdef1"], {
+  const result = await runCliProcess(["publish", app(), "-p", "acme/bot", "--commit", "abcdef1"], {
     env: farm.env,
     onStart: (child) => {
       const timer = setInterval(() => {

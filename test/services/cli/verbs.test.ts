@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { ERROR_CODES, EXIT } from "../../../proto/errors.ts";
-import { runCli } from "../../helpers/cli.ts";
+import { runCli, runCliProcess } from "../../helpers/cli.ts";
 import { REPOSITORY_ROOT } from "../../helpers/repository-root.ts";
 import { tempFolder } from "../../helpers/temp-folder.ts";
 import {
@@ -193,7 +193,7 @@ test("event tail survives lost connections without gaps or repeats", async (t) =
       }
     },
   });
-  const result = await runCli(["event", "tail", "--from", "start", "--json"], {
+  const result = await runCliProcess(["event", "tail", "--from", "start", "--json"], {
     env: farm.env,
     onStart: (child) => {
       let text = "";
@@ -350,7 +350,7 @@ test("a reader that stops early is no failure", async (t) => {
     [`GET ${BOT}/releases/current/files`]: ({ response }) =>
       sendJson(response, 200, { items, next_cursor: null }),
   });
-  const result = await runCli(["files", "acme/bot"], {
+  const result = await runCliProcess(["files", "acme/bot"], {
     env: farm.env,
     onStart: (child) => child.stdout?.destroy(),
   }).catch((error: unknown) => {
