@@ -1,3 +1,4 @@
+import { EVENT_FORMATS } from "../cd-events.ts";
 import { arg, text } from "../verb-spec.ts";
 
 /** Arguments and flags that verbs of more than one file take. */
@@ -20,4 +21,10 @@ export const ASK_AGAIN = text(
   "idempotency-key",
   "KEY",
   "Asks again for what an earlier run with this key was not answered about.",
+);
+export const EVENT_FORMAT = text(
+  "format",
+  "FORMAT",
+  "Words that events are told in: our own, or those of CDEvents.",
+  { choices: EVENT_FORMATS },
 );

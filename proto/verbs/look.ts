@@ -1,5 +1,5 @@
 import { arg, text, verb } from "../verb-spec.ts";
-import { CURSOR, LIMIT, OPTIONAL, ORG, PROJECT, REF } from "./arguments.ts";
+import { CURSOR, EVENT_FORMAT, LIMIT, OPTIONAL, ORG, PROJECT, REF } from "./arguments.ts";
 
 /** Looking at projects, releases, events and the audit trail. */
 export const LOOK_VERBS = [
@@ -80,6 +80,7 @@ export const LOOK_VERBS = [
       text("from", "CURSOR", "Begin behind this place."),
       text("project", "O/P", "Only this project's events.", { short: "p" }),
       text("org", "ORG", "Only this org's events."),
+      EVENT_FORMAT,
       LIMIT,
     ],
     example: "granary event ls -p acme/bot",
@@ -93,6 +94,7 @@ export const LOOK_VERBS = [
       text("from", "CURSOR", "Begin behind this place; `start` replays what is kept. Now, when not given."),
       text("project", "O/P", "Only this project's events.", { short: "p" }),
       text("org", "ORG", "Only this org's events."),
+      EVENT_FORMAT,
     ],
     example: "granary event tail --from start",
   }),

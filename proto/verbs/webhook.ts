@@ -1,15 +1,6 @@
-import { EVENT_FORMATS } from "../cd-events.ts";
 import { arg, list, text, toggle, verb } from "../verb-spec.ts";
-import { CURSOR, LIMIT, ORG } from "./arguments.ts";
+import { CURSOR, EVENT_FORMAT, LIMIT, ORG } from "./arguments.ts";
 
-const WEBHOOK_FORMAT = text(
-  "format",
-  "FORMAT",
-  "Words that events are told in: our own, or those of CDEvents.",
-  {
-    choices: EVENT_FORMATS,
-  },
-);
 const WEBHOOK_ID = arg("ID", "Webhook id, as `webhook ls` shows it.");
 
 /** Webhooks: where events are delivered, and what came of it. */
@@ -28,7 +19,7 @@ export const WEBHOOK_VERBS = [
       ORG,
       text("project", "P", "Only this project's events.", { short: "p" }),
       list("type", "TYPE", "Only this event type, or a family such as release.*; may be repeated."),
-      WEBHOOK_FORMAT,
+      EVENT_FORMAT,
     ],
     example: "granary webhook add https://ci.example.com/granary --type 'release.*'",
   }),
@@ -50,7 +41,7 @@ export const WEBHOOK_VERBS = [
       ORG,
       text("to", "URL", "Another URL."),
       list("type", "TYPE", "Other event types; `all` for all; may be repeated."),
-      WEBHOOK_FORMAT,
+      EVENT_FORMAT,
       toggle("enable", "Deliver again, from where it stopped."),
       toggle("disable", "Stop delivering; the place is kept."),
       toggle("rotate-secret", "Make a new secret; it is shown once."),

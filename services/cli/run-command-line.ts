@@ -36,7 +36,8 @@ export async function runCommandLine(cli: CliProcess): Promise<number> {
   try {
     line = parseCommandLine(cli.argv);
     if (line.flags.has("help") && line.verb !== "help") {
-      output.line(renderVerbHelp(specOf(line.verb)));
+      const spec = specOf(line.verb);
+      output.emit(spec, () => output.line(renderVerbHelp(spec, output.columns)));
       return EXIT.ok;
     }
     interrupted = FARM_VERBS.has(line.verb) ? new AbortController().signal : cli.listen();
@@ -45,7 +46,7 @@ export async function runCommandLine(cli: CliProcess): Promise<number> {
     const isUnknown = error instanceof GranaryError && error.code === "OUTCOME_UNKNOWN";
     output.clearTransient();
     if (interrupted?.aborted === true && !isUnknown) return EXIT.interrupted;
-    const exit = renderError(error, output);
+    const exit = renderError(error, output, line?.verb);
     const key = isUnknown ? error.detail["idempotency_key"] : undefined;
     if (typeof key === "string" && line !== undefined)
       output.say(`ask again: ${askAgain(specOf(line.verb), line, key)}`);

@@ -6,7 +6,7 @@ import { EXIT } from "../../proto/errors.ts";
 import type { Problem, PublishJson } from "../../proto/http.ts";
 import { exitName } from "../../services/cli/help/exit-name.ts";
 import { appArchive } from "../helpers/app-archive.ts";
-import { type CliOptions, type CliResult, runCli } from "../helpers/cli.ts";
+import { type CliProcessOptions, type CliResult, runCliProcess } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { ended, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
 
@@ -28,8 +28,8 @@ after(async () => {
   removeDir(folder);
 });
 
-function granary(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  return runCli(args, {
+function granary(args: readonly string[], options: CliProcessOptions = {}): Promise<CliResult> {
+  return runCliProcess(args, {
     ...options,
     env: { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token, GRANARY_COMMIT: "abcdef1", ...options.env },
   });
@@ -97,7 +97,7 @@ const CASES: readonly Case[] = [
     exit: EXIT.store,
     code: "DATA_IN_USE",
     when: "a second farm on one data folder",
-    run: () => runCli(["up", "--data", data, "--port", "0", "--json"]),
+    run: () => runCliProcess(["up", "--data", data, "--port", "0", "--json"]),
   },
   {
     exit: EXIT.usage,

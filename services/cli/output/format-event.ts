@@ -1,12 +1,13 @@
 import type { CloudEvent } from "../../../proto/events.ts";
 import { formatTime, printable } from "./format.ts";
+import { padEnd } from "./text-width.ts";
 
 /** One event as a line: time, project, type, subject and what is worth knowing of its data. */
 export function formatEvent(event: CloudEvent): string {
   return [
     formatTime(event.time),
-    projectOf(event).padEnd(16),
-    shortType(event).padEnd(19),
+    padEnd(projectOf(event), 16),
+    padEnd(shortType(event), 19),
     printable(event.subject),
     printable(summary(event)),
   ]

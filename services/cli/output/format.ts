@@ -32,10 +32,14 @@ export function formatDuration(durationMs: number): string {
   return `${Math.round(seconds / 60)} min`;
 }
 
-/** Text from elsewhere with its control characters escaped: a name must not drive the terminal. */
-export function printable(text: string): string {
+/** Controls, what turns the direction of text, line separators, and what nobody sees: none of it may reach a terminal raw. */
+const UNPRINTABLE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (character) => {
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+
+/** Text from elsewhere with its control characters escaped: a name must not drive the terminal. The escapes are those of JSON. */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
 }

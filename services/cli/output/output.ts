@@ -1,5 +1,6 @@
-import type { TableRow } from "./table.ts";
-import { renderTable } from "./table.ts";
+import { printable } from "./format.ts";
+import { renderTable, type TableRow } from "./table.ts";
+import { fitText } from "./text-width.ts";
 
 export interface OutputStream {
   write(text: string): unknown;
@@ -19,10 +20,14 @@ type Style = "bold" | "dim" | "red" | "green" | "yellow";
 /** Of a terminal that does not tell its width, or tells 0. */
 const COLUMNS = 80;
 const CODES: Record<Style, number> = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 };
+/** What {@link Output.styled} writes, and the ends of lines. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they begin with an escape.
+const OWN = /(\u001b\[(?:0|1|2|31|32|33)m|\n)/;
 
 /**
  * Where text goes. stdout carries the result and nothing else: text for people without --json, JSON with it. Everything
- * that accompanies the work goes to stderr.
+ * that accompanies the work goes to stderr. No control character passes but line ends and our own colours: what publishers
+ * wrote is escaped where it is printed, because only there its line ends are known from ours, and once more here.
  */
 export class Output {
   readonly json: boolean;
@@ -42,13 +47,14 @@ export class Output {
   /** The result for people; with --json it accompanies the document on stderr. */
   line(text: string): void {
     this.clearTransient();
-    (this.json ? this.#options.stderr : this.#options.stdout).write(`${text}\n`);
+    (this.json ? this.#options.stderr : this.#options.stdout).write(safe(`${text}\n`));
   }
 
   /** The result as one line of JSON, whatever the mode. */
   document(value: unknown): void {
     this.clearTransient();
-    this.#options.stdout.write(`${JSON.stringify(value)}\n`);
+    // JSON.stringify leaves C1 controls and bidi marks as they are.
+    this.#options.stdout.write(`${printable(JSON.stringify(value))}\n`);
   }
 
   /** One of the two forms of a result. */
@@ -63,9 +69,19 @@ export class Output {
       this.note(empty);
       return;
     }
-    const width = this.#options.stdout.isTTY === true ? this.#options.stdout.columns || COLUMNS : undefined;
-    const lines = renderTable(header, rows, width);
+    const lines = renderTable(header, rows, this.columns);
     this.line([this.styled("dim", lines[0] ?? "", this.#options.stdout), ...lines.slice(1)].join("\n"));
+  }
+
+  /** Width of the terminal that results go to; undefined where they go elsewhere. */
+  get columns(): number | undefined {
+    const { stdout } = this.#options;
+    return stdout.isTTY === true ? stdout.columns || COLUMNS : undefined;
+  }
+
+  /** Width of a {@link transient} line. */
+  get transientColumns(): number {
+    return (this.#options.stderr.columns || COLUMNS) - 1;
   }
 
   /** Accompanying text for people; silent with -q. */
@@ -80,13 +96,13 @@ export class Output {
   /** To stderr, also with -q. */
   say(text: string): void {
     this.clearTransient();
-    this.#options.stderr.write(`${text}\n`);
+    this.#options.stderr.write(safe(`${text}\n`));
   }
 
   /** A line that the next output replaces; on terminals only. */
   transient(text: string): void {
     if (!this.interactive) return;
-    const shown = text.slice(0, (this.#options.stderr.columns || COLUMNS) - 1);
+    const shown = fitText(printable(text), this.transientColumns);
     this.#options.stderr.write(`\r${shown}\u001b[K`);
     this.#transient = shown;
   }
@@ -101,4 +117,11 @@ export class Output {
     if (!this.#options.color || stream.isTTY !== true) return text;
     return `\u001b[${CODES[style]}m${text}\u001b[0m`;
   }
+}
+
+function safe(text: string): string {
+  return text
+    .split(OWN)
+    .map((part, at) => (at % 2 === 1 ? part : printable(part)))
+    .join("");
 }

@@ -1,7 +1,10 @@
 import { formatBytes } from "./format.ts";
 import type { Output } from "./output.ts";
+import { textWidth } from "./text-width.ts";
 
 const BAR_CELLS = 24;
+/** A shorter bar says less than the number behind it. */
+const BAR_CELLS_MIN = 6;
 const REDRAW_MS = 80;
 
 /** A progress bar on a terminal; nothing elsewhere. `end` takes it away. */
@@ -20,15 +23,19 @@ export function createProgress(output: Output, label: string, totalBytes: number
       const now = performance.now();
       if (now - drawnAt < REDRAW_MS) return;
       drawnAt = now;
-      output.transient(`${label} ${describe(done, totalBytes)}`);
+      output.transient(describe(label, done, totalBytes, output.transientColumns));
     },
     end: () => output.clearTransient(),
   };
 }
 
-function describe(done: number, total: number | undefined): string {
-  if (total === undefined || total === 0) return formatBytes(done);
+/** The bar takes what label and numbers leave of the line, or goes. */
+function describe(label: string, done: number, total: number | undefined, columns: number): string {
+  if (total === undefined || total === 0) return `${label} ${formatBytes(done)}`;
   const share = Math.min(1, done / total);
-  const cells = Math.round(share * BAR_CELLS);
-  return `[${"#".repeat(cells)}${".".repeat(BAR_CELLS - cells)}] ${Math.floor(share * 100)} %  ${formatBytes(done)} of ${formatBytes(total)}`;
+  const numbers = `${Math.floor(share * 100)} %  ${formatBytes(done)} of ${formatBytes(total)}`;
+  const room = Math.min(BAR_CELLS, columns - textWidth(`${label} [] ${numbers}`));
+  if (room < BAR_CELLS_MIN) return `${label} ${numbers}`;
+  const cells = Math.round(share * room);
+  return `${label} [${"#".repeat(cells)}${".".repeat(room - cells)}] ${numbers}`;
 }

@@ -6,13 +6,16 @@ import type { Output } from "./output.ts";
 
 /**
  * Shows a failure: `error CODE: what failed` and a hint on stderr, or with --json one problem document on stdout.
+ * @param verb the one that failed; undefined when the command line names none
  * @returns the exit code of the failure
  */
-export function renderError(error: unknown, output: Output): number {
+export function renderError(error: unknown, output: Output, verb?: string): number {
   const failure = asGranaryError(error);
   const spec = ERROR_CODES[failure.code];
+  const document = toProblem(failure);
+  const hint = forVerb(document.hint, verb ?? failure.detail["verb"]);
   if (output.json) {
-    output.document(toProblem(failure));
+    output.document({ ...document, hint });
     return spec.exit;
   }
   const problem = isProblem(failure.cause) ? failure.cause : undefined;
@@ -20,8 +23,6 @@ export function renderError(error: unknown, output: Output): number {
   // A failure of one field is all in the first line.
   for (const field of problem?.errors?.filter(({ message }) => message !== failure.message) ?? [])
     output.say(`  ${printable(field.pointer)}: ${printable(field.message)}`);
-  const verb = failure.detail["verb"];
-  const hint = (problem?.hint ?? failure.hint).replace("VERB", typeof verb === "string" ? verb : "VERB");
   // "No farm at URL. Start one: npm start" is one sentence of the contract and already says what to do.
   if (!failure.message.includes(hint)) output.say(`hint: ${printable(hint)}`);
   if (problem !== undefined && failure.code === "INTERNAL")
@@ -29,6 +30,12 @@ export function renderError(error: unknown, output: Output): number {
   if (failure.code === "INTERNAL" && problem === undefined && failure.cause instanceof Error)
     output.note(failure.cause.stack ?? "");
   return spec.exit;
+}
+
+/** "See `granary VERB --help`" of the catalogue, for the verb that failed. */
+function forVerb(hint: string, verb: unknown): string {
+  if (typeof verb === "string") return hint.replace("granary VERB --help", `granary ${verb} --help`);
+  return hint.replace("granary VERB --help", "granary help");
 }
 
 /** The failure as an RFC 9457 document: the farm's own where it sent one. */

@@ -10,6 +10,7 @@ export const completions: VerbHandler<"completions"> = async ({ args, output }) 
       "USAGE",
       `no completions for ${JSON.stringify(args[0])}; there are ${SHELLS.join(", ")}`,
     );
-  output.line(renderCompletions(shell).trimEnd());
+  const script = renderCompletions(shell).trimEnd();
+  output.emit({ shell, script }, () => output.line(script));
   return EXIT.ok;
 };

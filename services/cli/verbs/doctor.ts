@@ -7,6 +7,7 @@ import type { StoreJson } from "../../../proto/http-store.ts";
 import { findNatsBinary } from "../../shared/nats-binary.ts";
 import { cliVersion } from "../cli-version.ts";
 import { scrubText } from "../output/scrub-text.ts";
+import { renderTable } from "../output/table.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";
 
 interface Finding {
@@ -41,10 +42,12 @@ export const doctor: VerbHandler<"doctor"> = async (context) => {
     ...(await farmFindings(context)),
   ];
   output.emit(findings, () =>
-    output.table(
-      ["CHECK", "STATE", "DETAIL"],
-      findings.map((row) => [row.check, row.state, row.detail]),
-      "",
+    // Not cut to the terminal: what is wrong is at the end of the line.
+    output.line(
+      renderTable(
+        ["CHECK", "STATE", "DETAIL"],
+        findings.map((row) => [row.check, row.state, row.detail]),
+      ).join("\n"),
     ),
   );
   return findings.some((row) => row.state === "missing") ? EXIT.unavailable : EXIT.ok;

@@ -8,25 +8,26 @@ import type { VerbHandler } from "../verb-context.ts";
 
 /** Shows all verbs, one verb, the verbs of a noun, or docs/cli.md. */
 export const help: VerbHandler<"help"> = async ({ args, flags, output }) => {
-  if (output.json) output.document(VERBS);
-  else
+  const found = args.length === 0 ? VERBS : verbsCalled(args.join(" "));
+  output.emit(found, () =>
     output.line(
       (flags.has("markdown")
         ? renderCliPage()
         : args.length === 0
-          ? renderOverview()
-          : helpFor(args.join(" "))
+          ? renderOverview(output.columns)
+          : found.map((verb) => renderVerbHelp(verb, output.columns)).join("\n\n---\n\n")
       ).trimEnd(),
-    );
+    ),
+  );
   return EXIT.ok;
 };
 
-function helpFor(words: string): string {
+function verbsCalled(words: string): readonly VerbSpec[] {
   const verbs: readonly VerbSpec[] = VERBS;
   const found = verbs.filter(
     (verb) => verb.name === words || verb.aliases?.includes(words) || verb.name.startsWith(`${words} `),
   );
-  if (found.length > 0) return found.map(renderVerbHelp).join("\n\n---\n\n");
+  if (found.length > 0) return found;
   const near = suggest(
     words,
     verbs.map((verb) => verb.name),

@@ -71,7 +71,7 @@ test("hints and help name no verb that does not exist", () => {
       words.split(" ")[0] ?? "",
     ]),
   );
-  const text = [...TABLE.map(renderVerbHelp), renderOverview()].join("\n");
+  const text = [...TABLE.map((verb) => renderVerbHelp(verb)), renderOverview()].join("\n");
   for (const [, verb = ""] of text.matchAll(/`granary ([a-z]+)/g)) assert.ok(known.has(verb), verb);
 });
 

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { describe, type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Problem } from "../../../proto/http.ts";
-import { type CliOptions, type CliResult, runCli } from "../../helpers/cli.ts";
+import { type CliOptions, type CliResult, runCliProcess } from "../../helpers/cli.ts";
 import { type FakeFarm, type FakeRoute, fakeRelease, sendProblem, startFakeFarm } from "./fake-farm.ts";
 import { app, archiveFile, BOT, COMMIT, POST, routesFor } from "./publish-harness.ts";
 
@@ -21,7 +21,7 @@ async function interrupted(
   const silent: FakeRoute = () => child?.kill("SIGINT");
   const farm = await startFakeFarm(routesFor(fakeRelease(), { [about.route]: about.answer ?? silent }));
   t.after(() => farm.close());
-  const result = await runCli(args, {
+  const result = await runCliProcess(args, {
     env: farm.env,
     ...(about.stdin === undefined ? {} : { stdin: about.stdin }),
     onStart: (started) => {

@@ -169,7 +169,11 @@ test("expire ends a preview whose end has come and is the one that was seen, and
   assert.deepEqual(machine.ok(due), { type: "done", changed: true });
   assert.equal(findPreview(machine.state, AT, PR), undefined);
   assert.deepEqual(machine.ok(due), { type: "done", changed: false });
-  assert.equal(listPreviews(machine.state, AT, { all: true }).items[0]?.state, "expired", "it stays as history");
+  assert.equal(
+    listPreviews(machine.state, AT, { all: true }).items[0]?.state,
+    "expired",
+    "it stays as history",
+  );
   assert.equal(machine.eventTypes().filter((type) => type === "preview.expired").length, 1);
 });
 
