@@ -91,7 +91,7 @@ describe("columns", () => {
     const name = `acme/${"n".repeat(20)}`;
     const row = [name, "a reason that is far too long for it", 12, "2026-11-21 12:00:00Z"];
     const [header, line] = renderTable(["PROJECT", "REASON", "N", "TIME"], [row], 60);
-    assert.equal(line, `${name}  a reason that is fa…  12  2026-…`);
+    assert.equal(line, `${name}  a reason that is far…  12  2026-…`);
     assert.equal(textWidth(line ?? ""), 60);
     assert.match(header ?? "", /^PROJECT +REASON +N +TIME$/);
     for (const columns of [10, 20, 40])
