@@ -164,7 +164,12 @@ export class TaskWriter {
     const known = this.#known.find(this.#key, 1) ?? REFERENCE;
     if (known === NEW_BIG) return this.#readStaged(digest);
     if (known >= 0) return this.#readAppended(known);
-    const row = this.#view.liveBlob(digest);
+    // What this task has found stays readable to its end, also when it is condemned or moved meanwhile.
+    const place = this.#placeInPacks();
+    const row =
+      place === undefined
+        ? this.#view.liveBlob(digest)
+        : { kind: "packed" as const, state: BLOB_STATE.live, ...place };
     if (row === undefined) throw new GranaryError("BLOB_UNKNOWN", `the store has no ${digest}`, { digest });
     return this.#parts.reader.read(digest, row);
   }
@@ -176,8 +181,7 @@ export class TaskWriter {
   }
 
   /**
-   * Reads what of `blobs` lies in the packs, all of it at once, for {@link copyBlob}; what was gathered before is forgotten. What does
-   * not belong there, or is damaged, is left to copyBlob.
+   * Reads what of `blobs` lies in the packs in one go, for {@link copyBlob}; what was gathered before is forgotten.
    * @param blobs at most {@link GATHER_BYTES} together
    * @throws GranaryError STORE_CORRUPT when a segment is missing, STORE_IO
    */
@@ -204,7 +208,7 @@ export class TaskWriter {
     this.#setKey(digest);
     const held = this.#received.find(this.#key, size) ?? this.#gathered.find(this.#key, size);
     const bytes = held ?? this.readBlob(digest);
-    if (bytes.byteLength !== size) throw wrongSize(digest, bytes.byteLength, size);
+    if (bytes.byteLength !== size) throw corrupt(digest, `it has ${bytes.byteLength} bytes, not ${size}`);
     into.set(bytes, at);
   }
 
@@ -393,8 +397,4 @@ export class TaskWriter {
   #assertActive(): void {
     if (!this.#active) throw new RangeError("no task has begun");
   }
-}
-
-function wrongSize(digest: Digest, actual: number, expected: number): GranaryError {
-  return corrupt(digest, `it has ${actual} bytes, not ${expected}`);
 }

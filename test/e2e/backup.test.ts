@@ -82,6 +82,7 @@ test("a backup that is written while publishes run makes an equal farm on an emp
   const before = await look(farm);
 
   let over = false;
+  await publish(farm, "busy", appArchive({ "n.txt": "first" }));
   const busy = (async () => {
     const ids: string[] = [];
     for (let i = 0; !over; i++) {
