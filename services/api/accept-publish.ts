@@ -26,9 +26,15 @@ export interface PublishOptions {
   readonly preview: PreviewTarget | undefined;
 }
 
+/** The publish that answers a request; `isNew`: this request began it, rather than joined or found it. */
+export interface Answering {
+  readonly publishId: string;
+  readonly isNew: boolean;
+}
+
 /**
  * Names an upload that is durable by an `accept` command.
- * @returns id of the publish that answers it: this one, or one with the same content
+ * @returns the publish that answers it: this one, or one with the same content
  * @throws GranaryError the refusal; OUTCOME_UNKNOWN; UNAUTHENTICATED when the token was revoked while the content was sent
  */
 export async function acceptPublish(
@@ -42,7 +48,7 @@ export async function acceptPublish(
     upload: UploadRecord;
     knownOnly?: boolean;
   },
-): Promise<string> {
+): Promise<Answering> {
   const { where, options, key, publishId, upload } = about;
   principalOf(context, request);
   const value = await submitFor(context, request, {
@@ -68,7 +74,7 @@ export async function acceptPublish(
     },
   });
   if (value.type !== "accepted") throw new GranaryError("INTERNAL", `accept came to ${value.type}`);
-  return value.publish_id;
+  return { publishId: value.publish_id, isNew: value.outcome === "new" };
 }
 
 /**
@@ -79,7 +85,7 @@ export async function acceptKnown(
   context: ApiContext,
   request: HttpRequest,
   about: { where: Scoped; options: PublishOptions; key: string | undefined; announced: Digest },
-): Promise<string | undefined> {
+): Promise<Answering | undefined> {
   const { where, options, announced } = about;
   if (options.forceNew) return undefined;
   const channel = channelOf(options);
@@ -125,15 +131,16 @@ export async function answerPublish(
   context: ApiContext,
   request: HttpRequest,
   reply: HttpReply,
-  about: { publishId: string; waitMs: number },
+  about: Answering & { waitMs: number },
 ): Promise<HttpReply> {
   const accepted = context.read((view) => findPublish(view, about.publishId));
   if (accepted === undefined)
     throw new GranaryError("INTERNAL", `publish ${about.publishId} was accepted and is not in the state`);
-  const existing = accepted.state === "ready";
+  // One that this request began may be ready already, when the answer of its command took long.
+  const existing = !about.isNew && accepted.state === "ready";
   const record = existing ? accepted : await waitForPublish(context, request, accepted, about.waitMs);
   if (about.waitMs > 0) throwEnd(record);
-  const status = existing ? 200 : record.state === "ready" ? 201 : 202;
+  const status = existing ? 200 : about.waitMs > 0 && record.state === "ready" ? 201 : 202;
   const body = renderRecord(context, existing ? { ...record, existing: true } : record);
   return reply.code(status).header("location", `/v1/publishes/${record.publish_id}`).send(body);
 }

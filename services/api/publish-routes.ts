@@ -9,6 +9,7 @@ import { type HttpRequest, type HttpServer, leaveUnreadBody, sendContinue } from
 import { findPublish } from "../shared/state-queries.ts";
 import { newId } from "../shared/submit-command.ts";
 import {
+  type Answering,
   acceptKnown,
   acceptPublish,
   answerPublish,
@@ -50,15 +51,15 @@ export function publishRoutes(server: HttpServer, context: ApiContext, slots: Up
       const known = await acceptKnown(context, request, { where, options, key, announced });
       if (known !== undefined) {
         leaveUnreadBody(request, reply);
-        return await answerPublish(context, request, reply, { publishId: known, waitMs });
+        return await answerPublish(context, request, reply, { ...known, waitMs });
       }
     }
     refuseOverQuota(context, where, Number(request.headers["content-length"] ?? 0));
-    const publishId = await slots.use(where.org, () => {
+    const answering = await slots.use(where.org, () => {
       sendContinue(request, reply);
       return receiveAndAccept(context, request, { where, options, key, announced });
     });
-    return await answerPublish(context, request, reply, { publishId, waitMs });
+    return await answerPublish(context, request, reply, { ...answering, waitMs });
   });
 
   server.get("/v1/publishes/:id", async (request, reply) => {
@@ -95,12 +96,12 @@ function readOptions(request: HttpRequest): PublishOptions {
   };
 }
 
-/** Content first, durable; then the command that names it. @returns the id of the publish that answers this request */
+/** Content first, durable; then the command that names it. */
 async function receiveAndAccept(
   context: ApiContext,
   request: HttpRequest,
   about: { where: Scoped; options: PublishOptions; key: string | undefined; announced: Digest | undefined },
-): Promise<string> {
+): Promise<Answering> {
   const { where } = about;
   const publishId = newId("pub");
   const upload = await context.store.openUpload(publishId);
@@ -134,7 +135,7 @@ async function receiveAndAccept(
       await context.store.removeUpload(publishId);
     throw error;
   });
-  if (answering !== publishId) await context.store.removeUpload(publishId);
+  if (answering.publishId !== publishId) await context.store.removeUpload(publishId);
   return answering;
 }
 

@@ -6,6 +6,7 @@ import { requireScope } from "../shared/authenticate.ts";
 import { type HttpRequest, type HttpServer, sendContinue } from "../shared/http-server.ts";
 import { findPublish } from "../shared/state-queries.ts";
 import {
+  type Answering,
   acceptPublish,
   answerPublish,
   checkCommit,
@@ -30,7 +31,7 @@ export function uploadRoutes(server: HttpServer, context: ApiContext, slots: Upl
   const sessions = new UploadSessions(context);
   const planner = new UploadPlanner(context, sessions);
   const receiver = new StreamReceiver(sessions);
-  const committing = new Map<string, Promise<string>>();
+  const committing = new Map<string, Promise<Answering>>();
   const found = (request: HttpRequest, where: Scoped): FoundSession =>
     sessions.find((request.params as { session: string }).session, where);
   // What is sent is content; what it is for is said, and checked, at the commit.
@@ -80,11 +81,11 @@ export function uploadRoutes(server: HttpServer, context: ApiContext, slots: Upl
     const waitMs = preferredWaitMs(request);
     refuseWhenUnwell(context);
     const id = (request.params as { session: string }).session;
-    const publishId =
+    const answering =
       committedOf(context, id, where) ?? (await committing.get(id)) ?? (await commitOnce(id, request));
-    return await answerPublish(context, request, reply, { publishId, waitMs });
+    return await answerPublish(context, request, reply, { ...answering, waitMs });
 
-    async function commitOnce(session: string, from: HttpRequest): Promise<string> {
+    async function commitOnce(session: string, from: HttpRequest): Promise<Answering> {
       const commit = commitSession(from, sessions.find(session, where));
       committing.set(session, commit);
       try {
@@ -94,7 +95,7 @@ export function uploadRoutes(server: HttpServer, context: ApiContext, slots: Upl
       }
     }
 
-    async function commitSession(from: HttpRequest, session: FoundSession): Promise<string> {
+    async function commitSession(from: HttpRequest, session: FoundSession): Promise<Answering> {
       await receiver.stop(session.id);
       await sessions.seal(session);
       const { tree, missing_bytes } = session.session;
@@ -111,17 +112,20 @@ export function uploadRoutes(server: HttpServer, context: ApiContext, slots: Upl
         if (error instanceof GranaryError && !error.spec.retryable) await sessions.remove(session);
         throw error;
       });
-      if (answering !== own) await sessions.remove(session);
+      if (answering.publishId !== own) await sessions.remove(session);
       return answering;
     }
   });
 }
 
 /** The publish of a session that was committed before: asked twice, one publish. */
-function committedOf(context: ApiContext, sessionId: string, where: Scoped): string | undefined {
+function committedOf(context: ApiContext, sessionId: string, where: Scoped): Answering | undefined {
   const publishId = publishIdOf(sessionId);
-  const record = publishId === undefined ? undefined : context.read((view) => findPublish(view, publishId));
-  return record?.org === where.org && record.project === where.project ? publishId : undefined;
+  if (publishId === undefined) return undefined;
+  const record = context.read((view) => findPublish(view, publishId));
+  return record?.org === where.org && record.project === where.project
+    ? { publishId, isNew: false }
+    : undefined;
 }
 
 function readOptions(request: HttpRequest): PublishOptions {

@@ -65,6 +65,8 @@ async function attach(pids: readonly number[], args: readonly string[]): Promise
   return strace;
 }
 
+const UNFINISHED = "<unfinished ...>";
+
 /** strace(1): a call that another thread interrupts is printed as `<unfinished ...>` and `<... NAME resumed>`. */
 function parseTrace(text: string): TracedCall[] {
   const calls: TracedCall[] = [];
@@ -75,8 +77,8 @@ function parseTrace(text: string): TracedCall[] {
     const [, thread = "", name = "", kind, rest = ""] = match;
     const begun = kind === "(" ? { name, text: rest, begin: at } : open.get(thread);
     if (begun === undefined) continue;
-    if (rest.endsWith("<unfinished ...>")) {
-      open.set(thread, begun);
+    if (rest.endsWith(UNFINISHED)) {
+      open.set(thread, { ...begun, text: begun.text.replace(UNFINISHED, "").trimEnd() });
       continue;
     }
     open.delete(thread);
