@@ -8,7 +8,7 @@ import { readTree, readTreeBeside } from "../../proto/read-tree.ts";
 import { comparePaths, encodeTree, type TreeEntry } from "../../proto/tree.ts";
 import { random } from "../helpers/random.ts";
 
-const ROUNDS = 3_000;
+const ROUNDS = 1_000;
 const RULES: ListingRules = {
   limits: { ...ARCHIVE_LIMITS, fileBytes: 400, expandedBytes: 2_000 },
   portableNames: false,
