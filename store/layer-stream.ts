@@ -1,4 +1,5 @@
 import type { Digest } from "../proto/digest.ts";
+import { GranaryError } from "../proto/errors.ts";
 import type { LayerPiece } from "../proto/layers.ts";
 import { LIMITS } from "../proto/limits.ts";
 import { corrupt } from "./blob-reader.ts";
@@ -24,7 +25,27 @@ interface Slice {
 /** The bytes `start`..`end` of what the pieces make up, where the first piece begins at `piecesStart`. Verified per blob by crc. */
 export async function* layerBytes(
   reader: ContentReader,
-  layer: { pieces: Iterable<LayerPiece>; piecesStart: number; start: number; end: number },
+  layer: WantedBytes,
+): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    yield* readWindows(reader, layer);
+  } catch (error) {
+    // Somebody else has just found it damaged: the layer is there, but cannot be read.
+    if (!(error instanceof GranaryError) || error.code !== "BLOB_UNKNOWN") throw error;
+    throw corrupt(error.detail["digest"] as Digest, "it is part of a layer, but gone or damaged");
+  }
+}
+
+interface WantedBytes {
+  readonly pieces: Iterable<LayerPiece>;
+  readonly piecesStart: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+async function* readWindows(
+  reader: ContentReader,
+  layer: WantedBytes,
 ): AsyncGenerator<Buffer, void, undefined> {
   let window: Slice[] = [];
   let windowBytes = 0;
@@ -49,12 +70,7 @@ export async function* layerBytes(
   if (windowBytes > 0) yield await assemble(reader, window, windowBytes);
 }
 
-function* slices(layer: {
-  pieces: Iterable<LayerPiece>;
-  piecesStart: number;
-  start: number;
-  end: number;
-}): Generator<Slice> {
+function* slices(layer: WantedBytes): Generator<Slice> {
   let at = layer.piecesStart;
   for (const piece of layer.pieces) {
     if (at >= layer.end) return;

@@ -254,7 +254,7 @@ describe("publishing over HTTP", () => {
     }
     const isClean = async (): Promise<true | undefined> =>
       (await storeStat(farm)).inbox_bytes === 0 ? true : undefined;
-    await eventually(isClean, 5_000, "the inbox is empty");
+    await eventually(isClean, 30_000, "the inbox is empty");
     assert.equal((await storeStat(farm)).big_files, before.big_files);
     const { items } = await farm.json<Page<ReleaseJson>>(`${projectUrl("cancelled")}/releases`);
     assert.deepEqual(items, [], "a cancelled publish has no version");
