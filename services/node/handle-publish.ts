@@ -52,14 +52,16 @@ export class PublishHandler {
     this.#context = context;
   }
 
-  isRunning(publishId: string): boolean {
-    return this.#running.has(publishId);
-  }
-
-  /** Ends the task of a publish that was cancelled or ended elsewhere. */
+  /**
+   * A publish was cancelled, or ended elsewhere: its task stops. Of one that never began the upload goes at once, because a job that
+   * was not sent before the end never comes.
+   */
   stop(publishId: string): void {
+    const running = this.#running.get(publishId);
     // A reason of ours: a DOMException with its stack is 0.1 ms for each publish.
-    this.#running.get(publishId)?.abort(ENDED);
+    if (running !== undefined) return running.abort(ENDED);
+    const record = this.#context.read((view) => findPublish(view, publishId));
+    if (record?.attempt === 0) this.#tidyLater(record);
   }
 
   /** Hands everything back at once: for a shutdown whose grace is over. */

@@ -70,7 +70,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       pool.resize(threads);
     }
     for (const id of applied.publishes) {
-      if (handler.isRunning(id) && isTerminal(options, id)) handler.stop(id);
+      if (isTerminal(options, id)) handler.stop(id);
     }
     loop.ring();
   });

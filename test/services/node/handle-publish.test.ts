@@ -110,6 +110,17 @@ for (const [keptAt, fails] of [
   });
 }
 
+test("a publish that is cancelled before it began gives back its upload, whether its job ever comes or not", async () => {
+  const { machine, publishes, done, delivery } = handler({ keptAt: "none" });
+  machine.ok({ type: "cancel", publish_id: "pub_1" });
+  publishes.stop("pub_1");
+  await publishes.tidied();
+  assert.deepEqual(done, ["removed pub_1"]);
+  await publishes.handle(delivery);
+  await publishes.tidied();
+  assert.deepEqual(done, ["removed pub_1", "acknowledged", "removed pub_1"]);
+});
+
 test("a publish that is stopped by a shutdown is handed back, with its upload", async () => {
   const world = handler({ keptAt: "commit" });
   const handled = world.publishes.handle(world.delivery);
