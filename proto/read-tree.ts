@@ -1,4 +1,5 @@
-import { comparePaths, parseTree, parseTreeLine, TREE_HEADER, type TreeEntry } from "./tree.ts";
+import { comparePaths, parseTree, parseTreeLine, type TreeEntry } from "./tree.ts";
+import { firstLine } from "./tree-lines.ts";
 
 /** A tree and where its lines lie, so that the next one can be read by what differs. */
 export interface ReadTree {
@@ -20,7 +21,7 @@ const LINE_FEED = 10;
 
 /** {@link parseTree} that remembers where the lines are. @throws GranaryError STORE_CORRUPT */
 export function readTree(bytes: Buffer): ReadTree {
-  return { bytes, entries: parseTree(bytes), lines: linesOf(bytes) };
+  return { bytes, lines: linesOf(bytes), entries: parseTree(bytes) };
 }
 
 /**
@@ -33,7 +34,6 @@ export function readTreeBeside(bytes: Buffer, base: ReadTree): TreeBesideBase {
   const own = { bytes, lines };
   const count = lines.length - 1;
   const inBase = new Int32Array(count).fill(-1);
-  if (!startsAndEndsAsTree(bytes)) return { ...readTree(bytes), inBase, sameShape: false };
   const entries: TreeEntry[] = [];
   let sameShape = count === base.entries.length;
   let next = 0;
@@ -71,19 +71,10 @@ function isSameLine(a: Lines, i: number, b: Lines, k: number): boolean {
   return to - from === end - start && a.bytes.compare(b.bytes, start, end, from, to) === 0;
 }
 
-/** The end of bytes without a line feed there counts as one: {@link startsAndEndsAsTree} tells. */
 function linesOf(bytes: Buffer): Int32Array {
   const lines: number[] = [];
-  let at = TREE_HEADER.length;
-  while (at < bytes.byteLength) {
-    lines.push(at);
-    const end = bytes.indexOf(LINE_FEED, at);
-    at = end < 0 ? bytes.byteLength : end + 1;
-  }
+  let at = firstLine(bytes);
+  for (; at < bytes.byteLength; at = bytes.indexOf(LINE_FEED, at) + 1) lines.push(at);
   lines.push(at);
   return Int32Array.from(lines);
-}
-
-function startsAndEndsAsTree(bytes: Buffer): boolean {
-  return bytes.toString("latin1", 0, TREE_HEADER.length) === TREE_HEADER && bytes.at(-1) === LINE_FEED;
 }

@@ -163,13 +163,12 @@ export class Committer {
   }
 
   #prepareSeal({ uploadId, size, bytes }: Seal, group: Group): void {
+    const path = this.#paths.partialUpload(uploadId);
     if (bytes !== undefined)
-      this.#fs.run("inbox.write", uploadId, () =>
-        fs.writeFileSync(this.#paths.partialUpload(uploadId), bytes, { mode: 0o600 }),
-      );
-    const stat = this.#fs.run("inbox.open", uploadId, () => fs.statSync(this.#paths.partialUpload(uploadId)));
-    if (stat.size !== size)
-      throw new GranaryError("STORE_IO", `upload ${uploadId} has ${stat.size} bytes, not ${size}`);
+      this.#fs.run("inbox.write", uploadId, () => fs.writeFileSync(path, bytes, { mode: 0o600 }));
+    const written = bytes?.byteLength ?? this.#fs.run("inbox.open", uploadId, () => fs.statSync(path)).size;
+    if (written !== size)
+      throw new GranaryError("STORE_IO", `upload ${uploadId} has ${written} bytes, not ${size}`);
     this.#reserve(group, 1);
     group.uploads.push(uploadId);
   }

@@ -23,7 +23,7 @@ import { TreeMemory } from "./tree-memory.ts";
 
 /**
  * Less urgent than the farm's other threads and its nats-server, which share the cores and mostly wait: measured with warm archives
- * published beside activations on 2 cores, p50 of a commit 8.7 -> 7.3 and 7.5 -> 5.9 ms, p90 17.9 -> 15.4 and 19.9 -> 16.7 ms.
+ * published beside activations on 2 cores, p50 of a commit 8.7 -> 7.3 ms, p90 17.9 -> 15.4 ms.
  */
 const NICENESS = 5;
 

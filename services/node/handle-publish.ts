@@ -53,14 +53,14 @@ export class PublishHandler {
   }
 
   /**
-   * A publish was cancelled, or ended elsewhere: its task stops. Of one that never began the upload goes at once, because a job that
-   * was not sent before the end never comes.
+   * A publish has changed. Where it has ended, also elsewhere or because it was cancelled, its task stops; of one that never began the
+   * upload goes at once, because a job that was not sent before the end never comes.
    */
-  stop(publishId: string): void {
-    const running = this.#running.get(publishId);
-    // A reason of ours: a DOMException with its stack is 0.1 ms for each publish.
-    if (running !== undefined) return running.abort(ENDED);
+  changed(publishId: string): void {
     const record = this.#context.read((view) => findPublish(view, publishId));
+    if (record !== undefined && !TERMINAL_STATES.has(record.state)) return;
+    // A reason of ours: a DOMException with its stack is 0.1 ms for each publish.
+    this.#running.get(publishId)?.abort(ENDED);
     if (record?.attempt === 0) this.#tidyLater(record);
   }
 

@@ -2,7 +2,6 @@ import { statfsSync } from "node:fs";
 import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { NodeJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
-import { TERMINAL_STATES } from "../../proto/records.ts";
 import type { FarmSettings } from "../../proto/settings.ts";
 import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
@@ -12,7 +11,7 @@ import type { PublishLogs } from "../shared/publish-logs.ts";
 import type { Replica } from "../shared/replica.ts";
 import type { Roots } from "../shared/roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
-import { findNode, findPublish, listBacklogs } from "../shared/state-queries.ts";
+import { findNode, listBacklogs } from "../shared/state-queries.ts";
 import { PublishHandler } from "./handle-publish.ts";
 import { JobLoop } from "./job-loop.ts";
 import { reconcileInbox } from "./reconcile-inbox.ts";
@@ -69,9 +68,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       log.info({ from: pool.threads, to: threads }, "the number of worker threads changes");
       pool.resize(threads);
     }
-    for (const id of applied.publishes) {
-      if (isTerminal(options, id)) handler.stop(id);
-    }
+    for (const id of applied.publishes) handler.changed(id);
     loop.ring();
   });
   loop.start();
@@ -92,11 +89,6 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 export function nodeThreads(options: Pick<NodeOptions, "read" | "settings">): number {
   const { node, threads } = options.settings;
   return options.read((view) => findNode(view, node))?.threads ?? threads;
-}
-
-function isTerminal(options: NodeOptions, id: string): boolean {
-  const record = options.read((view) => findPublish(view, id));
-  return record === undefined || TERMINAL_STATES.has(record.state);
 }
 
 function describe(options: NodeOptions, now: { jobs: number; isCordoned: boolean }): NodeJson {

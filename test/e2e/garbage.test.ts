@@ -10,7 +10,7 @@ import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { makeToken, problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
-import { findInPacks, flipBit } from "../helpers/store-disk.ts";
+import { flipCopies } from "../helpers/store-disk.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -155,11 +155,8 @@ describe("garbage collection", () => {
     const text = unique(1_000);
     const archive = appArchive({ "own.txt": text });
     await publishReady(farm, "torn", archive, { query: { commit: "1111111" } });
-    const { path, offset } = findInPacks(
-      join(farm.data, "store"),
-      Buffer.from(` ${digestOf(text).slice("sha256:".length)} `),
-    );
-    flipBit(path, offset + 20);
+    const line = Buffer.from(` ${digestOf(text).slice("sha256:".length)} `);
+    flipCopies(join(farm.data, "store"), line, 20);
     const run = await granary("store", "gc");
     assert.equal(run.code, 3, run.stdout);
     assert.match(run.stderr, /is damaged, and nothing is left to make it anew from: default\/torn@v1/);

@@ -89,7 +89,7 @@ for (const [keptAt, fails] of [
     const handled = publishes.handle(world.delivery);
     assert.equal(await world.at, keptAt);
     machine.ok({ type: "cancel", publish_id: "pub_1" });
-    publishes.stop("pub_1");
+    publishes.changed("pub_1");
     await handled;
     assert.deepEqual(
       done,
@@ -113,7 +113,7 @@ for (const [keptAt, fails] of [
 test("a publish that is cancelled before it began gives back its upload, whether its job ever comes or not", async () => {
   const { machine, publishes, done, delivery } = handler({ keptAt: "none" });
   machine.ok({ type: "cancel", publish_id: "pub_1" });
-  publishes.stop("pub_1");
+  publishes.changed("pub_1");
   await publishes.tidied();
   assert.deepEqual(done, ["removed pub_1"]);
   await publishes.handle(delivery);
@@ -139,7 +139,7 @@ test("a log of an attempt that another node has taken over is dropped: that of t
   await world.at;
   world.machine.ok({ type: "start", publish_id: "pub_1", attempt: 2, node: "n2" });
   world.machine.ok({ type: "cancel", publish_id: "pub_1" });
-  world.publishes.stop("pub_1");
+  world.publishes.changed("pub_1");
   await handled;
   world.release();
   await world.publishes.tidied();
