@@ -28,6 +28,8 @@ async function dieIn(
   if (cut !== undefined)
     lines.once("line", () =>
       setTimeout(() => {
+        // Stopped, it cannot end by itself of the errors that follow.
+        child.kill("SIGSTOP");
         cut.disk.cut();
         child.kill("SIGKILL");
       }, cut.lifeMs),
