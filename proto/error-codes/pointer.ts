@@ -86,7 +86,7 @@ export const POINTER_CODES = {
     504,
     EXIT.timedOut,
     true,
-    "Waiting timed out; the work goes on.",
+    "The time was over; what was accepted goes on.",
     "Ask again with `granary wait ID`.",
   ),
   OUTCOME_UNKNOWN: spec(

@@ -33,7 +33,7 @@ export const PUBLISH_VERBS = [
       toggle("no-activate", "Make the release ready, but do not let it go live."),
       toggle("require-active", "Exit 7 when the release is ready but not live."),
       toggle("no-wait", "Do not wait for the end; prints the publish id."),
-      TIMEOUT,
+      { ...TIMEOUT, help: "How long all of it may take; then exit 14, and what was accepted goes on." },
       text("idempotency-key", "KEY", "Same key, same publish, for 7 days."),
       toggle("force-new", "Make a new release even when an identical one exists."),
       toggle("if-changed", "Publish nothing when what is live has the same image; exit 0. Directories only."),

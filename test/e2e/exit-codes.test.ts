@@ -190,7 +190,7 @@ const CASES: readonly Case[] = [
     when: "a publish that takes longer than one waits, and goes on",
     waiting: true,
     run: async () => {
-      const result = await send1("app", ["--timeout", "1s", "--json"]);
+      const result = await send1("app", ["--timeout", "3s", "--json"]);
       goesOn.push(String((JSON.parse(result.stdout) as Problem).params["publish_id"]));
       return result;
     },

@@ -34,13 +34,17 @@ let emptyHome: string | undefined;
  * Runs `granary ARGS` as main.ts does, in this process: one of its own costs a quarter second of a core. For verbs that ask a
  * farm; a farm, and what is done to the data of one that is stopped, needs {@link runCliProcess}.
  */
-export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+export async function runCli(
+  args: readonly string[],
+  options: Omit<CliOptions, "stdin"> & { readonly stdin?: CliOptions["stdin"] | Readable } = {},
+): Promise<CliResult> {
   const [stdout, stderr] = [new Text(), new Text()];
   const code = await runCommandLine({
     argv: args,
     env: environment(options),
     cwd: options.cwd ?? home(),
-    stdin: Readable.from([Buffer.from(options.stdin ?? "")]),
+    stdin:
+      options.stdin instanceof Readable ? options.stdin : Readable.from([Buffer.from(options.stdin ?? "")]),
     stdout,
     stderr,
     listen: () => new AbortController().signal,
@@ -88,7 +92,7 @@ function home(): string {
   return emptyHome;
 }
 
-function environment({ env }: CliOptions): NodeJS.ProcessEnv {
+function environment({ env }: Pick<CliOptions, "env">): NodeJS.ProcessEnv {
   return {
     PATH: process.env["PATH"],
     HOME: home(),

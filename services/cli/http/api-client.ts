@@ -35,6 +35,8 @@ export interface ApiClient {
   readonly headers: (extra?: Readonly<Record<string, string>>) => Promise<Record<string, string>>;
   readonly target: (path: string, query?: Query) => URL;
   readonly signal: AbortSignal;
+  /** The same client for what ends with another signal. */
+  within(signal: AbortSignal): ApiClient;
 }
 
 const IDLE_MS = 30_000;
@@ -97,6 +99,7 @@ export function createApiClient(options: {
     headers,
     target,
     signal,
+    within: (other) => createApiClient({ ...options, signal: other }),
     get,
     command: async <T>(
       method: string,

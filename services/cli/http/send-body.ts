@@ -55,7 +55,7 @@ export async function sendBody<T>(api: ApiClient, body: BodyRequest): Promise<Bo
         sleep(CONTINUE_MS, undefined, { ref: false }),
       ]);
     }
-    for await (const chunk of body.stream) {
+    for await (const chunk of untilEnded(body.stream, answer)) {
       if (answered) break;
       const bytes: Buffer = chunk;
       if (!request.write(bytes)) await Promise.race([drained(request), answer]);
@@ -67,6 +67,20 @@ export async function sendBody<T>(api: ApiClient, body: BodyRequest): Promise<Bo
   } finally {
     body.stream.destroy();
     request.destroy();
+  }
+}
+
+/** What a stream gives until somebody else is done: one that stalls, as a pipe may, would hold up the answer for ever. */
+async function* untilEnded(stream: Readable, end: Promise<unknown>): AsyncGenerator<Buffer, void, undefined> {
+  const chunks: AsyncIterator<Buffer> = stream[Symbol.asyncIterator]();
+  const ended = end.then(
+    () => undefined,
+    () => undefined,
+  );
+  for (;;) {
+    const next = await Promise.race([chunks.next(), ended]);
+    if (next === undefined || next.done === true) return;
+    yield next.value;
   }
 }
 

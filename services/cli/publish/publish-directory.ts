@@ -26,7 +26,8 @@ export interface DirectoryPublish {
   /** Undefined: one is made for every content that is committed. */
   readonly idempotencyKey: string | undefined;
   readonly ifChanged: boolean;
-  readonly patienceMs: number;
+  /** Time that is left for all of it. */
+  readonly patienceMs: () => number;
   readonly output: Output;
   readonly env: Environment;
   /** Follows an accepted publish to its end, or answers it as it is. */
@@ -146,7 +147,7 @@ async function sendContent(
     root,
     files: plan.missing,
     sizeBytes,
-    patienceMs: job.patienceMs,
+    patienceMs: job.patienceMs(),
     onSent: sending.add,
     onRetry: (failure, waitMs) =>
       output.note(`${printable(failure.message)}; going on in ${formatDuration(waitMs)}`),
@@ -159,7 +160,7 @@ function retried<T>(api: ApiClient, job: DirectoryPublish, action: () => Promise
   return withRetries(
     {
       signal: api.signal,
-      patienceMs: job.patienceMs,
+      patienceMs: job.patienceMs(),
       retryNoFarm: true,
       onRetry: (failure, waitMs) =>
         job.output.note(`${printable(failure.message)}; trying again in ${formatDuration(waitMs)}`),

@@ -9,6 +9,8 @@ export interface WaitOptions {
   readonly publishId: string;
   /** Time after which waiting ends with TIMED_OUT; the publish goes on. */
   readonly timeoutMs: number;
+  /** From when on it counts, as of `performance.now()`; from now when absent. */
+  readonly sinceMs?: number;
   /** Longest first wait in seconds: short where people watch the states go by, long where requests count. */
   readonly firstWaitS?: number;
   readonly onState: (publish: PublishJson) => void;
@@ -20,6 +22,8 @@ const FIRST_WAIT_S = 2;
 export const LONG_WAIT_S = 25;
 /** What an answer may take beyond the wait that was asked for. */
 const SLACK_MS = 15_000;
+/** The same for the last answer: a farm that is silent must not hold up who has waited for long enough. */
+const LAST_SLACK_MS = 2_000;
 
 /**
  * Long-polls a publish until it has ended; a farm that restarts meanwhile is waited for.
@@ -27,7 +31,7 @@ const SLACK_MS = 15_000;
  */
 export async function waitForPublish(api: ApiClient, options: WaitOptions): Promise<PublishJson> {
   const { publishId, timeoutMs, onState, firstWaitS = FIRST_WAIT_S } = options;
-  const until = performance.now() + timeoutMs;
+  const until = (options.sinceMs ?? performance.now()) + timeoutMs;
   let failures = 0;
   let state = "unknown";
   for (let round = 0; ; round++) {
@@ -36,7 +40,8 @@ export async function waitForPublish(api: ApiClient, options: WaitOptions): Prom
     const waitS = Math.max(0, Math.min(leftS, round === 0 ? firstWaitS : LONG_WAIT_S));
     try {
       const path = `/v1/publishes/${encodeURIComponent(publishId)}`;
-      const publish = await api.get<PublishJson>(path, { wait: waitS }, { idleMs: waitS * 1000 + SLACK_MS });
+      const slackMs = waitS >= leftS ? LAST_SLACK_MS : SLACK_MS;
+      const publish = await api.get<PublishJson>(path, { wait: waitS }, { idleMs: waitS * 1000 + slackMs });
       failures = 0;
       state = publish.state;
       onState(publish);

@@ -14,6 +14,7 @@ import { formatBytes, formatDuration, plural, printable, shortCommit } from "../
 import type { Output } from "../output/output.ts";
 import { createProgress } from "../output/progress.ts";
 import { type ArchiveSource, openSource, type PublishSource } from "../publish/archive-source.ts";
+import { type Deadline, notAccepted, startDeadline } from "../publish/deadline.ts";
 import { describeLeftOut } from "../publish/describe-left-out.ts";
 import { type DetectedCommit, detectCommit } from "../publish/detect-commit.ts";
 import { fetchLimits } from "../publish/fetch-limits.ts";
@@ -32,7 +33,7 @@ interface Job {
   readonly org: Name;
   readonly project: Name;
   readonly commit: DetectedCommit;
-  readonly timeoutMs: number;
+  readonly deadline: Deadline;
 }
 
 /** What came of it; `before` was live before, for "was vN". */
@@ -49,7 +50,11 @@ const UPLOAD_ATTEMPTS = 16;
 
 /** Publishes a directory, an archive or stdin, and waits for the end. */
 export const publish: VerbHandler<"publish"> = async (context) => {
-  const { api, output, flags, env, interrupted } = { ...context, api: context.api() };
+  const { output, flags, env, interrupted } = context;
+  const deadline = startDeadline(flags.durationMs("timeout") ?? 0, interrupted);
+  const patient = context.api();
+  /** For all that comes before the farm has accepted it. */
+  const api = patient.within(deadline.signal);
   const outputFile = env["GRANARY_OUTPUT_FILE"];
   let known: PublishJson | undefined;
   let unknown: string | undefined;
@@ -58,13 +63,15 @@ export const publish: VerbHandler<"publish"> = async (context) => {
     unknown = key;
   };
   try {
-    const job = await prepare(context, api);
+    const job = await prepare(context, api, deadline);
     const follow = (accepted: PublishJson): Promise<PublishJson> => {
       known = accepted;
       unknown = undefined;
       const { publish_id: id, existing } = accepted;
       output.note(`publish ${id} ${existing === true ? "has ended before" : "was accepted"}`);
-      return flags.has("no-wait") ? Promise.resolve(accepted) : followPublish(api, job, { accepted, output });
+      return flags.has("no-wait")
+        ? Promise.resolve(accepted)
+        : followPublish(patient, job, { accepted, output });
     };
     const outcome = await publishSource(context, api, { job, follow, onUnknown });
     if (outcome.kind === "unchanged")
@@ -79,14 +86,20 @@ export const publish: VerbHandler<"publish"> = async (context) => {
       was: wasLive(before, ended),
     });
   } catch (error) {
-    if (unknown !== undefined && (interrupted.aborted || isPassing(error)))
-      throw outcomeUnknown(error, unknown);
-    if (!interrupted.aborted) throw error;
+    const { aborted: isOver, reason } = deadline.signal;
+    const isLate = !interrupted.aborted && isOver && (error === reason || isAbort(error));
+    if (unknown !== undefined && (interrupted.aborted || isLate || isPassing(error)))
+      throw outcomeUnknown(isLate ? reason : error, unknown);
+    if (!interrupted.aborted) throw isLate ? notAccepted(deadline) : error;
     return detached(context, known);
   }
 };
 
-async function prepare(context: Context, api: ApiClient): Promise<Job> {
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}
+
+async function prepare(context: Context, api: ApiClient, deadline: Deadline): Promise<Job> {
   const { args, flags, output, env, cwd } = context;
   const detect = (directory: string): Promise<DetectedCommit> =>
     detectCommit({ flag: flags.text("commit"), env, directory });
@@ -121,7 +134,7 @@ async function prepare(context: Context, api: ApiClient): Promise<Job> {
     org,
     project: named.project,
     commit,
-    timeoutMs: flags.durationMs("timeout") ?? 0,
+    deadline,
   };
   announce(output, job, named.source);
   return job;
@@ -212,7 +225,7 @@ async function publishSource(
     body: { ...particulars, source: url },
     idempotencyKey: flags.text("idempotency-key"),
     ifChanged: flags.has("if-changed"),
-    patienceMs: job.timeoutMs,
+    patienceMs: job.deadline.leftMs,
     output,
     env,
     follow,
@@ -233,13 +246,13 @@ async function sendArchive(
   api: ApiClient,
   { job, source, onUnknown }: Pick<Following, "job" | "onUnknown"> & { source: ArchiveSource },
 ): Promise<PublishJson> {
-  const { output, flags, interrupted } = context;
+  const { output, flags } = context;
   const idempotencyKey = flags.text("idempotency-key") ?? randomUUID();
   const query = queryOf(flags, job.commit);
   return withRetries(
     {
-      signal: interrupted,
-      patienceMs: job.timeoutMs,
+      signal: api.signal,
+      patienceMs: job.deadline.leftMs(),
       retryNoFarm: true,
       attempts: source.repeatable ? UPLOAD_ATTEMPTS : 1,
       onRetry: (failure, waitMs) =>
@@ -305,7 +318,7 @@ function queryOf(flags: Context["flags"], commit: DetectedCommit): Particulars {
 
 async function followPublish(
   api: ApiClient,
-  { timeoutMs, source }: Job,
+  { deadline, source }: Job,
   { accepted, output }: { accepted: PublishJson; output: Output },
 ): Promise<PublishJson> {
   if (TERMINAL_STATES.has(accepted.state) && (accepted.state !== "ready" || accepted.release !== undefined))
@@ -313,7 +326,8 @@ async function followPublish(
   let state = "";
   return waitForPublish(api, {
     publishId: accepted.publish_id,
-    timeoutMs,
+    timeoutMs: deadline.timeoutMs,
+    sinceMs: deadline.startedMs,
     ...(source.kind === "directory" ? { firstWaitS: LONG_WAIT_S } : {}),
     onState: (now) => {
       if (now.state !== state && !TERMINAL_STATES.has(now.state)) output.note(`${now.state}...`);
