@@ -328,6 +328,8 @@ export const ANSWER_SHAPES = {
     misframed: int,
     broken_rows: int,
     broken_segments: int,
+    wrong_accounts: int,
+    broken_roots: int,
     orphaned: int,
   }),
   Pointer: shape("This process's copy of the state.", {

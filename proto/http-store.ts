@@ -19,6 +19,12 @@ export interface FsckJson {
   /** Segments that cannot be walked as far as content lies in them, and where the walk ends: a rebuilt index would lack what follows. */
   readonly broken_segments: number;
   readonly broken_segment_names: readonly string[];
+  /** Segments, and counters of the whole store, whose accounts are not what the rows add up to. */
+  readonly wrong_accounts: number;
+  readonly wrong_account_names: readonly string[];
+  /** Paths in materialized roots that are not as their trees have them: `org/project/tree/path`. */
+  readonly broken_roots: number;
+  readonly broken_root_paths: readonly string[];
   /** Files that nothing refers to. */
   readonly orphaned: number;
   readonly orphaned_files: readonly string[];
@@ -39,6 +45,11 @@ export interface FsckRepairedJson {
   readonly lost_digests: readonly string[];
   /** What names it, as `GET /v1/store/why/{digest}` tells, for the first {@link FSCK_REFERENCES_MAX} of them. */
   readonly lost_references: readonly StoreWhyJson[];
+  /** Accounts that were set right. */
+  readonly corrected_accounts: number;
+  /** Roots that were made anew, and those that could not be: what they need of the store is lost. */
+  readonly remade_roots: number;
+  readonly failed_roots: readonly string[];
   /** Rows of the index are broken: stop the farm and run `granary store rebuild-index`. */
   readonly needs_rebuild: boolean;
 }
@@ -122,6 +133,8 @@ export interface ScrubPassJson {
     readonly misframed: number;
     readonly broken_rows: number;
     readonly broken_segments: number;
+    readonly wrong_accounts: number;
+    readonly broken_roots: number;
   };
 }
 

@@ -29,10 +29,11 @@ import { walkEnd } from "./walk-segment.ts";
  * corrupt: content that does not match its digest. missing: content without its file or segment, layers without their listing.
  * misframed: content that is right in a record that is not: it is served, but a rebuild of the index would not find it. row: a row of
  * the index, by its key in hex. segment: where the walk through a segment ends before content that rows point to: a rebuild would lose
- * that.
+ * that. account: a segment, or a counter of the store, that says something else than the rows. root: a path of a materialized root
+ * that is not as its tree has it.
  */
 export interface Finding {
-  readonly kind: "corrupt" | "missing" | "misframed" | "row" | "segment";
+  readonly kind: "corrupt" | "missing" | "misframed" | "row" | "segment" | "account" | "root";
   readonly name: string;
 }
 

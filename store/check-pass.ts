@@ -1,4 +1,6 @@
-import type { ContentChecker } from "./check-content.ts";
+import { accountErrors, accountNames } from "./account-errors.ts";
+import type { ContentChecker, Finding } from "./check-content.ts";
+import { type RootChecker, rootNames } from "./check-roots.ts";
 import type { IndexReader } from "./index-db.ts";
 import { keyAfter } from "./index-keys.ts";
 import { segmentEnds } from "./walk-segment.ts";
@@ -16,6 +18,10 @@ export interface Subset {
 export interface PassOptions {
   readonly index: IndexReader;
   readonly checker: ContentChecker;
+  /** Told of accounts and roots; the checker tells of the rest. */
+  readonly found: (finding: Finding) => void;
+  /** Absent: nobody makes roots of this store. */
+  readonly roots?: { readonly dir: string; readonly checker: RootChecker };
   readonly subset?: Subset;
   /** A {@link PassStep.cursor}: where an earlier pass was ended. */
   readonly from?: string;
@@ -28,11 +34,19 @@ export interface PassStep {
   readonly content: boolean;
 }
 
-/** One look at everything: all rows in the order of their keys with what they point to, then all segments. */
+/**
+ * One look at everything: all rows in the order of their keys with what they point to, then all segments, the accounts, and the
+ * roots that were made of it.
+ */
 export function* checkPass(options: PassOptions): Generator<PassStep, void, undefined> {
-  const { from = "" } = options;
-  if (!from.startsWith(SEGMENTS)) yield* checkRows(options);
-  yield* checkSegments(options);
+  const { from = "", subset, index, found } = options;
+  if (!from.startsWith(ROOTS)) {
+    if (!from.startsWith(SEGMENTS)) yield* checkRows(options);
+    yield* checkSegments(options);
+    const errors = (subset?.part ?? 0) === 0 ? accountErrors(index) : undefined;
+    if (errors !== undefined) for (const name of accountNames(errors)) found({ kind: "account", name });
+  }
+  yield* checkRoots(options);
 }
 
 /** Page by page, so that no snapshot is held for the hours that a large store takes. */
@@ -61,4 +75,15 @@ function* checkSegments({ index, checker, subset, from = "" }: PassOptions): Gen
   }
 }
 
+function* checkRoots({ roots, found, subset, from = "" }: PassOptions): Generator<PassStep> {
+  const done = from.startsWith(ROOTS) ? from.slice(ROOTS.length) : "";
+  for (const name of roots === undefined ? [] : rootNames(roots.dir)) {
+    const part = Number.parseInt(name.slice(-4), 16);
+    if (name <= done || (subset !== undefined && part % subset.of !== subset.part)) continue;
+    for (const path of roots?.checker.check(name) ?? []) found({ kind: "root", name: path });
+    yield { cursor: `${ROOTS}${name}`, content: false };
+  }
+}
+
 const SEGMENTS = "segment:";
+const ROOTS = "root:";

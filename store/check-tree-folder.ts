@@ -3,6 +3,7 @@ import fs from "node:fs";
 import { join } from "node:path";
 import { digestHex } from "../proto/digest.ts";
 import type { TreeEntry } from "../proto/tree.ts";
+import { errnoOf } from "./fs.ts";
 import { looksUntouched } from "./tree-folder.ts";
 
 const CHUNK_BYTES = 256 * 1024;
@@ -17,41 +18,70 @@ export function checkTreeFolder(
   entries: readonly TreeEntry[],
   tick: () => void = () => undefined,
 ): string | undefined {
+  return treeFolderDamage(dir, entries, tick).next().value ?? undefined;
+}
+
+/**
+ * Every path of a folder that is not as a tree has it, see {@link checkTreeFolder}.
+ * @param tick called for every entry, and with the bytes of every part of a file that was read
+ */
+export function* treeFolderDamage(
+  dir: string,
+  entries: readonly TreeEntry[],
+  tick: (bytes: number) => void,
+): Generator<string, void, undefined> {
   const expected = new Map(entries.map((entry) => [entry.path, entry]));
   const folders = new Set([...expected.values()].flatMap(({ path, type }) => foldersOf(path, type)));
   const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-  const walk = (folder: string): string | undefined => {
+  const walk = function* (folder: string): Generator<string, void, undefined> {
     for (const child of fs.readdirSync(join(dir, folder), { withFileTypes: true })) {
-      tick();
+      tick(0);
       const path = folder === "" ? child.name : `${folder}/${child.name}`;
       const entry = expected.get(path);
       expected.delete(path);
-      if (child.isDirectory() && folders.has(path)) {
-        const bad = walk(path);
-        if (bad !== undefined) return bad;
-      } else if (entry === undefined || !matches(join(dir, path), entry, chunk)) return path;
+      if (child.isDirectory() && folders.has(path)) yield* walk(path);
+      else if (entry === undefined || !matches(join(dir, path), { entry, chunk, tick })) yield path;
     }
-    return undefined;
   };
-  return walk("") ?? expected.keys().next().value;
+  yield* walk("");
+  yield* expected.keys();
 }
 
-function matches(path: string, entry: TreeEntry, chunk: Buffer): boolean {
+interface Expected {
+  readonly entry: TreeEntry;
+  readonly chunk: Buffer;
+  readonly tick: (bytes: number) => void;
+}
+
+function matches(path: string, { entry, chunk, tick }: Expected): boolean {
   if (entry.type === "directory") return false;
   if (entry.type === "symlink")
     return fs.lstatSync(path).isSymbolicLink() && fs.readlinkSync(path) === entry.target;
-  return looksUntouched(path, entry) && hashOf(path, chunk) === digestHex(entry.digest);
+  return looksUntouched(path, entry) && hashOf(path, { chunk, tick }) === digestHex(entry.digest);
 }
 
-function hashOf(path: string, chunk: Buffer): string {
+/** undefined when the disk does not give the file back. */
+function hashOf(path: string, { chunk, tick }: Omit<Expected, "entry">): string | undefined {
   const hash = createHash("sha256");
   const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
   try {
-    for (let got = fs.readSync(fd, chunk); got > 0; got = fs.readSync(fd, chunk))
+    for (let got = readChunk(fd, chunk); got !== 0; got = readChunk(fd, chunk)) {
+      if (got === undefined) return undefined;
+      tick(got);
       hash.update(chunk.subarray(0, got));
+    }
     return hash.digest("hex");
   } finally {
     fs.closeSync(fd);
+  }
+}
+
+function readChunk(fd: number, chunk: Buffer): number | undefined {
+  try {
+    return fs.readSync(fd, chunk);
+  } catch (error) {
+    if (errnoOf(error) === "EIO") return undefined;
+    throw error;
   }
 }
 

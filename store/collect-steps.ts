@@ -97,6 +97,7 @@ export class Collector {
     else if (step.do === "revive") this.#revive(step, tally);
     else if (step.do === "delete") this.#delete(step, tally);
     else if (step.do === "move") this.#move(step, tally);
+    else if (step.do === "correct") transact((changes) => changes.correct(step.errors));
     else if (step.do === "quarantine") tally.removed = quarantineFiles(step, this.#parts);
     else this.#drop(step, tally);
   }

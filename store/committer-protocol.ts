@@ -1,6 +1,7 @@
 import type { CommitBatch } from "../proto/commit-batch.ts";
 import type { Digest } from "../proto/digest.ts";
 import type { WireError } from "../proto/errors.ts";
+import type { AccountErrors } from "./account-errors.ts";
 
 /** What the main thread asks of the committer thread. Every request is answered, in groups, once its effect is durable. */
 export type CommitterRequest =
@@ -60,6 +61,8 @@ export type CollectStep =
   | { readonly do: "move"; readonly from: number; readonly copies: CommitBatch }
   /** Files that fsck has named. */
   | { readonly do: "quarantine"; readonly names: readonly string[]; readonly firstOpenSegment: number }
+  /** Takes errors off the accounts. */
+  | { readonly do: "correct"; readonly errors: AccountErrors }
   /** Segments that no row points to. */
   | { readonly do: "drop"; readonly segments: readonly number[] };
 

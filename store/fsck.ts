@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import type { Digest } from "../proto/digest.ts";
 import { ContentChecker, type Finding } from "./check-content.ts";
 import { checkPass, type Subset } from "./check-pass.ts";
+import { RootChecker } from "./check-roots.ts";
 import type { ArtifactsNaming } from "./damaged-listings.ts";
 import type { StoreFs } from "./fs.ts";
 import { ifIntact } from "./if-intact.ts";
@@ -24,6 +25,11 @@ export interface FsckOptions {
   readonly artifactsNaming?: ArtifactsNaming;
 }
 
+/** Where roots are materialized from the store; absent: nowhere. */
+export interface RootsAt {
+  readonly rootsDir?: string;
+}
+
 /** What is named is described at {@link Finding}. */
 export interface FsckResult {
   readonly checked: number;
@@ -35,10 +41,13 @@ export interface FsckResult {
   readonly orphaned: readonly string[];
   readonly brokenRows: readonly string[];
   readonly brokenSegments: readonly string[];
+  readonly wrongAccounts: readonly string[];
+  /** Paths below the roots' folder. */
+  readonly brokenRoots: readonly string[];
   readonly repaired?: RepairResult;
 }
 
-interface Fsck extends FsckOptions {
+interface Fsck extends FsckOptions, RootsAt {
   readonly paths: StorePaths;
   readonly fs: StoreFs;
   readonly index: IndexReader;
@@ -54,20 +63,28 @@ export function fsck(options: Fsck): FsckResult {
     misframed: [],
     row: [],
     segment: [],
+    account: [],
+    root: [],
   };
   let checked = 0;
   let checkedBytes = 0;
-  const checker = new ContentChecker({
-    ...options,
-    found: ({ kind, name }) => void (names[kind].length < LISTED && names[kind].push(name)),
-    read: (bytes) => {
-      checkedBytes += bytes;
-    },
-  });
+  const found = ({ kind, name }: Finding): void =>
+    void (names[kind].length < LISTED && names[kind].push(name));
+  const read = (bytes: number): void => {
+    checkedBytes += bytes;
+  };
+  const checker = new ContentChecker({ ...options, found, read });
+  const { rootsDir } = options;
+  const roots =
+    rootsDir === undefined
+      ? undefined
+      : { dir: rootsDir, checker: new RootChecker({ ...options, rootsDir, read }) };
   try {
-    for (const { content } of checkPass({ ...options, checker })) if (content) checked += 1;
+    const pass = checkPass({ ...options, checker, found, ...(roots !== undefined && { roots }) });
+    for (const { content } of pass) if (content) checked += 1;
   } finally {
     checker.close();
+    roots?.checker.close();
   }
   return {
     checked,
@@ -78,6 +95,8 @@ export function fsck(options: Fsck): FsckResult {
     orphaned: orphans(options),
     brokenRows: names.row,
     brokenSegments: names.segment,
+    wrongAccounts: names.account,
+    brokenRoots: names.root,
   };
 }
 

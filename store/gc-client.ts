@@ -4,6 +4,7 @@ import type { CommitBatch } from "../proto/commit-batch.ts";
 import type { Digest } from "../proto/digest.ts";
 import { GranaryError, type Outcome } from "../proto/errors.ts";
 import type { WorkerData } from "../proto/worker-tasks.ts";
+import type { AccountErrors } from "./account-errors.ts";
 import type { MarkResult } from "./gc-mark.ts";
 import type { SegmentUse } from "./gc-segments.ts";
 import type { ListedArtifact } from "./heal-listings.ts";
@@ -16,6 +17,7 @@ export interface GcCalls {
   heal: { input: readonly ListedArtifact[]; output: CommitBatch };
   find: { input: readonly Digest[]; output: CommitBatch };
   evacuate: { input: number; output: CommitBatch };
+  accounts: { input: undefined; output: AccountErrors | undefined };
 }
 
 /** The thread of one run; one call at a time. */

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { Outcome } from "../proto/errors.ts";
 import type { WorkerData } from "../proto/worker-tasks.ts";
+import { accountErrors } from "./account-errors.ts";
 import { asGranaryError } from "./as-granary-error.ts";
 import { evacuateSegment } from "./evacuate-segment.ts";
 import { findCopies } from "./find-copies.ts";
@@ -28,6 +29,7 @@ const appender = new SegmentAppender({ paths, fs, segmentIds: data.segmentIds })
 const calls: { [K in keyof GcCalls]: (input: GcCalls[K]["input"]) => GcCalls[K]["output"] } = {
   mark: (input) => mark({ ...input, paths, fs, index }),
   use: () => segmentUse(index),
+  accounts: () => accountErrors(index),
   find: (wanted) => findCopies({ paths, index, wanted }),
   evacuate: (segment) => evacuateSegment({ paths, fs, index, appender, segment }),
   heal: (artifacts) => {

@@ -5,6 +5,7 @@ import {
   type PlacedLayerRow,
 } from "../proto/commit-batch.ts";
 import { type Digest, digestFromBytes } from "../proto/digest.ts";
+import type { AccountErrors } from "./account-errors.ts";
 import type { IndexDb } from "./index-db.ts";
 import { digestKey, leaseKey, META_KEY, memoKey, memosOf, ROW, segmentKey } from "./index-keys.ts";
 import * as rows from "./index-rows.ts";
@@ -249,6 +250,19 @@ export class IndexChanges {
     segment.end = Math.min(segment.end, end);
     this.#changed = true;
     this.#segments.set(id, segment);
+  }
+
+  /** Takes errors off the accounts; of what changed since they were counted, both sides have the same. */
+  correct({ segments, counters }: AccountErrors): void {
+    this.#changed = true;
+    for (const { id, bytes, records } of segments) {
+      const segment = this.#segment(id);
+      if (segment === undefined) continue;
+      segment.liveBytes -= bytes;
+      segment.liveRecords -= records;
+      this.#segments.set(id, segment);
+    }
+    for (const { name, by } of counters) this.#meta[name] -= by;
   }
 
   removeSegment(id: number): void {

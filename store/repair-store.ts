@@ -1,6 +1,7 @@
 import { BLOB_ROW_BYTES } from "../proto/commit-batch.ts";
 import { type Digest, digestFromBytes } from "../proto/digest.ts";
 import type { WorkerData } from "../proto/worker-tasks.ts";
+import { accountNames } from "./account-errors.ts";
 import type { CommitterClient } from "./committer-client.ts";
 import { type ArtifactsNaming, healDamaged } from "./damaged-listings.ts";
 import type { FsckResult } from "./fsck.ts";
@@ -19,6 +20,8 @@ export interface RepairResult {
   readonly removed: readonly string[];
   /** Content that is refused until it is published again. */
   readonly lost: readonly Digest[];
+  /** Segments and counters whose accounts were set right. */
+  readonly corrected: readonly string[];
 }
 
 interface Parts {
@@ -51,7 +54,10 @@ export async function repairStore(found: FsckResult, parts: Parts): Promise<Repa
     const names = [...big, ...found.orphaned];
     const { removed } = await committer.collect({ do: "quarantine", names, firstOpenSegment });
     const lost = bad.filter((digest) => ifIntact(() => view.liveBlob(digest)) === undefined);
-    return { reindexed, rewritten, removed, lost };
+    const errors = await thread.call("accounts", undefined);
+    const corrected = errors === undefined ? [] : accountNames(errors);
+    if (errors !== undefined && corrected.length > 0) await committer.collect({ do: "correct", errors });
+    return { reindexed, rewritten, removed, lost, corrected };
   } finally {
     await thread.close();
   }

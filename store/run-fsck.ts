@@ -1,10 +1,10 @@
 import { Worker } from "node:worker_threads";
 import { GranaryError, type Outcome } from "../proto/errors.ts";
-import type { FsckOptions, FsckResult } from "./fsck.ts";
+import type { FsckOptions, FsckResult, RootsAt } from "./fsck.ts";
 
 /** {@link fsck} in a thread of its own. @throws GranaryError STORE_IO, STORE_CORRUPT when the index itself is damaged */
 export async function runFsck(
-  data: FsckOptions & { storeDir: string; fsCells: SharedArrayBuffer; firstOpenSegment: number },
+  data: FsckOptions & RootsAt & { storeDir: string; fsCells: SharedArrayBuffer; firstOpenSegment: number },
 ): Promise<FsckResult> {
   const worker = new Worker(new URL("./fsck-main.js", import.meta.url), { workerData: data, name: "fsck" });
   const outcome = await new Promise<Outcome<FsckResult>>((resolve, reject) => {

@@ -22,7 +22,7 @@ export interface ScrubOptions {
  * @throws GranaryError STORE_IO
  */
 export async function runScrub(
-  store: { storeDir: string; fsCells: SharedArrayBuffer },
+  store: { storeDir: string; fsCells: SharedArrayBuffer; rootsDir?: string },
   options: ScrubOptions,
 ): Promise<boolean> {
   const { from, rateBytes, signal, onFound, onProgress } = options;

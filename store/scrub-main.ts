@@ -3,6 +3,7 @@ import type { Outcome } from "../proto/errors.ts";
 import { asGranaryError } from "./as-granary-error.ts";
 import { ContentChecker, type Finding } from "./check-content.ts";
 import { checkPass } from "./check-pass.ts";
+import { RootChecker } from "./check-roots.ts";
 import { StoreFs } from "./fs.ts";
 import { openIndexForReading } from "./index-db.ts";
 import { StorePaths } from "./store-paths.ts";
@@ -23,6 +24,8 @@ export interface ScrubProgress {
 
 export interface ScrubData {
   readonly storeDir: string;
+  /** Where roots are materialized from the store; absent: nowhere. */
+  readonly rootsDir?: string;
   readonly fsCells: SharedArrayBuffer;
   readonly from?: string;
   readonly rateBytes: number;
@@ -65,7 +68,13 @@ function read(bytes: number): void {
 function scrub(): boolean {
   const paths = new StorePaths(data.storeDir);
   const found = (finding: Finding): void => report({ type: "found", finding });
-  const checker = new ContentChecker({ paths, fs: new StoreFs(data.fsCells), index, found, read });
+  const parts = { paths, fs: new StoreFs(data.fsCells), index, found, read };
+  const checker = new ContentChecker(parts);
+  const { rootsDir } = data;
+  const roots =
+    rootsDir === undefined
+      ? {}
+      : { roots: { dir: rootsDir, checker: new RootChecker({ ...parts, rootsDir }) } };
   let last = { cursor: "", checked: 0 };
   let reportedMs = performance.now();
   const tell = (): void => {
@@ -76,7 +85,7 @@ function scrub(): boolean {
   };
   try {
     const from = data.from === undefined ? {} : { from: data.from };
-    for (const { cursor, content } of checkPass({ index, checker, ...from })) {
+    for (const { cursor, content } of checkPass({ ...parts, checker, ...roots, ...from })) {
       last = { cursor, checked: last.checked + (content ? 1 : 0) };
       if (performance.now() - reportedMs >= data.progressMs) tell();
       read(ROW_BYTES);
@@ -89,6 +98,7 @@ function scrub(): boolean {
     return false;
   } finally {
     checker.close();
+    roots.roots?.checker.close();
   }
 }
 

@@ -1,6 +1,8 @@
+import { join } from "node:path";
 import type { Digest } from "../proto/digest.ts";
 import type { WorkerData } from "../proto/worker-tasks.ts";
 import type { Finding } from "./check-content.ts";
+import { distrustRoots } from "./check-roots.ts";
 import type { Collection } from "./collect-garbage.ts";
 import type { CommitterClient } from "./committer-client.ts";
 import type { ArtifactsNaming } from "./damaged-listings.ts";
@@ -21,6 +23,8 @@ interface Parts {
   readonly collection: Collection;
   readonly log: StoreLog;
   readonly firstSegmentId: number;
+  /** Where roots are materialized from the store; undefined: nowhere. */
+  readonly rootsDir: string | undefined;
   readonly markDamaged: (digest: Digest) => void;
 }
 
@@ -41,11 +45,13 @@ export class StoreChecks {
     const { artifactsNaming, ...asked } = options;
     const result = await runFsck({
       ...asked,
+      ...this.#rootsAt(),
       storeDir: paths.root,
       fsCells: workerData.fsCells,
       firstOpenSegment: firstSegmentId,
     });
     for (const digest of [...result.corrupt, ...result.missing]) this.#markFound(digest);
+    this.#distrust(result.brokenRoots);
     const { checked, checkedBytes: _, orphaned, repaired: __, ...damaged } = result;
     const counts = countsOf(damaged);
     const isClean = Object.values(counts).every((count) => count === 0);
@@ -68,9 +74,32 @@ export class StoreChecks {
     const onFound = (finding: Finding): void => {
       log("error", "STORE_CORRUPT: the scrub found damage", { ...finding });
       if (finding.kind === "corrupt" || finding.kind === "missing") this.#markFound(finding.name as Digest);
+      if (finding.kind === "root") this.#distrust([finding.name]);
       options.onFound(finding);
     };
-    return runScrub({ storeDir: paths.root, fsCells: workerData.fsCells }, { ...options, onFound });
+    const store = { storeDir: paths.root, fsCells: workerData.fsCells, ...this.#rootsAt() };
+    return runScrub(store, { ...options, onFound });
+  }
+
+  #rootsAt(): { rootsDir?: string } {
+    const { rootsDir } = this.#parts;
+    return rootsDir === undefined ? {} : { rootsDir };
+  }
+
+  /** @param paths below the roots' folder: `org/project/root/...` */
+  #distrust(paths: readonly string[]): void {
+    const { rootsDir, log } = this.#parts;
+    if (rootsDir === undefined) return;
+    for (const projectDir of new Set(paths.map((path) => path.split("/", 2).join("/")))) {
+      try {
+        distrustRoots(join(rootsDir, projectDir));
+      } catch (error) {
+        log("error", "roots that share files with a damaged one could not be marked", {
+          project: projectDir,
+          error: String(error),
+        });
+      }
+    }
   }
 
   async #repair(found: FsckResult, artifactsNaming: ArtifactsNaming | undefined): Promise<RepairResult> {

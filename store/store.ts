@@ -38,6 +38,8 @@ export interface StoreOptions {
   readonly now?: () => number;
   /** Kept in reserve for garbage collection on a full disk; none unless it is said. */
   readonly ballastBytes?: number;
+  /** Where the owner materializes roots, which checks read too; absent: nowhere. */
+  readonly rootsDir?: string;
 }
 
 export interface StoreStats {
@@ -97,6 +99,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     now,
     workerData,
     firstSegmentId: opened.nextSegmentId,
+    rootsDir: options.rootsDir,
   });
 }
 
@@ -109,6 +112,7 @@ interface StoreParts {
   readonly workerData: WorkerData;
   /** Segments from here on were begun by this process. */
   readonly firstSegmentId: number;
+  readonly rootsDir: string | undefined;
 }
 
 /**

@@ -15,6 +15,7 @@ export async function openFarmStore({ dataDir, log }: { dataDir: string; log: Lo
   const dir = join(dataDir, "store");
   const options = {
     dir,
+    rootsDir: join(dataDir, "roots"),
     ballastBytes: LIMITS.storeBallastBytes,
     log: (level: "info" | "error", message: string, data: object) => log[level](data, message),
   };

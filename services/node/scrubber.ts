@@ -20,6 +20,9 @@ const Pass = z.object({
     misframed: z.number(),
     broken_rows: z.number(),
     broken_segments: z.number(),
+    // Not in what an earlier version has written.
+    wrong_accounts: z.number().default(0),
+    broken_roots: z.number().default(0),
   }),
 });
 const ScrubFile = z.object({
@@ -96,7 +99,15 @@ export class Scrubber {
       started_at: new Date(now()).toISOString(),
       checked: 0,
       bytes: 0,
-      found: { corrupt: 0, missing: 0, misframed: 0, broken_rows: 0, broken_segments: 0 },
+      found: {
+        corrupt: 0,
+        missing: 0,
+        misframed: 0,
+        broken_rows: 0,
+        broken_segments: 0,
+        wrong_accounts: 0,
+        broken_roots: 0,
+      },
     };
     this.#state = { ...this.#state, pass };
     try {
@@ -149,6 +160,8 @@ const COUNTER = {
   misframed: "misframed",
   row: "broken_rows",
   segment: "broken_segments",
+  account: "wrong_accounts",
+  root: "broken_roots",
 } as const satisfies Record<Finding["kind"], string>;
 
 /** From 0 to 1: rows come in the order of their keys, and nearly all of the work is that of blobs, which come first. */

@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { join } from "node:path";
 import { digestFromBytes } from "../../proto/digest.ts";
 import { LIMITS } from "../../proto/limits.ts";
-import { ContentChecker } from "../../store/check-content.ts";
+import { ContentChecker, type Finding } from "../../store/check-content.ts";
 import { checkPass } from "../../store/check-pass.ts";
 import { createFsCells, StoreFs } from "../../store/fs.ts";
 import { type FsckResult, fsck } from "../../store/fsck.ts";
@@ -59,19 +59,23 @@ export function checkByFsck({ dir, index }: { dir: string; index: IndexDb }): Fs
 
 /** The pass of a scrub that is broken off and goes on again all the time. */
 export function checkByScrub({ dir, index }: { dir: string; index: IndexDb }): FsckResult {
-  const found = { corrupt: [], missing: [], misframed: [], row: [], segment: [] } as Record<string, string[]>;
+  const found = { corrupt: [], missing: [], misframed: [], row: [], segment: [], account: [] } as Record<
+    string,
+    string[]
+  >;
   let from: string | undefined;
+  const parts = {
+    paths: new StorePaths(dir),
+    fs: new StoreFs(createFsCells()),
+    index,
+    found: ({ kind, name }: Finding) => void found[kind]?.push(name),
+    read: () => undefined,
+  };
   for (let isOver = false; !isOver; ) {
-    const checker = new ContentChecker({
-      paths: new StorePaths(dir),
-      fs: new StoreFs(createFsCells()),
-      index,
-      found: ({ kind, name }) => found[kind]?.push(name),
-      read: () => undefined,
-    });
+    const checker = new ContentChecker(parts);
     isOver = true;
     let steps = 0;
-    for (const { cursor } of checkPass({ index, checker, ...(from !== undefined && { from }) })) {
+    for (const { cursor } of checkPass({ ...parts, checker, ...(from !== undefined && { from }) })) {
       from = cursor;
       steps += 1;
       if (steps < 40) continue;
@@ -80,8 +84,9 @@ export function checkByScrub({ dir, index }: { dir: string; index: IndexDb }): F
     }
     checker.close();
   }
-  const { corrupt = [], missing = [], misframed = [], row = [], segment = [] } = found;
-  const named = { corrupt, missing, misframed, brokenRows: row, brokenSegments: segment, orphaned: [] };
+  const { corrupt = [], missing = [], misframed = [], row = [], segment = [], account = [] } = found;
+  const rest = { orphaned: [], brokenRoots: [], wrongAccounts: account };
+  const named = { corrupt, missing, misframed, brokenRows: row, brokenSegments: segment, ...rest };
   return { ...named, checked: 0, checkedBytes: 0 } as unknown as FsckResult;
 }
 
@@ -120,8 +125,8 @@ export async function flipBits(
 }
 
 function namesIn(result: FsckResult): string[] {
-  const { corrupt, missing, misframed, orphaned, brokenRows, brokenSegments } = result;
-  return [...corrupt, ...missing, ...misframed, ...orphaned, ...brokenRows, ...brokenSegments];
+  const { checked: _, checkedBytes: __, repaired: ___, ...lists } = result;
+  return Object.values(lists).flat();
 }
 
 interface Place {

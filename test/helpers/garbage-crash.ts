@@ -71,8 +71,8 @@ async function assertKept({ store }: StoreFixture, numbers: readonly number[]): 
     }
     assert.equal((await store.readTree(treeOf(number))).length, contentsOfTree(number).length);
   }
-  const { corrupt, missing, misframed, orphaned } = await store.fsck();
-  assert.deepEqual([corrupt, missing, misframed, orphaned], [[], [], [], []]);
+  const { corrupt, missing, misframed, orphaned, wrongAccounts } = await store.fsck();
+  assert.deepEqual([corrupt, missing, misframed, orphaned, wrongAccounts], [[], [], [], [], []]);
 }
 
 /** A call of a file-system operation before which a run of GC is killed: the n-th from its begin. */

@@ -62,8 +62,8 @@ export async function soakGarbage(options: { publishes: number; seed: number }):
       Math.abs(packBytes + bigBytes - actual) <= actual / 100,
       `accounts ${packBytes + bigBytes}, du ${actual}`,
     );
-    const { corrupt, missing, misframed, orphaned } = await store.fsck();
-    assert.deepEqual([corrupt, missing, misframed, orphaned], [[], [], [], []]);
+    const { corrupt, missing, misframed, orphaned, wrongAccounts } = await store.fsck();
+    assert.deepEqual([corrupt, missing, misframed, orphaned, wrongAccounts], [[], [], [], [], []]);
     return soak.counts;
   } finally {
     await soak.close();

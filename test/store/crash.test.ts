@@ -32,8 +32,8 @@ it(`loses nothing that was acknowledged in ${KILLS} kills at random moments, and
   t.diagnostic(`${all.blobs.length} blobs and ${all.uploads.length} uploads were acknowledged`);
   assert.ok(all.blobs.length > 0 && all.uploads.length > 0);
   const last = await openStoreFixture(dir);
-  const { corrupt, missing, misframed, orphaned, checked } = await last.store.fsck();
-  assert.deepEqual([corrupt, missing, misframed, orphaned], [[], [], [], []]);
+  const { corrupt, missing, misframed, orphaned, wrongAccounts, checked } = await last.store.fsck();
+  assert.deepEqual([corrupt, missing, misframed, orphaned, wrongAccounts], [[], [], [], [], []]);
   assert.ok(checked >= all.blobs.length);
   await assertKept(last.store, all);
   await last.close();

@@ -99,8 +99,8 @@ class Model {
       }
     }
     assert.equal(store.stats().blobs, this.#condemnedMs.size);
-    const { corrupt, missing, misframed, orphaned } = await store.fsck();
-    assert.deepEqual([corrupt, missing, misframed, orphaned], [[], [], [], []]);
+    const { corrupt, missing, misframed, orphaned, wrongAccounts } = await store.fsck();
+    assert.deepEqual([corrupt, missing, misframed, orphaned, wrongAccounts], [[], [], [], [], []]);
     const { packBytes, bigBytes } = store.stats();
     assert.equal(contentBytes(this.#dir), packBytes + bigBytes);
   }

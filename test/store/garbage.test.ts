@@ -20,10 +20,10 @@ const BIG = LIMITS.packedBlobBytes + 1;
 const HOUR_MS = 3_600_000;
 
 async function assertSound(store: Store): Promise<void> {
-  const { corrupt, missing, misframed, orphaned } = await store.fsck();
+  const { corrupt, missing, misframed, orphaned, wrongAccounts } = await store.fsck();
   assert.deepEqual(
-    { corrupt, missing, misframed, orphaned },
-    { corrupt: [], missing: [], misframed: [], orphaned: [] },
+    { corrupt, missing, misframed, orphaned, wrongAccounts },
+    { corrupt: [], missing: [], misframed: [], orphaned: [], wrongAccounts: [] },
   );
 }
 

@@ -4,6 +4,10 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type Digest, digestHex, digestOf } from "../../proto/digest.ts";
 import { LIMITS } from "../../proto/limits.ts";
+import { openIndexForWriting } from "../../store/index-db.ts";
+import { META_KEY, segmentKey } from "../../store/index-keys.ts";
+import { encodeMeta, encodeSegmentRow } from "../../store/index-rows.ts";
+import { IndexView } from "../../store/index-view.ts";
 import { rebuildIndex } from "../../store/rebuild-index.ts";
 import { findInPacks, flipBit } from "../helpers/store-disk.ts";
 import {
@@ -38,7 +42,7 @@ describe("a repair", () => {
     withStore(async (fixture) => {
       await putLayer(fixture, { a: contentOf("a", 500), big: BIG });
       const { repaired } = await fixture.store.fsck({ repair: true });
-      assert.deepEqual(repaired, { reindexed: [], rewritten: [], removed: [], lost: [] });
+      assert.deepEqual(repaired, { reindexed: [], rewritten: [], removed: [], lost: [], corrected: [] });
     }));
 
   it("points a row to another record of the same content", () =>
@@ -56,7 +60,13 @@ describe("a repair", () => {
       const digest = digestOf(content);
       const { repaired, corrupt } = await store.fsck({ repair: true });
       assert.deepEqual(corrupt, [digest]);
-      assert.deepEqual(repaired, { reindexed: [digest], rewritten: [], removed: [], lost: [] });
+      assert.deepEqual(repaired, {
+        reindexed: [digest],
+        rewritten: [],
+        removed: [],
+        lost: [],
+        corrected: [],
+      });
       assert.deepEqual(await store.read(digest), content);
       await assertClean(fixture);
     }));
@@ -78,7 +88,7 @@ describe("a repair", () => {
     const named = [contents[3], contents[9]].map((content) => digestOf(content ?? ""));
     assert.deepEqual(new Set<string>(misframed), new Set<string>([...named, layer.digest]));
     assert.deepEqual([corrupt, missing, brokenSegments], [[], [], ["00000001.pack@0"]]);
-    assert.deepEqual(repaired, { reindexed: [], rewritten: [1], removed: [], lost: [] });
+    assert.deepEqual(repaired, { reindexed: [], rewritten: [1], removed: [], lost: [], corrected: [] });
     await assertClean(first);
     await first.close();
     fs.rmSync(join(dir, "index"), { recursive: true });
@@ -110,6 +120,41 @@ describe("a repair", () => {
       assert.deepEqual(await store.read(BIG_DIGEST), BIG);
       await assertClean(fixture);
     }));
+
+  it("sets accounts right that say something else than the rows, also while publishes go on, and GC drops what they kept", async () => {
+    const dir = tempFolder();
+    const first = await openStoreFixture(dir);
+    const [kept] = await first.put(contentOf("kept", 900), BIG);
+    const before = first.store.stats();
+    await first.close();
+    const index = openIndexForWriting(join(dir, "index"));
+    const view = new IndexView(index);
+    index.transaction(() => {
+      const row = view.segment(1);
+      assert.ok(row);
+      const tooMuch = { ...row, liveBytes: row.liveBytes + 4_000, liveRecords: row.liveRecords + 3 };
+      index.put(segmentKey(1), encodeSegmentRow(segmentKey(1), tooMuch));
+      const meta = view.meta();
+      index.put(META_KEY, encodeMeta(META_KEY, { ...meta, bigBytes: 7, packedBlobs: meta.packedBlobs + 1 }));
+    });
+    await index.close();
+    const second = await openStoreFixture(dir);
+    const { store, put } = second;
+    const { wrongAccounts, corrupt } = await store.fsck();
+    assert.deepEqual([wrongAccounts, corrupt], [["00000001.pack", "packedBlobs", "bigBytes"], []]);
+    const [repair] = await Promise.all([store.fsck({ repair: true }), put(contentOf("meanwhile", 800))]);
+    assert.deepEqual(repair.repaired?.corrected, wrongAccounts);
+    await assertClean(second);
+    assert.deepEqual(
+      [store.stats().blobs, store.stats().bigBytes],
+      [before.blobs + 1, BIG.byteLength],
+      "what came meanwhile counts",
+    );
+    assert.deepEqual(await store.read(kept ?? digestOf("")), contentOf("kept", 900));
+    const { segments } = await store.collectGarbage({ roots: () => [], graceMs: 0 });
+    assert.equal(segments.dropped, 2, "a segment is not held by records that it does not have");
+    await second.close();
+  });
 
   it("takes files that nothing names to quarantine, and cuts what lies behind a committed end", async () => {
     const dir = tempFolder();

@@ -142,6 +142,7 @@ class Model {
     const { store } = this.fixture;
     const result = await store.fsck();
     assert.deepEqual([result.corrupt, result.misframed, result.missing, result.orphaned], [[], [], [], []]);
+    assert.deepEqual(result.wrongAccounts, []);
     const { packBytes, deadBytes, bigFiles } = store.stats();
     const files = [...storeFiles(this.dir)];
     const onDisk = files

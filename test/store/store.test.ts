@@ -140,6 +140,8 @@ describe("the store", () => {
         checkedBytes: 12_276,
         corrupt: [],
         misframed: [],
+        wrongAccounts: [],
+        brokenRoots: [],
         missing: [],
         orphaned: [],
         brokenRows: [],

@@ -17,6 +17,7 @@ export const storeFsck: VerbHandler<"store fsck"> = async ({ flags, output, api 
   const path = `/v1/store:fsck?part=${match[1]}&of=${match[2]}${repair}`;
   const result = await api().command<FsckJson>("POST", path, {});
   const { corrupt, missing, misframed, broken_rows: rows, broken_segments: segments, repaired } = result;
+  const { wrong_accounts: accounts, broken_roots: roots } = result;
   output.emit(result, () => {
     const checked = `${result.checked.toLocaleString("en-US")} blobs and layers, ${formatBytes(result.checked_bytes)}`;
     printFields(output, [
@@ -26,15 +27,25 @@ export const storeFsck: VerbHandler<"store fsck"> = async ({ flags, output, api 
       ["misframed", named(misframed, result.misframed_digests)],
       ["broken rows", named(rows, result.broken_row_keys)],
       ["broken segments", named(segments, result.broken_segment_names)],
+      ["wrong accounts", named(accounts, result.wrong_account_names)],
+      ["broken roots", named(roots, result.broken_root_paths)],
       ["orphaned", named(result.orphaned, result.orphaned_files)],
     ]);
     if (repaired !== undefined) printRepaired(output, repaired);
-    else if (misframed + rows + segments + result.orphaned > 0)
+    else if (misframed + rows + segments + accounts + roots + result.orphaned > 0)
       output.note("`granary store fsck --repair` repairs what can be");
   });
-  if (repaired !== undefined) return repaired.lost === 0 && !repaired.needs_rebuild ? EXIT.ok : EXIT.store;
-  return corrupt + missing + misframed + rows + segments === 0 ? EXIT.ok : EXIT.store;
+  if (repaired !== undefined) return isWhole(repaired) ? EXIT.ok : EXIT.store;
+  return corrupt + missing + misframed + rows + segments + accounts + roots === 0 ? EXIT.ok : EXIT.store;
 };
+
+function isWhole({
+  lost,
+  needs_rebuild: needsRebuild,
+  failed_roots: failedRoots,
+}: FsckRepairedJson): boolean {
+  return lost + failedRoots.length === 0 && !needsRebuild;
+}
 
 function printRepaired(output: VerbContext["output"], repaired: FsckRepairedJson): void {
   const { lost, lost_references: references } = repaired;
@@ -42,6 +53,9 @@ function printRepaired(output: VerbContext["output"], repaired: FsckRepairedJson
     ["pointed to another record", String(repaired.reindexed)],
     ["segments copied", String(repaired.rewritten_segments)],
     ["in quarantine or cut", named(repaired.removed, repaired.removed_files)],
+    ["accounts set right", String(repaired.corrected_accounts)],
+    ["roots made anew", String(repaired.remade_roots)],
+    ["roots that could not be", named(repaired.failed_roots.length, repaired.failed_roots)],
     ["lost until published again", named(lost, repaired.lost_digests)],
   ]);
   for (const why of references) {
