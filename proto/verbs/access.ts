@@ -1,5 +1,5 @@
 import { arg, list, text, verb } from "../verb-spec.ts";
-import { CURSOR, LIMIT, ORG } from "./arguments.ts";
+import { ASK_AGAIN, CURSOR, LIMIT, ORG } from "./arguments.ts";
 
 /** Who may do what: contexts, tokens, orgs, trusts. */
 export const ACCESS_VERBS = [
@@ -42,6 +42,7 @@ export const ACCESS_VERBS = [
       ),
       text("project", "P", "Bind it to one project.", { short: "p" }),
       text("expires", "DURATION", "End its life after this time, such as 90d."),
+      ASK_AGAIN,
     ],
     example: "granary token create --scope publish --project bot --expires 90d",
   }),
@@ -115,6 +116,7 @@ export const ACCESS_VERBS = [
       text("project", "P", "Bind its tokens to one project.", { short: "p" }),
       text("issuer", "URL", "Issuer; GitHub's or gitlab.com when not given."),
       text("audience", "TEXT", "Audience of the id tokens; the farm's URL when not given."),
+      ASK_AGAIN,
     ],
     example:
       "granary trust add github --claim repository_id=123456 --claim ref=refs/heads/main --scope publish -p bot",

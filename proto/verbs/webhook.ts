@@ -1,5 +1,5 @@
 import { arg, list, text, toggle, verb } from "../verb-spec.ts";
-import { CURSOR, EVENT_FORMAT, LIMIT, ORG } from "./arguments.ts";
+import { ASK_AGAIN, CURSOR, EVENT_FORMAT, LIMIT, ORG } from "./arguments.ts";
 
 const WEBHOOK_ID = arg("ID", "Webhook id, as `webhook ls` shows it.");
 
@@ -20,6 +20,7 @@ export const WEBHOOK_VERBS = [
       text("project", "P", "Only this project's events.", { short: "p" }),
       list("type", "TYPE", "Only this event type, or a family such as release.*; may be repeated."),
       EVENT_FORMAT,
+      ASK_AGAIN,
     ],
     example: "granary webhook add https://ci.example.com/granary --type 'release.*'",
   }),
@@ -45,6 +46,7 @@ export const WEBHOOK_VERBS = [
       toggle("enable", "Deliver again, from where it stopped."),
       toggle("disable", "Stop delivering; the place is kept."),
       toggle("rotate-secret", "Make a new secret; it is shown once."),
+      ASK_AGAIN,
     ],
     example: "granary webhook set whk_example --enable",
   }),

@@ -9,7 +9,7 @@ import type { ApiContext } from "./context.ts";
 import { mintToken } from "./mint-token.ts";
 import { pageOf } from "./read-routes.ts";
 import { tokenJson } from "./render.ts";
-import { orgAdmin, parseBody, principalOf, submitFor } from "./request.ts";
+import { chanceFor, madeElsewhere, orgAdmin, parseBody, principalOf, submitFor } from "./request.ts";
 
 /** Tokens, and who one is. */
 export function accessRoutes(server: HttpServer, context: ApiContext): void {
@@ -34,12 +34,12 @@ export function accessRoutes(server: HttpServer, context: ApiContext): void {
     }
     if (context.read((view) => findOrg(view, org)) === undefined)
       await submitFor(context, request, { principal, org, body: { type: "org.create" } });
-    const { id, token, hash } = mintToken();
+    const asked = { principal, org, type: "token.create" } as const;
+    const { id, token, hash } = mintToken(chanceFor(context, request, asked).random);
     const expiresMs = body.expires === undefined ? undefined : parseDurationMs(body.expires);
     await submitFor(context, request, {
       principal,
       org,
-      anew: true,
       body: {
         type: "token.create",
         token_id: id,
@@ -50,8 +50,7 @@ export function accessRoutes(server: HttpServer, context: ApiContext): void {
       },
     });
     const record = context.read((view) => findToken(view, org, id));
-    if (record === undefined)
-      throw new GranaryError("INTERNAL", `token ${id} was created and is not in the state`);
+    if (record === undefined) throw madeElsewhere("token");
     return reply
       .code(201)
       .header("cache-control", "no-store")

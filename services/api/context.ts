@@ -59,7 +59,7 @@ export interface ApiContext {
   /** Where subscribers connect to the bus, and whether they are let in now. */
   readonly bus: { readonly url: string; open(): boolean };
   readonly webhooks: {
-    readonly secrets: Pick<SecretBox, "seal">;
+    readonly secrets: Pick<SecretBox, "seal" | "derive">;
     readonly target: { readonly allowPrivate: boolean; readonly resolve: Resolve };
     deliveries(org: string, webhookId: string): Promise<readonly WebhookDelivery[]>;
   };

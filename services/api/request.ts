@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import type { z } from "zod";
 import type { Command, CommandBody, CommandResult, CommandValue } from "../../proto/commands.ts";
 import { GranaryError } from "../../proto/errors.ts";
@@ -122,7 +122,7 @@ interface Submission {
   readonly org: Name;
   readonly project?: Name;
   readonly body: CommandBody;
-  /** The command names something that this request has made, an upload or a secret: it is a new one, whatever key there is. */
+  /** The command names what this request has brought, an upload: it is a new one, whatever key there is. */
   readonly anew?: true;
 }
 
@@ -139,7 +139,7 @@ export async function submitFor(
   const key = about.anew === true ? undefined : idempotencyKey(request);
   const command: Command = {
     v: 1,
-    id: key === undefined ? newId("cmd") : keyedId(request, about, key),
+    id: key === undefined ? newId("cmd") : keyedId(request, { ...about, type: about.body.type }, key),
     actor: about.principal.actor,
     org: about.org,
     ...(about.project === undefined ? {} : { project: about.project }),
@@ -150,10 +150,40 @@ export async function submitFor(
   return unwrapResult(await context.submit(command));
 }
 
-function keyedId(request: HttpRequest, { principal, org, project, body }: Submission, key: string): string {
-  const asked = [principal.tokenId, org, project, request.url, request.body ?? null, key, body.type];
+/**
+ * Where ids and secrets come from that a request makes: chance, and for one with an Idempotency-Key always the same bytes. Repeated it names the
+ * same things again, and can be answered with a secret of which the state has no more than a hash.
+ */
+export function chanceFor(
+  context: ApiContext,
+  request: HttpRequest,
+  about: Omit<Submission, "body" | "anew"> & { readonly type: CommandBody["type"] },
+): { readonly nowMs: number; readonly random: (bytes: number) => Uint8Array } {
+  const key = idempotencyKey(request);
+  if (key === undefined) return { nowMs: context.now(), random: randomBytes };
+  const random = context.webhooks.secrets.derive(keyedId(request, about, key));
+  return { nowMs: Buffer.from(random(6)).readUIntBE(0, 6), random };
+}
+
+function keyedId(
+  request: HttpRequest,
+  { principal, org, project, type }: Omit<Submission, "body"> & { readonly type: CommandBody["type"] },
+  key: string,
+): string {
+  const asked = [principal.tokenId, org, project, request.url, request.body ?? null, key, type];
   const hash = createHash("sha256").update(JSON.stringify(asked)).digest("hex");
   return `cmd_${hash.slice(0, 40)}`;
+}
+
+/** A repeated request whose thing is not there: it was removed since, or made by an api with another `webhooks.key`. */
+export function madeElsewhere(what: string): GranaryError {
+  return new GranaryError(
+    "STATE_CONFLICT",
+    `the ${what} that this Idempotency-Key made is not there any more`,
+    {
+      hint: "Look what there is, and ask with another key.",
+    },
+  );
 }
 
 function unwrapResult(result: CommandResult): CommandValue {

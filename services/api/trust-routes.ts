@@ -11,7 +11,7 @@ import type { ApiContext } from "./context.ts";
 import { createIdTokenExchange } from "./exchange-id-token.ts";
 import { pageOf } from "./read-routes.ts";
 import { tokenJson, trustJson } from "./render.ts";
-import { orgAdmin, parseBody, submitFor } from "./request.ts";
+import { chanceFor, madeElsewhere, orgAdmin, parseBody, submitFor } from "./request.ts";
 
 /** Trust in the id tokens of CI systems, and what they are exchanged for. */
 export function trustRoutes(server: HttpServer, context: ApiContext): void {
@@ -30,11 +30,10 @@ export function trustRoutes(server: HttpServer, context: ApiContext): void {
     // `write` is the others together.
     for (const scope of expandScopes(body.scopes)) if (scope !== "write") requireScope(principal, scope);
     if (context.read((view) => findOrg(view, org)) === undefined) throw notFound({ org });
-    const id = newId("tru");
+    const id = newId("tru", chanceFor(context, request, { principal, org, type: "trust.create" }));
     await submitFor(context, request, {
       principal,
       org,
-      anew: true,
       body: {
         type: "trust.create",
         trust_id: id,
@@ -47,8 +46,7 @@ export function trustRoutes(server: HttpServer, context: ApiContext): void {
       },
     });
     const record = context.read((view) => findTrust(view, org, id));
-    if (record === undefined)
-      throw new GranaryError("INTERNAL", `trust ${id} was created and is not in the state`);
+    if (record === undefined) throw madeElsewhere("trust");
     return reply.code(201).send(trustJson(record));
   });
 

@@ -14,7 +14,7 @@ import { newWebhookSecret } from "../shared/webhook-secrets.ts";
 import { parseWebhookUrl, publicAddresses } from "../shared/webhook-target.ts";
 import type { ApiContext } from "./context.ts";
 import { pageOf } from "./read-routes.ts";
-import { orgAdmin, parseBody, submitFor } from "./request.ts";
+import { chanceFor, madeElsewhere, orgAdmin, parseBody, submitFor } from "./request.ts";
 
 /** Endpoints that events are delivered to. For who may manage an org's keys: they send its events away. */
 export function webhookRoutes(server: HttpServer, context: ApiContext): void {
@@ -25,12 +25,12 @@ export function webhookRoutes(server: HttpServer, context: ApiContext): void {
     const project = body.project === undefined ? undefined : parseName(body.project, "project");
     if (context.read((view) => findOrg(view, org)) === undefined)
       await submitFor(context, request, { principal, org, body: { type: "org.create" } });
-    const id = newId("whk");
-    const secret = newWebhookSecret();
+    const chance = chanceFor(context, request, { principal, org, type: "webhook.create" });
+    const id = newId("whk", chance);
+    const secret = newWebhookSecret(chance.random);
     await submitFor(context, request, {
       principal,
       org,
-      anew: true,
       body: {
         type: "webhook.create",
         webhook_id: id,
@@ -41,8 +41,10 @@ export function webhookRoutes(server: HttpServer, context: ApiContext): void {
         sealed_secret: context.webhooks.secrets.seal(secret, { org, id }),
       },
     });
+    const record = context.read((view) => findWebhook(view, org, id));
+    if (record === undefined) throw madeElsewhere("webhook");
     reply.code(201).header("cache-control", "no-store");
-    return reply.send({ ...webhookJson(find(context, { org, id })), secret });
+    return reply.send({ ...webhookJson(record), secret });
   });
 
   server.get("/v1/orgs/:org/webhooks", async (request, reply) => {
@@ -59,7 +61,8 @@ export function webhookRoutes(server: HttpServer, context: ApiContext): void {
     const { principal, org, id } = found(context, request);
     const { rotate_secret, url, types, format, enabled } = parseBody(WebhookChangeBody, request.body);
     if (url !== undefined) await checkUrl(context, url);
-    const secret = rotate_secret === true ? newWebhookSecret() : undefined;
+    const chance = chanceFor(context, request, { principal, org, type: "webhook.update" });
+    const secret = rotate_secret === true ? newWebhookSecret(chance.random) : undefined;
     const body: WebhookUpdateCommand = {
       type: "webhook.update",
       webhook_id: id,

@@ -126,6 +126,33 @@ describe("a token of another org", () => {
 });
 
 describe("a token", () => {
+  test("that is asked for again under its key is the same one, for who asked only", async () => {
+    const ask = (key: string, token?: string, scopes: readonly Scope[] = ["read"]) =>
+      send<TokenJson>(farm, "/v1/orgs/default/tokens", {
+        json: { scopes },
+        headers: { "idempotency-key": key },
+        token,
+      });
+    const one = await ask("tok-1");
+    assert.equal(one.status, 201, one.text);
+    assert.deepEqual((await ask("tok-1")).body, one.body);
+    const admin = await makeToken(farm, "default", ["admin"]);
+    const others = [
+      await ask("tok-2"),
+      await ask("tok-1", admin.token),
+      await ask("tok-1", undefined, ["publish"]),
+    ];
+    const made = new Set([one, ...others].map(({ body }) => body.token));
+    assert.equal(made.size, 4, "another key, another asker, another body");
+    assert.equal(
+      (await send(farm, `/v1/orgs/default/tokens/${one.body.id}`, { method: "DELETE" })).status,
+      204,
+    );
+    const late = await ask("tok-1");
+    assert.ok(late.body.id === one.body.id && late.body.revoked_at !== null, late.text);
+    assert.equal((await send(farm, "/v1/whoami", { token: one.body.token })).status, 401);
+  });
+
   test("that may only publish publishes from the command line and hears what came of it", async () => {
     const { token } = await makeToken(farm, "default", ["publish"], { project: "only-publish" });
     const result = await runCli(["publish", "-", "-p", "only-publish", "--commit", "1234567"], {

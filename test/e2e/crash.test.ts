@@ -5,6 +5,7 @@ import { digestOf } from "../../proto/digest.ts";
 import type { PublishJson } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { eventually, natsPid, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
+import { killUnderRetries } from "../helpers/retrying-clients.ts";
 
 /**
  * Crash rounds: 50 concurrent publishes, something is killed with SIGKILL at a random moment, the farm comes back. Whatever was
@@ -63,6 +64,20 @@ test(`what was answered 202 ends exactly once, whatever is killed (${ROUNDS} rou
   t.diagnostic(`${accepted.length} accepted publishes in ${ROUNDS} rounds, each ended once`);
   assert.ok(accepted.length > 0, "a test in which nothing was accepted shows nothing");
   assert.equal(await farm.stop(), 0);
+});
+
+test(`a command whose answer was lost has one effect, and asked again its one result (${ROUNDS} kills, seed ${seed})`, {
+  timeout: 600_000,
+}, async (t) => {
+  const data = join(folder, "retries");
+  const counts = await killUnderRetries({
+    seed,
+    kills: ROUNDS,
+    clients: 8,
+    start: (port = "0") => startTestFarm({ data, port, args: ["--threads", "1"] }),
+  });
+  t.diagnostic(JSON.stringify(counts));
+  assert.ok(counts.unanswered > 0, "a test in which every answer came shows nothing");
 });
 
 async function publishMany(farm: TestFarm, round: number, accepted: Accepted[]): Promise<void> {

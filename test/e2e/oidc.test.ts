@@ -201,6 +201,14 @@ describe("a trust", () => {
     }
   });
 
+  test("that is asked for again under its key is one", async () => {
+    const headers = { "idempotency-key": "trust-1" };
+    const made = () => send<TrustJson>(farm, TRUSTS, { json: trustBody(), headers });
+    const [one, two] = [await made(), await made()];
+    assert.deepEqual([one.status, two.body.id], [201, one.body.id], two.text);
+    assert.equal((await send(farm, `${TRUSTS}/${one.body.id}`, { method: "DELETE" })).status, 204);
+  });
+
   test("in an issuer that the farm does not name is for farm:admin, and scopes are those of its creator", async () => {
     const { token } = await makeToken(farm, "default", ["token:admin", "read"]);
     problemOf(

@@ -235,6 +235,28 @@ describe("webhooks", () => {
     assert.equal((await send(farm, `${WEBHOOKS}/${id}`, { method: "DELETE" })).status, 204);
   });
 
+  test("asked for again under its key is the same webhook with the same secret; so is its new secret", async () => {
+    const json = { url: `${receiver.url}/keyed`, types: ["release.*"] };
+    const headers = { "idempotency-key": "add-1" };
+    const made = () => send<WebhookJson>(farm, WEBHOOKS, { json, headers });
+    const [one, two] = [await made(), await made()];
+    assert.deepEqual([one.status, two.status], [201, 201], two.text);
+    assert.deepEqual(two.body, one.body);
+    const { items } = await farm.json<Page<WebhookJson>>(WEBHOOKS);
+    assert.equal(items.filter(({ url }) => url === json.url).length, 1);
+    const rotate = () =>
+      send<WebhookJson>(farm, `${WEBHOOKS}/${one.body.id}`, {
+        method: "PATCH",
+        json: { rotate_secret: true },
+        headers: { "idempotency-key": "rotate-1" },
+      });
+    const [first, again] = [await rotate(), await rotate()];
+    assert.notEqual(first.body.secret, one.body.secret);
+    assert.equal(again.body.secret, first.body.secret, "the one that deliveries are signed with");
+    assert.equal((await send(farm, `${WEBHOOKS}/${one.body.id}`, { method: "DELETE" })).status, 204);
+    problemOf(await made(), 409, "STATE_CONFLICT");
+  });
+
   test("URLs, fields and tokens that may not are refused, with a code", async () => {
     problemOf(
       await send(farm, WEBHOOKS, { json: { url: "https://u:p@example.com" } }),

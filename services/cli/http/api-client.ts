@@ -20,16 +20,10 @@ export interface ApiClient {
   /** @throws GranaryError with the farm's code, NO_FARM, UNAVAILABLE */
   get<T>(path: string, query?: Query, options?: { readonly idleMs?: number }): Promise<T>;
   /**
-   * Sends a command with one Idempotency-Key and asks again while its outcome is unknown; what makes a secret, whose answer cannot be given
-   * twice, is sent `once`.
+   * Sends a command with one Idempotency-Key and asks again while its outcome is unknown.
    * @throws GranaryError the farm's refusal; OUTCOME_UNKNOWN with `idempotency_key` when it may have taken effect
    */
-  command<T>(
-    method: "POST" | "PUT" | "PATCH" | "DELETE",
-    path: string,
-    body?: unknown,
-    options?: { readonly once?: boolean },
-  ): Promise<T>;
+  command<T>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T>;
   /** Rows of a list across its pages, `limit` at most. */
   list<T>(path: string, query: Query, limit: number, pageItems?: number): Promise<Page<T>>;
   readonly headers: (extra?: Readonly<Record<string, string>>) => Promise<Record<string, string>>;
@@ -101,12 +95,7 @@ export function createApiClient(options: {
     signal,
     within: (other) => createApiClient({ ...options, signal: other }),
     get,
-    command: async <T>(
-      method: string,
-      path: string,
-      body?: unknown,
-      { once = false }: { readonly once?: boolean } = {},
-    ) => {
+    command: async <T>(method: string, path: string, body?: unknown) => {
       const text = body === undefined ? undefined : JSON.stringify(body);
       const key = idempotencyKey ?? randomUUID();
       const extra = {
@@ -116,20 +105,17 @@ export function createApiClient(options: {
           : { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) }),
       };
       let unknown: unknown;
-      const worthRepeating = (failure: GranaryError): boolean => !once || !mayHaveHappened(failure);
       try {
-        return await withRetries(
-          { signal, patienceMs: PATIENCE_MS, retryNoFarm: false, worthRepeating },
-          () =>
-            send<T>(method, target(path), text, extra, IDLE_MS).catch((error: unknown) => {
-              if (mayHaveHappened(error)) unknown = error;
-              throw error;
-            }),
+        return await withRetries({ signal, patienceMs: PATIENCE_MS, retryNoFarm: false }, () =>
+          send<T>(method, target(path), text, extra, IDLE_MS).catch((error: unknown) => {
+            if (mayHaveHappened(error)) unknown = error;
+            throw error;
+          }),
         );
       } catch (error) {
         // Without an answer of its own; one that came is the answer, also behind a failure that nobody can tell about.
         const isOpen = unknown !== undefined && (signal.aborted || isPassing(error));
-        throw isOpen ? outcomeUnknown(unknown, once ? undefined : key) : error;
+        throw isOpen ? outcomeUnknown(unknown, key) : error;
       }
     },
     list: async <T>(path: string, query: Query, limit: number, pageItems = PAGE_ITEMS) => {

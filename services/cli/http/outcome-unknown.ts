@@ -7,14 +7,14 @@ export function mayHaveHappened(error: unknown): boolean {
   return error.code === "OUTCOME_UNKNOWN" || (error.code === "UNAVAILABLE" && !isProblem(error.cause));
 }
 
-/** All that can be said then, with the key under which asking again has no second effect; without one, look first. */
-export function outcomeUnknown(cause: unknown, key: string | undefined): GranaryError {
+/** All that can be said then, with the key under which asking again has no second effect. */
+export function outcomeUnknown(cause: unknown, key: string): GranaryError {
   const why = cause instanceof GranaryError ? cause.message : "interrupted before the farm answered";
   const detail = cause instanceof GranaryError ? cause.detail : {};
   return new GranaryError(
     "OUTCOME_UNKNOWN",
-    `whether it took effect is not known: ${why}${key === undefined ? "; look whether it is there before you ask again" : ""}`,
-    { ...detail, ...(key === undefined ? {} : { idempotency_key: key }) },
+    `whether it took effect is not known: ${why}`,
+    { ...detail, idempotency_key: key },
     { cause },
   );
 }

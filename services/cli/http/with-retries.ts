@@ -8,8 +8,6 @@ export interface RetryOptions {
   /** Whether "nobody listens" may be a farm that restarts; on a first contact it is not. */
   readonly retryNoFarm: boolean;
   readonly attempts?: number;
-  /** Asked about failures that pass. */
-  readonly worthRepeating?: (failure: GranaryError) => boolean;
   readonly onRetry?: (failure: GranaryError, waitMs: number) => void;
 }
 
@@ -32,7 +30,7 @@ export async function withRetries<T>(
   options: RetryOptions,
   action: (attempt: number) => Promise<T>,
 ): Promise<T> {
-  const { signal, patienceMs, retryNoFarm, attempts = 20, worthRepeating, onRetry } = options;
+  const { signal, patienceMs, retryNoFarm, attempts = 20, onRetry } = options;
   const until = performance.now() + patienceMs;
   for (let attempt = 1; ; attempt++) {
     try {
@@ -40,7 +38,6 @@ export async function withRetries<T>(
     } catch (error) {
       signal.throwIfAborted();
       if (!isPassing(error) || (error.code === "NO_FARM" && !retryNoFarm && attempt === 1)) throw error;
-      if (worthRepeating?.(error) === false) throw error;
       const waitMs = waitBefore(error, attempt);
       if (attempt >= attempts || performance.now() + waitMs > until) throw error;
       onRetry?.(error, waitMs);

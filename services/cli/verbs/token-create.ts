@@ -20,12 +20,7 @@ export const tokenCreate: VerbHandler<"token create"> = async ({ flags, output, 
     ...(project === undefined ? {} : { project }),
     ...(expires === undefined ? {} : { expires }),
   };
-  const created = await client.command<TokenJson>(
-    "POST",
-    `/v1/orgs/${encodeURIComponent(org)}/tokens`,
-    body,
-    { once: true },
-  );
+  const created = await client.command<TokenJson>("POST", `/v1/orgs/${encodeURIComponent(org)}/tokens`, body);
   output.emit(created, () => {
     output.line(created.token ?? "");
     const bound = created.project === undefined ? created.org : `${created.org}/${created.project}`;

@@ -26,9 +26,7 @@ export const trustAdd: VerbHandler<"trust add"> = async ({ args, flags, output, 
     scopes,
     ...(project === undefined ? {} : { project }),
   };
-  const trust = await client.command<TrustJson>("POST", `/v1/orgs/${encodeURIComponent(org)}/trusts`, body, {
-    once: true,
-  });
+  const trust = await client.command<TrustJson>("POST", `/v1/orgs/${encodeURIComponent(org)}/trusts`, body);
   output.emit(trust, () => {
     output.line(trust.id);
     const bound = trust.project === undefined ? trust.org : `${trust.org}/${trust.project}`;

@@ -14,7 +14,7 @@ export const webhookAdd: VerbHandler<"webhook add"> = async ({ args, flags, outp
     ...(types.length === 0 ? {} : { types }),
     ...(format === undefined ? {} : { format }),
   };
-  const webhook = await client.command<WebhookJson>("POST", path, body, { once: true });
+  const webhook = await client.command<WebhookJson>("POST", path, body);
   output.emit(webhook, () => {
     output.line(`${webhook.id} ${webhook.secret ?? ""}`);
     output.note(`The signing secret is shown only now. Try it: granary webhook test ${webhook.id}`);

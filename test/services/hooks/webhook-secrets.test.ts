@@ -25,6 +25,18 @@ test("a sealed secret opens with the farm's key, for the same webhook only, unch
   assert.equal(statSync(path.join(keys, "webhooks.key")).mode & 0o777, 0o600);
 });
 
+test("what is derived is the same for the same request, and another for every other request and key", () => {
+  const folder = tempFolder();
+  const derived = (of: string, at = folder) => {
+    const bytes = secretBox(at).derive(of);
+    return Buffer.concat([bytes(6), bytes(40), bytes(1)]).toString("hex");
+  };
+  assert.equal(derived("cmd_1"), derived("cmd_1"));
+  assert.equal(new Set([derived("cmd_1"), derived("cmd_2"), derived("cmd_1", tempFolder())]).size, 3);
+  const random = secretBox(folder).derive("cmd_1");
+  assert.notEqual(newWebhookSecret(random), newWebhookSecret(random), "it goes on");
+});
+
 test("signatures are those of the Standard Webhooks specification's example", () => {
   const headers = signWebhook({
     id: "msg_p5jXN8AQM9LWM0D4loKWxJek",
