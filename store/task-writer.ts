@@ -143,7 +143,13 @@ export class TaskWriter {
     return this.#isKnown();
   }
 
-  /** Of the index as this task sees it. */
+  /** Whether this very task has put it: before the commit nobody else has it. */
+  brings(digest: Digest): boolean {
+    this.#setKey(digest);
+    return (this.#known.find(this.#key, 1) ?? REFERENCE) > REFERENCE;
+  }
+
+  /** Of the index. */
   get epoch(): number {
     return this.#epoch;
   }
@@ -217,7 +223,7 @@ export class TaskWriter {
     const fresh = this.#layers.find((row) => row.subtree === subtree && row.encoder === encoder);
     if (fresh !== undefined) return { digest: fresh.digest, size: fresh.size };
     // With a listing that the task brings itself the row could go before the commit: GC deletes it with the one that it condemned.
-    if (!this.has(subtree) || (this.#known.find(this.#key, 1) ?? NEW_BIG) > REFERENCE) return undefined;
+    if (!this.has(subtree) || this.brings(subtree)) return undefined;
     return this.#view.memo(subtree, encoder);
   }
 
@@ -339,17 +345,11 @@ export class TaskWriter {
 
   #beginBig(size: number): BlobWriter {
     this.#assertActive();
-    if (this.#unfinished.size > 0)
-      throw new RangeError("big blobs are written one at a time: they share a buffer");
+    if (this.#unfinished.size > 0) throw new RangeError("big blobs share a buffer: one at a time");
     this.#stagingCount += 1;
     const { paths, fs, chunk } = this.#parts;
-    const writer = new StagingWriter({
-      name: this.#stagingPrefix + this.#stagingCount,
-      size,
-      paths,
-      fs,
-      chunk,
-    });
+    const name = this.#stagingPrefix + this.#stagingCount;
+    const writer = new StagingWriter({ name, size, paths, fs, chunk });
     this.#unfinished.add(writer);
     return {
       write: (bytes) => writer.write(bytes),

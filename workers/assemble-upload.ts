@@ -61,7 +61,7 @@ function assembleInto(task: AssembleTask, writer: TaskWriter, memory: TreeMemory
       warnings: session.warnings,
       similar: memory.first(task.baseTrees, (tree) => tree.parts !== undefined)?.parts,
     },
-    { writer, clock, tick, imageBuilds: task.imageBuilds },
+    { writer, clock, tick, heldLayers: memory.layers, imageBuilds: task.imageBuilds },
   );
   known.parts = parts;
   const baseLayers = new Set(task.baseLayers);

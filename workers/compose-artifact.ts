@@ -1,15 +1,18 @@
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { resolveBuild } from "../proto/build-kind.ts";
 import { type Digest, digestFromHex } from "../proto/digest.ts";
 import { composeImage, DEFAULT_PLATFORM, DEFAULT_USER, type Image, type ImageLayer } from "../proto/image.ts";
 import { type KartaManifest, parseKartaToml } from "../proto/karta-toml.ts";
 import { LAYER_ENCODER, layerPieces } from "../proto/layers.ts";
 import { LIMITS } from "../proto/limits.ts";
+import type { FileEntry } from "../proto/listing.ts";
 import type { ArtifactRecord } from "../proto/records.ts";
 import { RECIPE_VERSION, splitTree, type TreePart } from "../proto/split-tree.ts";
 import { encodeTree, summarizeTree, type TreeEntry } from "../proto/tree.ts";
 import { GATHER_BYTES } from "../store/pack-gather.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
+import { buildLayer, freshFiles, type LayerPlan, planLayer, roughSize } from "./held-layer.ts";
+import { HELD_LAYER_BYTES, type LayerMemory } from "./layer-memory.ts";
 import type { TaskClock } from "./task-clock.ts";
 
 export interface TreeContent {
@@ -36,6 +39,7 @@ interface WantedLayer {
 
 export interface ComposeContext {
   readonly writer: TaskWriter;
+  readonly heldLayers: LayerMemory;
   readonly imageBuilds: boolean;
   readonly clock: TaskClock;
   /** Called for every piece of a layer: hashing a large one is progress too. */
@@ -87,7 +91,7 @@ function composeLayers(
   entries: readonly TreeEntry[],
   context: LayerContext,
 ): { layers: ImageLayer[]; parts: KnownParts } {
-  const { writer } = context;
+  const { writer, heldLayers, similar } = context;
   const parts = splitTree(entries);
   const wanted = parts.map((part): WantedLayer => {
     const subtree = parts.length === 1 ? context.tree : subtreeOf(part, context);
@@ -97,11 +101,20 @@ function composeLayers(
   for (const { subtree } of wanted) {
     const known = writer.layer(subtree, LAYER_ENCODER);
     if (known !== undefined) layers.set(subtree, known);
+    heldLayers.get(subtree);
   }
-  const unknown = wanted.filter(({ subtree }) => !layers.has(subtree));
+  const isHeld = roughSize(entries) <= HELD_LAYER_BYTES;
+  const unknown = wanted
+    .filter(({ subtree }) => !layers.has(subtree))
+    .map(({ part, subtree }): UnknownLayer => {
+      const twin = similar?.get(partName(part))?.subtree;
+      const plan = planLayer(part.entries, twin === undefined ? undefined : heldLayers.get(twin));
+      return { plan, twin, subtree, fresh: freshFiles(plan) };
+    });
   for (const group of groupsToGather(unknown)) {
-    writer.gather(group.flatMap(({ part }) => part.entries.filter((entry) => entry.type === "file")));
-    for (const { part, subtree } of group) layers.set(subtree, computeLayer(part, subtree, context));
+    writer.gather(group.flatMap(({ fresh }) => fresh));
+    for (const layer of group)
+      layers.set(layer.subtree, isHeld ? holdLayer(layer, context) : streamLayer(layer, context));
   }
   return {
     layers: wanted.flatMap(({ part: { folder, slice }, subtree }) => {
@@ -110,6 +123,13 @@ function composeLayers(
     }),
     parts: new Map(wanted.map((layer) => [partName(layer.part), layer])),
   };
+}
+
+interface UnknownLayer {
+  readonly plan: LayerPlan;
+  readonly twin: Digest | undefined;
+  readonly subtree: Digest;
+  readonly fresh: readonly FileEntry[];
 }
 
 /** The digest of a part's listing, which is put unless it is there. */
@@ -126,11 +146,11 @@ function partName({ folder, slice }: TreePart): string {
 }
 
 /** Neighbours whose contents fit into one gathering; a larger part is a group of its own, of which the rest is read one by one. */
-function* groupsToGather(wanted: readonly WantedLayer[]): Generator<WantedLayer[], void, undefined> {
-  let group: WantedLayer[] = [];
+function* groupsToGather(unknown: readonly UnknownLayer[]): Generator<UnknownLayer[], void, undefined> {
+  let group: UnknownLayer[] = [];
   let bytes = 0;
-  for (const layer of wanted) {
-    const size = summarizeTree(layer.part.entries).sizeBytes;
+  for (const layer of unknown) {
+    const size = layer.fresh.reduce((sum, entry) => sum + entry.size, 0);
     if (group.length > 0 && bytes + size > GATHER_BYTES) {
       yield group;
       group = [];
@@ -142,22 +162,43 @@ function* groupsToGather(wanted: readonly WantedLayer[]): Generator<WantedLayer[
   if (group.length > 0) yield group;
 }
 
-function computeLayer(
-  part: TreePart,
-  subtree: Digest,
+/** Makes a layer's bytes from those of its twin, whose place they take in memory. */
+function holdLayer(
+  { plan, twin, subtree }: UnknownLayer,
   context: LayerContext,
 ): { digest: Digest; size: number } {
-  const hash = new PieceHash();
-  for (const piece of layerPieces(part.entries)) {
-    if (piece.kind === "bytes") hash.bytes(piece.bytes);
-    else if (piece.size > PIECES_BYTES)
-      hash.bytes(context.writer.received(piece) ?? context.writer.readBlob(piece.digest));
-    else hash.filled(piece.size, (into, at) => context.writer.copyBlob(piece, into, at));
-    context.tick();
+  const { writer, heldLayers, tick } = context;
+  const held = buildLayer(plan, heldLayers, (blob, into, at) => {
+    writer.copyBlob(blob, into, at);
+    tick();
+  });
+  heldLayers.set(subtree, held, twin);
+  const digest = digestFromHex(hash("sha256", held.bytes, "hex"));
+  tick();
+  return addLayer({ digest, size: held.bytes.byteLength }, subtree, writer);
+}
+
+function streamLayer(
+  { plan, subtree }: UnknownLayer,
+  { writer, tick }: LayerContext,
+): { digest: Digest; size: number } {
+  const sha256 = new PieceHash();
+  for (const piece of layerPieces(plan.entries)) {
+    if (piece.kind === "bytes") sha256.bytes(piece.bytes);
+    else if (piece.size > PIECES_BYTES) sha256.bytes(writer.received(piece) ?? writer.readBlob(piece.digest));
+    else sha256.filled(piece.size, (into, at) => writer.copyBlob(piece, into, at));
+    tick();
   }
-  const { digest, size } = hash.end();
-  context.writer.addLayer({ digest, size, encoder: LAYER_ENCODER, subtree });
-  return { digest, size };
+  return addLayer(sha256.end(), subtree, writer);
+}
+
+function addLayer(
+  layer: { digest: Digest; size: number },
+  subtree: Digest,
+  writer: TaskWriter,
+): { digest: Digest; size: number } {
+  writer.addLayer({ ...layer, encoder: LAYER_ENCODER, subtree });
+  return layer;
 }
 
 /** Pieces are hashed by this many bytes: a call per piece would cost half as much as the hash itself. */

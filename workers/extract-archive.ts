@@ -1,15 +1,14 @@
 import { closeSync, openSync } from "node:fs";
-import type { Digest } from "../proto/digest.ts";
+import { type Digest, digestOf } from "../proto/digest.ts";
 import type { ImageLayer } from "../proto/image.ts";
-import { KARTA_FILE } from "../proto/karta-toml.ts";
-import { LIMITS } from "../proto/limits.ts";
 import { distinctBlobs } from "../proto/listing.ts";
 import type { PublishStats } from "../proto/records.ts";
-import type { TreeEntry } from "../proto/tree.ts";
+import { encodeTree, type TreeEntry } from "../proto/tree.ts";
 import { type ExtractResult, type ExtractTask, TASK_CELL } from "../proto/worker-tasks.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
 import type { ThreadStore } from "../store/thread-store.ts";
-import { type ArchiveSink, fileSource, readArchive } from "./archive/read-archive.ts";
+import { fileSource, readArchive } from "./archive/read-archive.ts";
+import { BlobSink, heldContents } from "./blob-sink.ts";
 import { composeArtifact } from "./compose-artifact.ts";
 import { contentStats } from "./content-stats.ts";
 import { stopWhenCancelled } from "./stop-when-cancelled.ts";
@@ -38,7 +37,10 @@ function extractInto(task: ExtractTask, writer: TaskWriter, memory: TreeMemory):
   const clock = startClock();
   const log = new TaskLogWriter(task.log);
   log.info(`reading the archive, ${count(task.uploadBytes)} bytes`);
-  const sink = new BlobSink(writer);
+  // What was retired and condemned since the task was made is no base any more.
+  const bases = task.baseTrees.filter((base) => writer.has(base));
+  const similar = memory.first(bases, ({ parts }) => parts !== undefined)?.parts;
+  const sink = new BlobSink(writer, heldContents(similar, memory.layers));
   const report = readFile(task, sink, (expandedBytes) => {
     stopWhenCancelled(cells);
     cells[TASK_CELL.progress] = expandedBytes + 1;
@@ -46,12 +48,17 @@ function extractInto(task: ExtractTask, writer: TaskWriter, memory: TreeMemory):
   });
   clock.lap("extract");
   log.info(`the archive is read: ${count(report.tree.entries.length)} entries`);
-  const { entries, warnings } = report.tree;
-  const { artifact, layers } = composeArtifact(
-    { entries, warnings, karta: sink.karta, hasDockerfile: sink.hasDockerfile },
+  const { warnings } = report.tree;
+  const treeBytes = encodeTree(report.tree.entries);
+  const known = memory.take(digestOf(treeBytes), bases, () => treeBytes);
+  sink.putHeld(known);
+  const { entries } = known.tree;
+  const { artifact, layers, parts } = composeArtifact(
+    { entries, treeBytes, warnings, karta: sink.karta, hasDockerfile: sink.hasDockerfile, similar },
     {
       writer,
       clock,
+      heldLayers: memory.layers,
       imageBuilds: task.imageBuilds,
       tick: () => {
         stopWhenCancelled(cells);
@@ -60,7 +67,8 @@ function extractInto(task: ExtractTask, writer: TaskWriter, memory: TreeMemory):
       },
     },
   );
-  const counted = statsOf(task, { writer, memory, entries, layers });
+  known.parts = parts;
+  const counted = statsOf(task, { writer, memory, bases, entries, layers });
   clock.lap("stats");
   const stats = { ...counted, timings_ms: clock.laps };
   return { artifact, stats, log: log.seal(writer, { artifact, stats }), commit: writer.finish() };
@@ -86,42 +94,6 @@ function readFile(
   }
 }
 
-/** Stores files as they come by, and keeps what decides the build kind. */
-class BlobSink implements ArchiveSink {
-  karta: Uint8Array | undefined;
-  hasDockerfile = false;
-  readonly #writer: TaskWriter;
-  #blob: ReturnType<TaskWriter["beginBlob"]> | undefined;
-  #manifest: Buffer[] | undefined;
-
-  constructor(writer: TaskWriter) {
-    this.#writer = writer;
-  }
-
-  beginFile(entry: { path: string; size: number; wanted: boolean }): void {
-    if (entry.path === "Dockerfile") this.hasDockerfile = true;
-    // One byte past the limit is enough for parseKartaToml to refuse it.
-    this.#manifest = entry.path === KARTA_FILE ? [] : undefined;
-    this.#blob = entry.wanted ? this.#writer.beginBlob(entry.size) : undefined;
-  }
-
-  fileData(chunk: Uint8Array): void {
-    this.#blob?.write(chunk);
-    if (this.#manifest !== undefined && lengthOf(this.#manifest) <= LIMITS.manifestBytes)
-      this.#manifest.push(Buffer.from(chunk));
-  }
-
-  endFile(): Digest | undefined {
-    if (this.#manifest !== undefined) this.karta = Buffer.concat(this.#manifest);
-    this.#manifest = undefined;
-    return this.#blob?.end();
-  }
-}
-
-function lengthOf(chunks: readonly Buffer[]): number {
-  return chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
-}
-
 /**
  * New and reused, measured only against what the project's recent releases hold (ruling 8): the numbers never tell an org what
  * another one has stored. A content that occurs twice in one archive is new once.
@@ -131,13 +103,12 @@ function statsOf(
   made: {
     writer: TaskWriter;
     memory: TreeMemory;
+    bases: readonly Digest[];
     entries: readonly TreeEntry[];
     layers: readonly ImageLayer[];
   },
 ): Omit<PublishStats, "timings_ms"> {
-  const { writer, memory, entries } = made;
-  // What was retired and condemned since the task was made is no base any more.
-  const bases = task.baseTrees.filter((base) => writer.has(base));
+  const { writer, memory, bases, entries } = made;
   const fresh = memory.missingIn(distinctBlobs(entries), bases, (base) => writer.readBlob(base));
   const files = entries.filter((entry) => entry.type === "file");
   const baseLayers = new Set(task.baseLayers);

@@ -4,6 +4,7 @@ import { type ReadTree, readTree, readTreeBeside } from "../proto/read-tree.ts";
 import { Lru } from "../store/lru.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
 import type { KnownParts } from "./compose-artifact.ts";
+import { LayerMemory } from "./layer-memory.ts";
 
 /** Entries of all trees that one thread remembers: at most about 400 bytes each, half of that where neighbours share them. */
 const REMEMBERED_ENTRIES = 120_000;
@@ -68,7 +69,8 @@ export class KnownTree {
     if (this.#present[i] === 1) return true;
     const entry = this.tree.entries[i];
     if (entry?.type !== "file" || !writer.has(entry.digest)) return false;
-    this.#present[i] = 1;
+    // What only this task has is gone when the task fails.
+    if (!writer.brings(entry.digest)) this.#present[i] = 1;
     return true;
   }
 
@@ -84,8 +86,9 @@ export class KnownTree {
   }
 }
 
-/** The trees that one thread used last, all of one store. */
+/** The trees and layers that one thread used last, all of one store. */
 export class TreeMemory {
+  readonly layers = new LayerMemory();
   readonly #known = new Lru<Digest, KnownTree>(REMEMBERED_ENTRIES, ({ tree }) => tree.entries.length);
 
   get(digest: Digest): KnownTree | undefined {
