@@ -4,6 +4,7 @@ import { after, before, describe, test } from "node:test";
 import type { PublishJson } from "../../proto/http.ts";
 import type { LogLineJson, PublishLogJson } from "../../proto/http-log.ts";
 import { appArchive } from "../helpers/app-archive.ts";
+import { startByteProxy } from "../helpers/byte-proxy.ts";
 import { type CliResult, runCli } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { ended, problemOf, publish, publishReady, send } from "../helpers/farm-requests.ts";
@@ -141,7 +142,9 @@ describe("the log of a publish", { concurrency: 1 }, () => {
     assert.match(stream, /event: end\ndata: \{"state":"ready"\}\n\n$/);
   });
 
-  test("that a crash cut off says so, and goes on with the next attempt", async () => {
+  test("that a crash cut off says so, and goes on with the next attempt; who follows it hears each line once", async (t) => {
+    const proxy = await startByteProxy(farm.url);
+    t.after(() => proxy.close());
     const large = appArchive({ "large.bin": slowToRead() });
     const ids = await Promise.all(
       Array.from({ length: 2 }, async (_, i) => {
@@ -154,9 +157,13 @@ describe("the log of a publish", { concurrency: 1 }, () => {
       const logs = await Promise.all(ids.map(async (id) => textOf((await logOf(id)).items)));
       return logs.some((log) => log.includes("reading the archive")) ? true : undefined;
     };
+    const env = { GRANARY_URL: proxy.url, GRANARY_TOKEN: farm.token };
+    const following = ids.map((id) => runCli(["logs", id, "-f", "--json"], { env }));
     await eventually(reading, 20_000, "an archive is being read");
+    const breaking = setInterval(() => proxy.breakNow(), 300).unref();
     await farm.kill();
     farm = await startTestFarm({ data, args: ["--threads", "2"] });
+    proxy.target(farm.url);
     const ends = await Promise.all(ids.map((id) => ended(farm, id)));
     assert.deepEqual(
       ends.map(({ state }) => state),
@@ -168,6 +175,23 @@ describe("the log of a publish", { concurrency: 1 }, () => {
       const log = textOf((await logOf(publish_id)).items);
       assert.ok(log.includes(`warn: the log of attempt ${attempt - 1} was cut off`), log);
       assert.match(log, new RegExp(`attempt ${attempt} on node local[^]*ready: it is v`));
+    }
+    clearInterval(breaking);
+    for (const [n, { code, stdout, stderr }] of (await Promise.all(following)).entries()) {
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, /; reconnecting/);
+      const heard = stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as LogLineJson);
+      const cursors = heard.map(({ cursor }) => cursor);
+      assert.equal(new Set(cursors).size, cursors.length, "no line twice");
+      const { items } = await logOf(ids[n] ?? "");
+      // It may have heard more: what the attempt had said that the crash cut off.
+      assert.deepEqual(
+        heard.filter(({ cursor }) => items.some((item) => item.cursor === cursor)),
+        items,
+      );
     }
   });
 

@@ -12,6 +12,8 @@ export interface ByteProxy {
    * what waits in a socket's buffers, which may be megabytes, is lost with the connection and not the farm's.
    */
   breakAfter(bytes: number, arrived: () => Promise<void>): void;
+  /** Resets every open connection. */
+  breakNow(): void;
   close(): Promise<void>;
 }
 
@@ -63,6 +65,9 @@ export async function startByteProxy(farmUrl: string): Promise<ByteProxy> {
     breakAfter: (bytes, whenArrived) => {
       breakAt = sentBytes + bytes;
       arrived = whenArrived;
+    },
+    breakNow: () => {
+      for (const socket of sockets) socket.resetAndDestroy();
     },
     close: () =>
       new Promise((resolve) => {

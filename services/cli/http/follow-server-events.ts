@@ -17,11 +17,13 @@ export interface FollowServerEventsOptions {
 
 /** Three missed keep-alives. */
 const IDLE_MS = 45_000;
+/** Times that a first contact may break, which takes 3 s: a farm that restarts does that, and so does a URL where something else listens. */
+const FIRST_FAILURES = 4;
 
 /**
  * An event stream of the farm: a lost connection is taken up behind the last event that had an id (Last-Event-ID). Ends when the
  * client's signal aborts, or who reads it stops.
- * @throws GranaryError the farm's refusal; NO_FARM on the first contact
+ * @throws GranaryError the farm's refusal; on the first contact NO_FARM, and what does not pass in a few seconds
  */
 export async function* followServerEvents(
   api: ApiClient,
@@ -42,7 +44,9 @@ export async function* followServerEvents(
     } catch (cause) {
       api.signal.throwIfAborted();
       const error = connectionError(cause, api.url);
-      if (!isPassing(error) || !contacted) throw error;
+      if (!isPassing(error)) throw error;
+      if (!contacted && (failures >= FIRST_FAILURES || (failures === 0 && error.code === "NO_FARM")))
+        throw error;
       failures += 1;
       if (failures === 1) options.onLost(error);
       await sleep(waitBefore(error, failures), undefined, { signal: api.signal });
