@@ -5,6 +5,7 @@ import { CancelBody, ExtendBody, PromoteBody } from "../../proto/http.ts";
 import { type Name, parseName, parseVersion } from "../../proto/names.ts";
 import type { PreviewRecord, Scope } from "../../proto/records.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
+import { KEYS } from "../shared/state-keys.ts";
 import { findPreview, findRelease, listPreviews } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { fullPage } from "./full-page.ts";
@@ -44,7 +45,7 @@ export function previewRoutes(server: HttpServer, context: ApiContext): void {
   server.post(`${PROJECT}/previews/:name(^[^:]+)::pin`, async (request, reply) => {
     const { where, name } = previewScoped(context, request, "preview");
     await submitFor(context, request, { ...where, body: { type: "preview.pin", name } });
-    return reply.send(previewJson(previewAt(context, where, name), context));
+    return reply.send(previewJson(changed(context, where, name), context));
   });
 
   server.post(`${PROJECT}/previews/:name(^[^:]+)::extend`, async (request, reply) => {
@@ -52,7 +53,7 @@ export function previewRoutes(server: HttpServer, context: ApiContext): void {
     const { ttl } = parseBody(ExtendBody, request.body);
     const ttlMs = ttl === undefined ? {} : { ttl_ms: checkTtl(ttl, "/") };
     await submitFor(context, request, { ...where, body: { type: "preview.extend", name, ...ttlMs } });
-    return reply.send(previewJson(previewAt(context, where, name), context));
+    return reply.send(previewJson(changed(context, where, name), context));
   });
 
   server.post(`${PROJECT}/previews/:name(^[^:]+)::promote`, async (request, reply) => {
@@ -81,6 +82,14 @@ export function previewRoutes(server: HttpServer, context: ApiContext): void {
       .code(value.existing ? 200 : 201)
       .send(releaseJson(release, context, { existing: value.existing }));
   });
+}
+
+/** What a command was for; when it was asked for again, it may have ended since. */
+function changed(context: ApiContext, where: Scoped, name: Name): PreviewRecord {
+  const preview = context.read((view) => view.get(KEYS.preview(where, name)));
+  if (preview === undefined)
+    throw new GranaryError("INTERNAL", `preview/${name} was changed and is not in the state`);
+  return preview;
 }
 
 function previewScoped(

@@ -212,29 +212,41 @@ describe("a preview", () => {
     assert.equal((await farm.json<CurrentJson>(`${projectUrl("quiet")}/current`)).version, "v1");
   });
 
-  test("whose promotion races its end is either promoted or gone, never half of each", async () => {
-    const projects = Array.from({ length: 8 }, (_, i) => `race-${i}`);
+  test("whose promotion, extension or removal races its end lives on or is gone, never half of each", async () => {
+    const race = async (project: string, verb: "promote" | "extend" | "remove", lateMs: number) => {
+      const preview = await toPreview(project, project, { query: { ttl: "2s" } });
+      // Around the moment at which the sweeper comes by, which is up to a second after the end.
+      const at = Date.parse(preview.expires_at ?? "") + lateMs;
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, at - Date.now())));
+      const headers = { "idempotency-key": "race" };
+      const ask = () =>
+        verb === "remove"
+          ? send<PreviewJson>(farm, previewUrl(project), { method: "DELETE", headers })
+          : send<PreviewJson>(farm, `${previewUrl(project)}:${verb}`, {
+              json: verb === "extend" ? { ttl: "1s" } : {},
+              headers,
+            });
+      const answer = await ask();
+      const isDone = answer.status !== 404;
+      if (isDone) assert.equal(answer.status, { promote: 201, extend: 200, remove: 204 }[verb], answer.text);
+      else problemOf(answer, 404, "NOT_FOUND");
+      const { items } = await farm.json<Page<ReleaseJson>>(`${projectUrl(project)}/releases`);
+      const promoted = verb === "promote" && isDone ? [preview.image_digest] : [];
+      assert.deepEqual(
+        items.map(({ image_digest }) => image_digest),
+        promoted,
+      );
+      await gone(project, verb === "extend" && isDone ? answer.body.expires_at : preview.expires_at);
+      const told = (await eventTypes(project)).filter((type) =>
+        ["preview.promoted", "preview.expired", "preview.removed"].includes(type),
+      );
+      const end = verb === "remove" && isDone ? "preview.removed" : "preview.expired";
+      assert.deepEqual(told, [...promoted.map(() => "preview.promoted"), end]);
+      assert.equal((await ask()).status, answer.status, "asked again it is told the same");
+    };
+    const verbs = ["promote", "extend", "remove"] as const;
     await Promise.all(
-      projects.map(async (project, i) => {
-        const preview = await toPreview(project, project, { query: { ttl: "2s" } });
-        // Around the moment at which the sweeper comes by, which is up to a second after the end.
-        const at = Date.parse(preview.expires_at ?? "") + i * 160;
-        await new Promise((resolve) => setTimeout(resolve, Math.max(0, at - Date.now())));
-        const answer = await act<ReleaseJson>(project, "promote");
-        const { items } = await farm.json<Page<ReleaseJson>>(`${projectUrl(project)}/releases`);
-        if (answer.status === 201) assert.equal(items[0]?.image_digest, preview.image_digest);
-        else {
-          problemOf(answer, 404, "NOT_FOUND");
-          assert.deepEqual(items, []);
-        }
-        await gone(project, preview.expires_at);
-        const types = await eventTypes(project);
-        const [promoted, expired] = ["preview.promoted", "preview.expired"].map((type) =>
-          types.indexOf(type),
-        );
-        assert.equal(promoted !== -1, answer.status === 201);
-        assert.ok((promoted ?? 0) < (expired ?? 0), types.join());
-      }),
+      Array.from({ length: 15 }, (_, i) => race(`race-${i}`, verbs[i % 3] ?? "promote", 80 * i)),
     );
   });
 

@@ -245,6 +245,24 @@ test("what was live at a time is exact to the activation's own millisecond, howe
   assert.equal(liveAt(machine.timeMs + 1e9), history.length);
 });
 
+test("of several activations in one millisecond the last was live then, the clock going back or a rollback among them", () => {
+  const machine = three();
+  const before = machine.project.generation;
+  machine.timeMs += 1_000;
+  const tieMs = machine.timeMs;
+  for (const [n, backMs] of [0, 1, 1, 500].entries()) {
+    // What is applied next gets the time behind this one; the log's time never goes back.
+    machine.timeMs = tieMs - 1 - backMs * (n === 3 ? 1 : 0);
+    machine.ok({ type: "activate", version: `v${1 + (n % 2)}` });
+  }
+  machine.timeMs = tieMs - 1;
+  machine.ok({ type: "rollback", to: "v3" });
+  const liveAt = (timeMs: number) => findActivationAt(machine.state, machine.project, timeMs);
+  assert.deepEqual([liveAt(tieMs)?.generation, liveAt(tieMs)?.to], [before + 5, "v3"]);
+  assert.deepEqual([liveAt(tieMs)?.cause, liveAt(tieMs - 1)?.generation], ["rollback", before]);
+  assert.equal(liveAt(tieMs + 1e9)?.to, "v3");
+});
+
 test("a hold cannot end in the past", () => {
   const machine = three();
   for (const until of ["2020-01-01T00:00:00Z", "tomorrow"]) {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AcceptCommand, CommandBody } from "../../../proto/commands.ts";
+import type { AcceptCommand, Command, CommandBody } from "../../../proto/commands.ts";
 import { digestOf } from "../../../proto/digest.ts";
 import type { Name } from "../../../proto/names.ts";
 import type { PreviewRecord } from "../../../proto/records.ts";
+import { expirePreviews } from "../../../services/pointer/expire-previews.ts";
+import type { StateView } from "../../../services/shared/state-db-tx.ts";
 import { KEYS, RANGES } from "../../../services/shared/state-keys.ts";
 import {
   findPreview,
@@ -175,6 +177,29 @@ test("expire ends a preview whose end has come and is the one that was seen, and
     "it stays as history",
   );
   assert.equal(machine.eventTypes().filter((type) => type === "preview.expired").length, 1);
+});
+
+test("thousands of previews that end in the same second are ended by one sweep, many commands at a time", async () => {
+  const machine = new Machine();
+  const [endMs, count] = [machine.timeMs + 1_000, 3_000];
+  for (let n = 0; n < count; n++) {
+    const name = `pr-${n}` as Name;
+    const row = { ...AT, name, expires_at: new Date(endMs).toISOString() };
+    machine.state.put(KEYS.previewExpiry(endMs, AT, name), row);
+  }
+  const sent = new Set<string>();
+  let [waiting, most] = [0, 0];
+  const append = async ({ id }: Command): Promise<void> => {
+    sent.add(id);
+    waiting += 1;
+    most = Math.max(most, waiting);
+    await new Promise((resolve) => setImmediate(resolve));
+    waiting -= 1;
+  };
+  const source = { read: <T>(body: (view: StateView) => T) => body(machine.state) };
+  assert.equal(await expirePreviews({ source, append, nowMs: endMs }), count);
+  assert.equal(sent.size, count);
+  assert.ok(most > 50 && most < 1_000, `${most} at a time`);
 });
 
 test("a publish that runs while its preview expires brings it back", () => {
