@@ -15,6 +15,8 @@ const COUNTERS = [
   "bigBytes",
   "layers",
   "damagedBlobs",
+  "segments",
+  "leases",
 ] as const satisfies (keyof MetaRow)[];
 export type Counter = (typeof COUNTERS)[number];
 
@@ -54,13 +56,15 @@ function compare(index: IndexReader): AccountErrors {
   const view = new IndexView(index);
   const counted = count(index);
   const meta = view.meta();
-  const segments = [...view.segments()].flatMap(([id, { liveBytes, liveRecords }]) => {
+  const rows = view.segments();
+  const counts = { ...counted.counters, segments: rows.size, leases: view.leases().length };
+  const segments = [...rows].flatMap(([id, { liveBytes, liveRecords }]) => {
     const use = counted.segments.get(id) ?? { bytes: 0, records: 0 };
     const error = { id, bytes: liveBytes - use.bytes, records: liveRecords - use.records };
     return error.bytes === 0 && error.records === 0 ? [] : [error];
   });
   const counters = COUNTERS.flatMap((name) => {
-    const by = meta[name] - counted.counters[name];
+    const by = (meta[name] ?? counts[name]) - counts[name];
     return by === 0 ? [] : [{ name, by }];
   });
   return { segments, counters };
@@ -68,7 +72,7 @@ function compare(index: IndexReader): AccountErrors {
 
 function count(index: IndexReader): {
   segments: Map<number, { bytes: number; records: number }>;
-  counters: Record<Counter, number>;
+  counters: Record<Exclude<Counter, "segments" | "leases">, number>;
 } {
   const segments = new Map<number, { bytes: number; records: number }>();
   const counters = { packedBlobs: 0, packedBytes: 0, bigBlobs: 0, bigBytes: 0, layers: 0, damagedBlobs: 0 };

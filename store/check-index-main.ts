@@ -9,8 +9,11 @@ const index = openIndexForReading(folder);
 const endMs = extent === "all" ? Number.POSITIVE_INFINITY : performance.now() + WALK_MS;
 let from: Uint8Array = Buffer.of(0);
 while (performance.now() < endMs) {
-  const last = index.rows({ from, to: Buffer.of(255), limit: 10_000 }).at(-1);
+  const page = index.rows({ from, to: Buffer.of(255), limit: 10_000 });
+  const last = page.at(-1);
   if (last === undefined) break;
+  for (const { key } of page)
+    if (index.get(key) === undefined) throw new Error(`row ${key.toString("hex")} cannot be looked up`);
   from = keyAfter(last.key);
 }
 await index.close();

@@ -232,6 +232,7 @@ export class IndexChanges {
   putLease(id: string, untilMs: number): void {
     this.#changed = true;
     const key = leaseKey(id);
+    if (this.#index.get(key) === undefined) this.#countRows("leases", 1);
     this.#index.put(key, rows.encodeLease(key, untilMs));
   }
 
@@ -239,6 +240,7 @@ export class IndexChanges {
     const key = leaseKey(id);
     if (this.#index.get(key) === undefined) return false;
     this.#changed = true;
+    this.#countRows("leases", -1);
     this.#index.remove(key);
     return true;
   }
@@ -262,12 +264,13 @@ export class IndexChanges {
       segment.liveRecords -= records;
       this.#segments.set(id, segment);
     }
-    for (const { name, by } of counters) this.#meta[name] -= by;
+    for (const { name, by } of counters) this.#meta[name] = (this.#meta[name] ?? 0) - by;
   }
 
   removeSegment(id: number): void {
     this.#changed = true;
     this.#segments.delete(id);
+    if (this.#view.segment(id) !== undefined) this.#countRows("segments", -1);
     this.#index.remove(segmentKey(id));
   }
 
@@ -276,9 +279,21 @@ export class IndexChanges {
     if (!this.#changed) return;
     for (const [id, segment] of this.#segments) {
       const key = segmentKey(id);
+      if (this.#index.get(key) === undefined) this.#countRows("segments", 1);
       this.#index.put(key, rows.encodeSegmentRow(key, segment));
     }
     this.#index.put(META_KEY, rows.encodeMeta(META_KEY, this.#meta));
+  }
+
+  #countRows(name: "segments" | "leases", by: number): void {
+    const count = this.#meta[name];
+    if (count !== undefined) this.#meta[name] = count + by;
+  }
+
+  /** Begins to count, in an index of an earlier version. */
+  countFrom(counts: { segments: number; leases: number }): void {
+    this.#changed = true;
+    Object.assign(this.#meta, counts);
   }
 
   #putBlob(digest: Digest, row: rows.BlobRow): void {

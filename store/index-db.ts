@@ -15,7 +15,10 @@ export interface IndexReader {
   get(key: Uint8Array): Uint8Array | undefined;
   /** Byte `at` of a row, undefined when there is no row: a look-up without allocation (0.3 us on a miss, `get` 0.4). */
   peek(key: Uint8Array, at: number): number | undefined;
-  /** Up to `limit` rows from `from` (inclusive) to `to` (exclusive), copied. */
+  /**
+   * Up to `limit` rows from `from` (inclusive) to `to` (exclusive), copied.
+   * @throws GranaryError STORE_CORRUPT when they do not ascend: who goes on behind the last of them would go round for ever
+   */
   rows(range: { from: Uint8Array; to: Uint8Array; limit: number }): { key: Buffer; value: Buffer }[];
   /** Lets later reads see what has been committed meanwhile; lmdb keeps one snapshot until the event loop turns. */
   refresh(): void;
@@ -95,6 +98,11 @@ class LmdbIndex implements IndexDb {
     } catch (error) {
       throw unreadable(error);
     }
+    for (const [at, { key }] of found.entries()) {
+      const before = found[at - 1]?.key;
+      const isInOrder = before === undefined ? Buffer.compare(key, range.from) >= 0 : key.compare(before) > 0;
+      if (!isInOrder) throw unreadable(`row ${key.toString("hex")} is out of order`);
+    }
     return found;
   }
 
@@ -136,7 +144,7 @@ class LmdbIndex implements IndexDb {
 /** What lmdb cannot read it calls corrupted, if it does not end the process. */
 function unreadable(error: unknown): GranaryError {
   const message = `the index could not be read: ${String(error)}; rebuild it`;
-  return new GranaryError("STORE_CORRUPT", message, { rebuild: true }, { cause: error });
+  return new GranaryError("STORE_CORRUPT", message, { rebuild: true, unreadable: true }, { cause: error });
 }
 
 /** errno of ENOSPC, and lmdb's own "map is full". */

@@ -225,6 +225,9 @@ export interface MetaRow {
   readonly layers: number;
   /** Rows in state damaged. */
   readonly damagedBlobs: number;
+  /** Rows of segments and leases: what has none of them is deleted at start. Absent in an index of an earlier version. */
+  readonly segments?: number;
+  readonly leases?: number;
 }
 
 export function encodeMeta(key: Uint8Array, meta: MetaRow): Buffer {
@@ -253,7 +256,7 @@ function check(key: Uint8Array, value: Uint8Array, bytes: number): void {
     throw new GranaryError(
       "STORE_CORRUPT",
       `a row of the index is damaged (key ${Buffer.from(key).toString("hex")}); rebuild it`,
-      { rebuild: true },
+      { rebuild: true, unreadable: true },
     );
   }
 }

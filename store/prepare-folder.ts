@@ -39,6 +39,8 @@ export function freshMeta(storeId: string): MetaRow {
     bigBytes: 0,
     layers: 0,
     damagedBlobs: 0,
+    segments: 0,
+    leases: 0,
   };
 }
 

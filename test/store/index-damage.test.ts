@@ -2,6 +2,10 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { type Digest, digestBytes, digestOf } from "../../proto/digest.ts";
+import { LIMITS } from "../../proto/limits.ts";
+import { openIndexForWriting } from "../../store/index-db.ts";
+import { digestKey, leaseKey, ROW, segmentKey } from "../../store/index-keys.ts";
 import { rebuildIndex } from "../../store/rebuild-index.ts";
 import { openStore } from "../../store/store.ts";
 import { storeFiles } from "../helpers/store-disk.ts";
@@ -29,9 +33,17 @@ function zero(file: string, from: number, to: number): void {
   fs.closeSync(fd);
 }
 
-describe("an index that was", () => {
+/** What a bit that flips in a key takes out of sight. */
+const OUT_OF_SIGHT: Record<string, (big: Digest) => Uint8Array> = {
+  "a segment": () => segmentKey(1),
+  "an upload's lease": () => leaseKey("upload"),
+  "a big file": (big) => digestKey(ROW.blob, big),
+  "a big file's checksums": (big) => digestKey(ROW.crcs, big),
+};
+
+describe("an index that", () => {
   for (const [name, damage] of Object.entries(DAMAGE)) {
-    it(`${name} is refused with a clear error, costs no content, and can be rebuilt`, async () => {
+    it(`was ${name} is refused with a clear error, costs no content, and can be rebuilt`, async () => {
       const dir = tempFolder();
       const first = await openStoreFixture(dir);
       const contents = Array.from({ length: 500 }, (_, i) => contentOf(i, 300));
@@ -57,7 +69,7 @@ describe("an index that was", () => {
     });
   }
 
-  it("made for another store is refused", async () => {
+  it("was made for another store is refused", async () => {
     const [a, b] = [tempFolder(), tempFolder()];
     for (const dir of [a, b]) {
       const fixture = await openStoreFixture(dir);
@@ -68,5 +80,52 @@ describe("an index that was", () => {
     fs.cpSync(join(b, "index"), join(a, "index"), { recursive: true });
     await assert.rejects(openStore({ dir: a, log: ignore }), { code: "STORE_CORRUPT" });
     assert.deepEqual(storeFiles(a), before);
+  });
+
+  for (const [row, keyOf] of Object.entries(OUT_OF_SIGHT))
+    it(`lost the row of ${row} is refused before anything without a row is deleted, and made anew`, async () => {
+      const dir = tempFolder();
+      const first = await openStoreFixture(dir);
+      const contents = [contentOf("packed", 300), contentOf("big", LIMITS.packedBlobBytes + 1)];
+      const digests = await first.put(...contents);
+      const upload = await first.store.openUpload("upload");
+      await upload.write(contentOf("upload", 1_000));
+      await upload.seal({ leaseMs: Number.POSITIVE_INFINITY });
+      await first.close();
+      const before = storeFiles(dir);
+      const index = openIndexForWriting(join(dir, "index"));
+      index.transaction(() => index.remove(keyOf(digests[1] ?? digestOf(""))));
+      await index.close();
+      await assert.rejects(openStore({ dir, log: ignore }), {
+        code: "STORE_CORRUPT",
+        detail: { rebuild: true, unreadable: true },
+      });
+      assert.deepEqual(storeFiles(dir), before);
+      await rebuildIndex(dir, { log: ignore });
+      const second = await openStoreFixture(dir);
+      for (const [i, digest] of digests.entries())
+        assert.deepEqual(await second.store.read(digest), contents[i]);
+      assert.deepEqual(second.store.listUploads(), [{ id: "upload", size: 1_000 }]);
+      assert.deepEqual((await second.store.fsck()).wrongAccounts, []);
+      await second.close();
+    });
+
+  it("has a key out of order sends no walk through it round for ever", { timeout: 60_000 }, async () => {
+    const dir = tempFolder();
+    const first = await openStoreFixture(dir);
+    const digests = await first.put(...Array.from({ length: 100 }, (_, i) => contentOf(i, 10)));
+    await first.close();
+    const last = digestBytes(digests.sort().at(-1) ?? digestOf(""));
+    const file = join(dir, "index", "index.mdb");
+    const bytes = fs.readFileSync(file);
+    for (let at = bytes.indexOf(last); at >= 0; at = bytes.indexOf(last, at + 1)) bytes[at] = 1;
+    fs.writeFileSync(file, bytes);
+    const second = await openStoreFixture(dir);
+    const { brokenRows } = await second.store.fsck();
+    assert.ok(brokenRows.length > 0);
+    await assert.rejects(second.store.collectGarbage({ roots: () => [], graceMs: 0 }), {
+      code: "STORE_CORRUPT",
+    });
+    await second.close();
   });
 });

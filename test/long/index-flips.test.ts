@@ -1,0 +1,18 @@
+import { it } from "node:test";
+import { flipInIndex, makeDataFolder } from "../helpers/index-flips.ts";
+import { random } from "../helpers/random.ts";
+
+const FLIPS = Number(process.env["GRANARY_FLIPS"] ?? 200);
+
+it(`${FLIPS} times one bit of the index flips, and no content and no upload is lost for it`, async (t) => {
+  const seed = Number(process.env["GRANARY_SEED"] ?? Date.now() % 2 ** 31);
+  t.diagnostic(`GRANARY_SEED=${seed}`);
+  const template = await makeDataFolder();
+  const counts: Record<string, number> = {};
+  for (let flip = 0; flip < FLIPS; flip++) {
+    const options = { random: random(seed + flip), crashed: flip % 2 === 0, what: `seed ${seed + flip}` };
+    const came = await flipInIndex(template, options);
+    counts[came] = (counts[came] ?? 0) + 1;
+  }
+  t.diagnostic(JSON.stringify(counts));
+});
