@@ -56,13 +56,13 @@ export const REQUEST_CODES = {
     EXIT.unauthorized,
     false,
     "The token does not allow this.",
-    "Use a token with the scope that is named.",
+    "Use a token with that scope: `granary whoami` shows what this one may, an admin of the org makes others with `granary token create`.",
   ),
   NOT_FOUND: spec(
     404,
     EXIT.notFound,
     false,
     "There is no such thing here.",
-    "Check the name; `granary projects` lists what this token can see.",
+    "Check the name; `granary projects` lists what this token can see, `granary whoami` says whose it is.",
   ),
 } as const satisfies Record<string, CodeSpec>;

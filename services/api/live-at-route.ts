@@ -5,6 +5,7 @@ import { parseVersion } from "../../proto/names.ts";
 import type { HttpServer } from "../shared/http-server.ts";
 import { findActivation, findActivationAt, findRelease } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
+import { listedBy } from "./listed-by.ts";
 import { projectOf } from "./pointer-routes.ts";
 import { releaseJson } from "./render.ts";
 import { query, scoped } from "./request.ts";
@@ -37,7 +38,12 @@ export function liveAtRoute(server: HttpServer, context: ApiContext): void {
       };
     });
     if (answer !== undefined) return reply.send(answer);
-    throw new GranaryError("NOTHING_ACTIVE", `nothing of ${where.org}/${where.project} was live at ${time}`);
+    const first = context.read((view) => findActivation(view, where, 1));
+    throw new GranaryError(
+      "NOTHING_ACTIVE",
+      `nothing of ${where.org}/${where.project} was live at ${time}: ${first === undefined ? "nothing ever was" : `${first.to} was the first, at ${first.at}`}`,
+      listedBy("releases", where),
+    );
   });
 }
 

@@ -9,6 +9,7 @@ import { KEYS } from "../shared/state-keys.ts";
 import { findPreview, findRelease, listPreviews } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { fullPage } from "./full-page.ts";
+import { listedBy } from "./listed-by.ts";
 import { expectedGeneration, preconditionFailed, projectOf } from "./pointer-routes.ts";
 import { checkTtl } from "./preview-target.ts";
 import { pageOf } from "./read-routes.ts";
@@ -106,5 +107,9 @@ function previewAt(context: ApiContext, where: Scoped, name: Name): PreviewRecor
   projectOf(context, where);
   const preview = context.read((view) => findPreview(view, where, name));
   if (preview !== undefined) return preview;
-  throw new GranaryError("NOT_FOUND", `${where.org}/${where.project} has no preview/${name}`);
+  throw new GranaryError(
+    "NOT_FOUND",
+    `${where.org}/${where.project} has no preview/${name}`,
+    listedBy("preview ls", where),
+  );
 }

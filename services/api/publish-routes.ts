@@ -147,7 +147,9 @@ export function readable(context: ApiContext, request: HttpRequest): PublishReco
   const principal = principalOf(context, request);
   const { id } = request.params as { id: string };
   const record = publishOf(context, id);
-  const unknown = new GranaryError("NOT_FOUND", `there is no publish ${id.slice(0, 80)}`);
+  const unknown = new GranaryError("NOT_FOUND", `there is no publish ${id.slice(0, 80)}`, {
+    hint: "`granary publishes ORG/PROJECT` lists those of a project.",
+  });
   if (record === undefined) throw unknown;
   try {
     // Who may send such a publish may follow it to its end.

@@ -17,6 +17,7 @@ import {
 } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { fullPage } from "./full-page.ts";
+import { listedBy } from "./listed-by.ts";
 import { projectAnswer, projectOf } from "./pointer-routes.ts";
 import { auditJson, previewJson, projectJson, releaseJson, renderPublish } from "./render.ts";
 import { numberQuery, principalOf, query, type Scoped, scoped } from "./request.ts";
@@ -101,7 +102,8 @@ export function findReleaseAt(
   if (target.kind === "current")
     throw new GranaryError("NOTHING_ACTIVE", `${org}/${project} has no active release`);
   const what = target.kind === "preview" ? ref : `release ${ref}`;
-  throw new GranaryError("NOT_FOUND", `${org}/${project} has no ${what.slice(0, 80)}`);
+  const list = listedBy(target.kind === "preview" ? "preview ls" : "releases", where);
+  throw new GranaryError("NOT_FOUND", `${org}/${project} has no ${what.slice(0, 80)}`, list);
 }
 
 /** Content of a retired release may be gone, now or in the middle of an answer. @throws GranaryError RELEASE_RETIRED */

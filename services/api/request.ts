@@ -1,15 +1,16 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { z } from "zod";
-import type { Command, CommandBody, CommandResult, CommandValue } from "../../proto/commands.ts";
+import type { Command, CommandBody, CommandValue } from "../../proto/commands.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName } from "../../proto/names.ts";
 import type { Scope } from "../../proto/records.ts";
 import { authenticate, authorize, type Principal, requireScope } from "../shared/authenticate.ts";
 import type { HttpRequest } from "../shared/http-server.ts";
-import { findTokenByHash } from "../shared/state-queries.ts";
+import { findProject, findTokenByHash } from "../shared/state-queries.ts";
 import { newId } from "../shared/submit-command.ts";
 import type { ApiContext } from "./context.ts";
+import { withList } from "./listed-by.ts";
 
 /** Where a request acts and who makes it, after every check. */
 export interface Scoped {
@@ -147,7 +148,14 @@ export async function submitFor(
     remote: request.ip,
     body: about.body,
   };
-  return unwrapResult(await context.submit(command));
+  const result = await context.submit(command);
+  if (result.ok) return result.value;
+  const error = GranaryError.fromWire(result.error);
+  const { org, project } = about;
+  // Of a project that is not there nothing can be listed.
+  const isThere =
+    project === undefined || context.read((view) => findProject(view, { org, project })) !== undefined;
+  throw isThere ? withList(error, about.body.type, about) : error;
 }
 
 /**
@@ -184,9 +192,4 @@ export function madeElsewhere(what: string): GranaryError {
       hint: "Look what there is, and ask with another key.",
     },
   );
-}
-
-function unwrapResult(result: CommandResult): CommandValue {
-  if (!result.ok) throw GranaryError.fromWire(result.error);
-  return result.value;
 }

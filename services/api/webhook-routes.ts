@@ -13,6 +13,7 @@ import { newId } from "../shared/submit-command.ts";
 import { newWebhookSecret } from "../shared/webhook-secrets.ts";
 import { parseWebhookUrl, publicAddresses } from "../shared/webhook-target.ts";
 import type { ApiContext } from "./context.ts";
+import { listedBy } from "./listed-by.ts";
 import { pageOf } from "./read-routes.ts";
 import { chanceFor, madeElsewhere, orgAdmin, parseBody, submitFor } from "./request.ts";
 
@@ -126,7 +127,8 @@ function found(
 
 function find(context: ApiContext, { org, id }: { org: Name; id: string }): WebhookRecord {
   const webhook = context.read((view) => findWebhook(view, org, id));
-  if (webhook === undefined) throw new GranaryError("NOT_FOUND", `there is no webhook ${id}`);
+  if (webhook === undefined)
+    throw new GranaryError("NOT_FOUND", `there is no webhook ${id}`, listedBy("webhook ls", { org }));
   return webhook;
 }
 

@@ -12,7 +12,24 @@ export interface HoldTarget {
 }
 
 /** Answers of the routes of all three levels. */
-export type HoldAnswer = HoldJson & Partial<Pick<ProjectJson, "current" | "last_version">>;
+type HoldAnswer = HoldJson & Partial<Pick<ProjectJson, "current" | "last_version">>;
+
+/** Sends what holds or releases a target. @throws GranaryError the farm's refusal; of an org that is not there with what else was meant */
+export async function changeHold(
+  client: ApiClient,
+  method: "POST" | "DELETE",
+  { argument, path }: HoldTarget,
+  body?: unknown,
+): Promise<HoldAnswer> {
+  try {
+    return await client.command<HoldAnswer>(method, path, body);
+  } catch (error) {
+    const isName = /^[^/-]/.test(argument) && !argument.includes("/");
+    if (!(error instanceof GranaryError) || error.code !== "NOT_FOUND" || !isName) throw error;
+    const hint = `A name alone is an org here; a project is ORG/${argument}.`;
+    throw new GranaryError(error.code, error.message, { ...error.detail, hint });
+  }
+}
 
 /** A name alone is an org: a hold never reaches further than what was named. @throws GranaryError USAGE, NAME_INVALID */
 export async function findHoldTarget(

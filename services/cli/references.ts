@@ -37,13 +37,24 @@ async function parse(api: ApiClient, text: string, releases: boolean): Promise<R
     text.includes("/") && text.indexOf("/") < (text.indexOf("@") + 1 || text.length)
       ? undefined
       : await tokenOrg(api);
-  const { org, project, target } = parseReference(text, defaultOrg);
+  const { org, project, target } = parsed(text, defaultOrg);
   if (!releases && target.kind !== "none")
     throw new GranaryError(
       "USAGE",
       `${JSON.stringify(text)} names a release; a project is wanted: ${org}/${project}`,
     );
   return { org, project, path: projectPath(org, project), ref: refOf(target) };
+}
+
+/** `bot/v1` and `v1` look like releases, and are none. */
+function parsed(text: string, defaultOrg: Name | undefined): ReturnType<typeof parseReference> {
+  try {
+    return parseReference(text, defaultOrg);
+  } catch (error) {
+    if (!(error instanceof GranaryError) || !/(?:^|\/)v[0-9]+$/.test(text)) throw error;
+    const hint = "A release is PROJECT@vN or ORG/PROJECT@vN.";
+    throw new GranaryError(error.code, error.message, { ...error.detail, hint }, { cause: error });
+  }
 }
 
 function refOf(target: ReturnType<typeof parseReference>["target"]): string {

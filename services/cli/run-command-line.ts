@@ -5,7 +5,7 @@ import type { FlagSpec, VerbSpec } from "../../proto/verb-spec.ts";
 import { GLOBAL_FLAGS, VERBS, type VerbName } from "../../proto/verbs.ts";
 import { askAgain, farmFlags } from "./ask-again.ts";
 import { cliVersion } from "./cli-version.ts";
-import { resolveSettings, type Settings } from "./config/settings.ts";
+import { describeToken, resolveSettings, type Settings } from "./config/settings.ts";
 import { renderVerbHelp } from "./help/render-help.ts";
 import { type ApiClient, createApiClient } from "./http/api-client.ts";
 import { ciToken } from "./http/ci-token.ts";
@@ -47,11 +47,19 @@ export async function runCommandLine(cli: CliProcess): Promise<number> {
     output.clearTransient();
     if (interrupted?.aborted === true && !isUnknown) return EXIT.interrupted;
     const exit = renderError(error, output, line?.verb);
-    const key = isUnknown ? error.detail["idempotency_key"] : undefined;
-    if (typeof key === "string" && line !== undefined)
-      output.say(`ask again: ${askAgain(specOf(line.verb), line, key)}`);
+    if (error instanceof GranaryError && line !== undefined) explain(error, line, cli, output);
     return interrupted?.aborted === true ? EXIT.interrupted : exit;
   }
+}
+
+/** What only this command line knows about a failure. */
+function explain(error: GranaryError, line: CommandLine, cli: CliProcess, output: Output): void {
+  const key = error.code === "OUTCOME_UNKNOWN" ? error.detail["idempotency_key"] : undefined;
+  if (typeof key === "string") output.say(`ask again: ${askAgain(specOf(line.verb), line, key)}`);
+  // `login` has read the token that was refused, no other one.
+  if (error.code !== "UNAUTHENTICATED" || line.verb === "login") return;
+  const { token } = settingsFor(line, cli);
+  if (token !== undefined) output.say(describeToken(token));
 }
 
 /** A farm shuts down in its own order and listens for signals itself. */

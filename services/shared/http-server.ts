@@ -101,7 +101,9 @@ export function createHttpServer(options: { log: Log }): HttpServer {
     sendProblem(
       reply,
       request,
-      new GranaryError("NOT_FOUND", `no route ${request.method} ${pathOf(request.url).slice(0, 200)}`),
+      new GranaryError("NOT_FOUND", `no route ${request.method} ${pathOf(request.url).slice(0, 200)}`, {
+        hint: "A farm's URL ends behind host and port; `/openapi.json` lists the routes below it.",
+      }),
     ),
   );
   return server;

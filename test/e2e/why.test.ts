@@ -6,7 +6,15 @@ import type { WhyJson } from "../../proto/http-why.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
-import { ended, makeToken, problemOf, publish, publishReady, send } from "../helpers/farm-requests.ts";
+import {
+  ended,
+  makeToken,
+  problemOf,
+  projectUrl,
+  publish,
+  publishReady,
+  send,
+} from "../helpers/farm-requests.ts";
 
 const folder = tempDir("why");
 let farm: TestFarm;
@@ -83,4 +91,25 @@ test("a release that the hold of its org keeps back says so to publish, to why a
     await why("default/held@preview/pr-1"),
     /^default\/held@preview\/pr-1 is ready\n {2}the preview/,
   );
+});
+
+test("what is not there is answered with what lists it, and a project that is not there with the projects", async () => {
+  await publishReady(farm, "listed", appArchive({ a: "1" }));
+  const [url, none] = [projectUrl("listed"), projectUrl("unlisted")];
+  const hintOf = async (path: string, json?: object) => {
+    const answer = await send(farm, path, json === undefined ? {} : { json });
+    return problemOf(answer, 404, "NOT_FOUND").hint;
+  };
+  const inReleases = "`granary releases default/listed` lists what there is.";
+  assert.equal(await hintOf(`${url}/releases/v9`), inReleases);
+  assert.equal(await hintOf(`${url}/releases/abcdef9`), inReleases);
+  assert.equal(await hintOf(`${url}/activations`, { version: "v9" }), inReleases);
+  assert.equal(await hintOf(`${url}/rollbacks`, { to: "v9" }), inReleases);
+  assert.match(await hintOf(`${url}/previews/x:promote`, {}), /granary preview ls default\/listed/);
+  assert.match(await hintOf("/v1/publishes/pub_none"), /granary publishes ORG\/PROJECT/);
+  assert.match(await hintOf("/default/listed/v1/whoami"), /A farm's URL ends behind host and port/);
+  assert.match(await hintOf(`${none}/activations`, { version: "v1" }), /granary projects/);
+  assert.match(await hintOf(`${none}/previews/x:promote`, {}), /granary projects/);
+  const first = problemOf(await send(farm, `${url}/at?time=2020-01-01T00:00:00Z`), 409, "NOTHING_ACTIVE");
+  assert.match(first.detail, /: v1 was the first, at 20/);
 });

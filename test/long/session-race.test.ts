@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { removeDir, startTestFarm, tempDir } from "../helpers/farm.ts";
 import { raceSessions } from "../helpers/session-race.ts";
 
 const SECONDS = 60;
+const folder = tempDir("session-race");
+after(() => removeDir(folder));
 
 test("300 session starts per second and an activation every 100 ms, for a minute", async (t) => {
-  const folder = tempDir("session-race");
   const farm = await startTestFarm({ data: join(folder, "data"), args: ["--threads", "1"] });
   const result = await raceSessions(farm, "race", {
     seconds: SECONDS,
@@ -18,5 +19,4 @@ test("300 session starts per second and an activation every 100 ms, for a minute
   assert.equal(result.sessions, 300 * SECONDS);
   assert.ok(result.startsPerSecond >= 270, JSON.stringify(result));
   assert.equal(await farm.stop(), 0);
-  removeDir(folder);
 });

@@ -1,4 +1,5 @@
 import { GranaryError } from "../../../proto/errors.ts";
+import { parseToken } from "../../../proto/token.ts";
 import type { Environment } from "../verb-context.ts";
 import { type Contexts, contextMissing, readContexts, type SavedContext } from "./contexts.ts";
 import { findProjectFile, type ProjectFile } from "./project-file.ts";
@@ -100,6 +101,14 @@ function pickToken(levels: readonly Level[], saved: Contexts, url: string): Sour
       return { value: context.token, source: `context ${level.context}` };
   }
   return undefined;
+}
+
+/** Where a token that was refused came from, and whether it was copied whole: never the token itself. */
+export function describeToken({ value, source }: Sourced): string {
+  const from = { flag: "--token", environment: "GRANARY_TOKEN" }[source] ?? source;
+  return parseToken(value) === undefined
+    ? `the token is from ${from} and is not a whole one: gr_..., copied to its end`
+    : `the token is from ${from}`;
 }
 
 function pickContext(

@@ -56,6 +56,9 @@ const NOBODY = new Set([
   "ENOENT",
 ]);
 
+/** TLS where there is none, or an answer that is no HTTP. */
+const OTHER_PROTOCOL = /^(?:EPROTO|ERR_SSL_|HPE_INVALID)/;
+
 /** What a failed connection means: nobody there, or a link that broke. */
 export function connectionError(error: unknown, farmUrl: string): unknown {
   if (error instanceof GranaryError || !(error instanceof Error) || error.name === "AbortError") return error;
@@ -67,6 +70,15 @@ export function connectionError(error: unknown, farmUrl: string): unknown {
       { url: farmUrl, reason: code },
       { cause: error },
     );
+  if (OTHER_PROTOCOL.test(code)) {
+    const [speaks, other] = farmUrl.startsWith("https:") ? ["https", "http"] : ["http", "https"];
+    return new GranaryError(
+      "NO_FARM",
+      `what listens at ${farmUrl} does not speak ${speaks}`,
+      { url: farmUrl, reason: code, hint: `Check the URL: ${other}:// may be meant, or another port.` },
+      { cause: error },
+    );
+  }
   return new GranaryError(
     "UNAVAILABLE",
     `the connection to ${farmUrl} broke (${code || error.message})`,

@@ -1,13 +1,14 @@
 import { EXIT } from "../../../proto/errors.ts";
-import { findHoldTarget, type HoldAnswer } from "../hold-target.ts";
+import { changeHold, findHoldTarget } from "../hold-target.ts";
 import { describeHold } from "../output/describe-hold.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Lets later publishes go live again; what became ready meanwhile stays as it is. */
 export const unhold: VerbHandler<"unhold"> = async ({ args, flags, output, api }) => {
   const client = api();
-  const { name, argument, path } = await findHoldTarget(client, { what: args[0], all: flags.has("all") });
-  const answer = await client.command<HoldAnswer>("DELETE", path);
+  const target = await findHoldTarget(client, { what: args[0], all: flags.has("all") });
+  const { name, argument } = target;
+  const answer = await changeHold(client, "DELETE", target);
   output.emit(answer, () => {
     const { current, last_version: newest, held } = answer;
     const live = current === undefined ? "" : `; ${current ?? "nothing"} is live`;
