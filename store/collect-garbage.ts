@@ -268,9 +268,10 @@ class Run {
     return this.#free() < LIMITS.gcTightBytes ? LIMITS.gcTightSliceRows : LIMITS.gcSliceRows;
   }
 
-  /** For a copy, with as much as the ballast left for the rows that move to it. */
+  /** For a copy, with as much as the ballast left for the rows that move to it, and for the file that it lies in. */
   #hasRoom(bytes: number): boolean {
-    return this.#free() >= bytes + LIMITS.storeBallastBytes / 2;
+    const { files, ffree } = fs.statfsSync(this.#parts.paths.root);
+    return (files === 0 || ffree > 0) && this.#free() >= bytes + LIMITS.storeBallastBytes / 2;
   }
 
   async #rewrite(id: number): Promise<void> {

@@ -17,11 +17,11 @@ import type { FsckOptions, FsckResult } from "./fsck.ts";
 import { checkId, Inbox } from "./inbox.ts";
 import { type IndexReader, openIndexForReading } from "./index-db.ts";
 import { IndexView } from "./index-view.ts";
-import { SEGMENT_HEADER_BYTES } from "./pack-format.ts";
 import type { ScrubOptions } from "./run-scrub.ts";
 import { SegmentFiles } from "./segment-files.ts";
 import { StoreChecks } from "./store-checks.ts";
 import { StorePaths, stagingPrefix } from "./store-paths.ts";
+import { type StoreStats, storeStats } from "./store-stats.ts";
 import { createTaskSlots, TaskSlots } from "./task-slots.ts";
 import type { ResumableUpload, Upload } from "./upload.ts";
 
@@ -40,24 +40,6 @@ export interface StoreOptions {
   readonly ballastBytes?: number;
   /** Where the owner materializes roots, which checks read too; absent: nowhere. */
   readonly rootsDir?: string;
-}
-
-export interface StoreStats {
-  readonly blobs: number;
-  readonly layers: number;
-  readonly packedBytes: number;
-  readonly bigFiles: number;
-  readonly bigBytes: number;
-  readonly segments: number;
-  /** Committed bytes of all segments. */
-  readonly packBytes: number;
-  /** Bytes in segments that no row points to: duplicates, abandoned tasks, healed records. */
-  readonly deadBytes: number;
-  readonly inboxBytes: number;
-  /** Packs, big files, inbox and index together. */
-  readonly diskBytes: number;
-  /** Content that failed verification and waits to be uploaded again. */
-  readonly damagedBlobs: number;
 }
 
 /** Content that is right in a damaged record is reported once; this many digests are remembered for that. */
@@ -334,24 +316,7 @@ export class Store {
   }
 
   stats(): StoreStats {
-    const meta = this.#view.meta();
-    const segments = [...this.#view.segments().values()];
-    const packBytes = segments.reduce((sum, { end }) => sum + end, 0);
-    const liveBytes = segments.reduce((sum, segment) => sum + segment.liveBytes, 0);
-    const indexBytes = fs.statSync(this.#parts.paths.indexFile).size;
-    return {
-      blobs: meta.packedBlobs + meta.bigBlobs,
-      layers: meta.layers,
-      packedBytes: meta.packedBytes,
-      bigFiles: meta.bigBlobs,
-      bigBytes: meta.bigBytes,
-      segments: segments.length,
-      packBytes,
-      deadBytes: packBytes - liveBytes - segments.length * SEGMENT_HEADER_BYTES,
-      inboxBytes: this.#inbox.bytes,
-      diskBytes: packBytes + meta.bigBytes + this.#inbox.bytes + indexBytes,
-      damagedBlobs: meta.damagedBlobs,
-    };
+    return storeStats({ paths: this.#parts.paths, view: this.#view, inboxBytes: this.#inbox.bytes });
   }
 
   /** See {@link StoreChecks.fsck}. */

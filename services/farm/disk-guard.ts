@@ -11,8 +11,12 @@ const UPLOAD_RESERVE_BYTES = 64 * MIB;
 const COMMAND_RESERVE_BYTES = 8 * MIB;
 /** The same for small disks. */
 const RESERVE_SHARE = 0.05;
+/** The same of inodes: a publish that is received, and a nats-server that begins a block or a snapshot, make files. */
+const UPLOAD_RESERVE_INODES = 2_048;
+const COMMAND_RESERVE_INODES = 256;
 /** So little that nats-server may have met the end of the disk. */
 const FULL_BYTES = MIB;
+const FULL_INODES = 16;
 const CHECK_INTERVAL_MS = 500;
 
 export interface DiskGuard {
@@ -36,32 +40,64 @@ export function startDiskGuard(options: {
   const { dir, server, log } = options;
   let metEnd = false;
   const check = (): void => {
-    const { free, reserve } = roomOf(dir);
-    if (free < FULL_BYTES) metEnd = true;
-    if (!metEnd || free < reserve(UPLOAD_RESERVE_BYTES)) return;
+    const room = roomOf(dir);
+    if (room.freeBytes < FULL_BYTES || room.freeInodes < FULL_INODES) metEnd = true;
+    if (!metEnd || lackOf(room, UPLOAD) !== undefined) return;
     metEnd = false;
     if (server === undefined) return;
-    log.warn({ free_bytes: free }, "the disk was full and has room again: nats-server is restarted");
+    log.warn(
+      { free_bytes: room.freeBytes },
+      "the disk was full and has room again: nats-server is restarted",
+    );
     server.restart().catch((error: unknown) => log.error({ err: error }, "nats-server did not stop"));
   };
   const timer = setInterval(check, CHECK_INTERVAL_MS);
-  const assertRoom = (bytes: number, what: string): void => {
-    const { free, reserve } = roomOf(dir);
-    if (free >= reserve(bytes) && !metEnd) return;
-    throw new GranaryError("STORE_FULL", `the disk of the data folder has no room for ${what}`, {
-      free_bytes: free,
-      reserve_bytes: reserve(bytes),
+  const assertRoom = (reserve: Reserve, what: string): void => {
+    const room = roomOf(dir);
+    const lack = lackOf(room, reserve);
+    if (lack === undefined && !metEnd) return;
+    const of = lack === "inodes" ? "no inodes left" : "no room";
+    throw new GranaryError("STORE_FULL", `the disk of the data folder has ${of} for ${what}`, {
+      free_bytes: room.freeBytes,
+      ...(lack === "inodes" && { free_inodes: room.freeInodes }),
+      reserve_bytes: Math.min(reserve.bytes, room.bytes * RESERVE_SHARE),
       retry_after_s: 5,
     });
   };
   return {
-    assertRoomForUpload: () => assertRoom(UPLOAD_RESERVE_BYTES, "another upload"),
-    assertRoomForCommand: () => assertRoom(COMMAND_RESERVE_BYTES, "another command"),
+    assertRoomForUpload: () => assertRoom(UPLOAD, "another upload"),
+    assertRoomForCommand: () => assertRoom(COMMAND, "another command"),
     close: () => clearInterval(timer),
   };
 }
 
-function roomOf(dir: string): { free: number; reserve: (bytes: number) => number } {
-  const { bavail, blocks, bsize } = statfsSync(dir);
-  return { free: bavail * bsize, reserve: (bytes) => Math.min(bytes, blocks * bsize * RESERVE_SHARE) };
+interface Reserve {
+  readonly bytes: number;
+  readonly inodes: number;
+}
+
+const UPLOAD: Reserve = { bytes: UPLOAD_RESERVE_BYTES, inodes: UPLOAD_RESERVE_INODES };
+const COMMAND: Reserve = { bytes: COMMAND_RESERVE_BYTES, inodes: COMMAND_RESERVE_INODES };
+
+interface Room {
+  readonly bytes: number;
+  readonly freeBytes: number;
+  readonly inodes: number;
+  readonly freeInodes: number;
+}
+
+function lackOf({ bytes, freeBytes, inodes, freeInodes }: Room, reserve: Reserve): keyof Reserve | undefined {
+  if (freeBytes < Math.min(reserve.bytes, bytes * RESERVE_SHARE)) return "bytes";
+  return freeInodes < Math.min(reserve.inodes, inodes * RESERVE_SHARE) ? "inodes" : undefined;
+}
+
+/** File systems that make inodes as they are needed say that they have none. */
+function roomOf(dir: string): Room {
+  const { bavail, blocks, bsize, files, ffree } = statfsSync(dir);
+  return {
+    bytes: blocks * bsize,
+    freeBytes: bavail * bsize,
+    inodes: files,
+    freeInodes: files === 0 ? Number.POSITIVE_INFINITY : ffree,
+  };
 }

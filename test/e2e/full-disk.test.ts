@@ -10,10 +10,13 @@ import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "..
 import { problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
 
 const DISK_MIB = 256;
+const INODES = 8_000;
 const folder = tempDir("full-disk");
 const disk = join(folder, "disk");
 mkdirSync(disk);
-const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "tmpfs", disk]).status === 0;
+const mounted =
+  spawnSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m,nr_inodes=${INODES}`, "tmpfs", disk]).status ===
+  0;
 
 describe("a farm whose disk is full", { skip: mounted ? false : "needs root to mount a small tmpfs" }, () => {
   let farm: TestFarm;
@@ -88,6 +91,35 @@ describe("a farm whose disk is full", { skip: mounted ? false : "needs root to m
     assert.deepEqual([fsck.corrupt, fsck.missing], [0, 0]);
   });
 
+  test("refuses the same when its inodes run out, reads and collects on, and resumes by itself", async () => {
+    const many = join(disk, "many");
+    const own = appArchive({ "own.txt": randomBytes(1_000_000).toString("hex") });
+    await publishReady(farm, "inodes", own);
+    await publishReady(farm, "inodes", appArchive({ a: "1" }));
+    assert.equal((await send(farm, `${projectUrl("inodes")}/releases/v1:retire`, { json: {} })).status, 200);
+    useInodes(many);
+    problemOf(await publish(farm, "inodes", appArchive({ a: "2" })), 507, "STORE_FULL");
+    const refused = await send(farm, `${projectUrl("bot")}/activations`, { json: { version: 1 } });
+    problemOf(refused, 507, "STORE_FULL");
+    assert.match(refused.text, /inodes/);
+    assert.equal((await send(farm, `/v2/default/inodes/manifests/v2`)).status, 200);
+    const run = await send<GcJson>(farm, "/v1/store:gc", { method: "POST" });
+    assert.equal(run.status, 200, run.text);
+    assert.ok(run.body.blobs > 0, run.text);
+    rmSync(many, { recursive: true });
+    const release = await eventually(
+      async () => {
+        const answer = await publish(farm, "inodes", appArchive({ a: "3" }), { waitSeconds: 30 });
+        return answer.status === 201 ? answer.body.release : undefined;
+      },
+      60_000,
+      "publishes again",
+    );
+    assert.equal(release?.version, "v3");
+    const fsck = await farm.json<FsckJson>("/v1/store:fsck", { method: "POST" });
+    assert.deepEqual([fsck.corrupt, fsck.missing, fsck.orphaned], [0, 0, 0]);
+  });
+
   test("takes small commands longer than uploads", async () => {
     const filler = join(disk, "filler");
     fill(filler, 11);
@@ -110,5 +142,17 @@ function fill(path: string, leaveMib: number): void {
     assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
   } finally {
     closeSync(fd);
+  }
+}
+
+/** Takes all inodes of the small disk; refuses to do that to any other. */
+function useInodes(dir: string): void {
+  assert.ok(statfsSync(disk).files <= INODES, "this is not the disk that was mounted for it");
+  mkdirSync(dir);
+  try {
+    for (let n = 0; n <= INODES; n++) closeSync(openSync(join(dir, String(n)), "w"));
+    assert.fail("the inodes did not run out");
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
   }
 }

@@ -8,7 +8,7 @@ import { GarbageCollector } from "../../../services/node/garbage-collector.ts";
 import type { Log } from "../../../services/shared/log.ts";
 import type { GcOptions, GcResult } from "../../../store/collect-garbage.ts";
 import type { GcRoot } from "../../../store/gc-root.ts";
-import type { StoreStats } from "../../../store/store.ts";
+import type { StoreStats } from "../../../store/store-stats.ts";
 import { artifactOf, Machine } from "../pointer/machine.ts";
 
 const HOUR_MS = 3_600_000;
