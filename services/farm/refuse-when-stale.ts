@@ -6,27 +6,42 @@ import type { Replica } from "../shared/replica.ts";
 /** Within this time a token that was revoked elsewhere is dead here, too (ruling 12). */
 const STALE_MS = 2_000;
 const CHECK_INTERVAL_MS = 250;
+/** How long a request waits for the log before it is refused: a process or a disk that was held up for a moment is no outage. */
+const PATIENCE_MS = 1_000;
 
 /**
- * Refuses requests while the head of a log that other processes write to cannot be confirmed: what is known here may be
- * outdated, tokens included. With a nats-server of its own a process is the only writer, and its state stays right.
+ * Holds requests while the head of a log that other processes write to cannot be confirmed, and refuses them when that lasts: what is
+ * known here may be outdated, tokens included. With a nats-server of its own a process is the only writer, and its state stays right.
  * @returns what ends the watch
  */
-export function refuseWhenStale(http: HttpServer, replica: Pick<Replica, "health">): () => void {
+export function refuseWhenStale(
+  http: Pick<HttpServer, "addHook">,
+  replica: Pick<Replica, "health">,
+): () => void {
   let confirmedMs = performance.now();
+  const waiting = new Set<{ readonly sinceMs: number; readonly done: (error?: Error) => void }>();
+  const isStale = (): boolean => performance.now() - confirmedMs > STALE_MS;
   const timer = setInterval(() => {
     if (replica.health().up) confirmedMs = performance.now();
+    for (const request of waiting) {
+      if (isStale() && performance.now() - request.sinceMs < PATIENCE_MS) continue;
+      waiting.delete(request);
+      request.done(isStale() ? stale() : undefined);
+    }
   }, CHECK_INTERVAL_MS);
   http.addHook("onRequest", (request, _reply, done) => {
-    const isStale = performance.now() - confirmedMs > STALE_MS && /^\/v[12](?:\/|$)/.test(request.url);
-    done(
-      isStale
-        ? new GranaryError(
-            "UNAVAILABLE",
-            "the command log does not answer: what is known here may be outdated",
-          )
-        : undefined,
-    );
+    if (isStale() && /^\/v[12](?:\/|$)/.test(request.url)) waiting.add({ sinceMs: performance.now(), done });
+    else done();
   });
-  return () => clearInterval(timer);
+  return () => {
+    clearInterval(timer);
+    for (const { done } of waiting) done(stale());
+  };
+}
+
+function stale(): GranaryError {
+  return new GranaryError(
+    "UNAVAILABLE",
+    "the command log does not answer: what is known here may be outdated",
+  );
 }

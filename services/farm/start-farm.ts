@@ -348,7 +348,7 @@ function problemsOf(options: { parts: Parts; store: Store; closing: boolean }): 
   return [
     ...(closing ? ["shutting down"] : []),
     ...(parts.server?.state === "down" ? ["nats-server is restarting"] : []),
-    ...(health.up ? [] : [`pointer: ${health.reason}`]),
+    ...(health.up || health.busy ? [] : [`pointer: ${health.reason}`]),
     ...(store.failed === undefined ? [] : ["the store cannot write"]),
   ];
 }

@@ -38,7 +38,10 @@ export interface ReplicaOptions {
   readonly snapshots?: SnapshotOptions;
 }
 
-export type ReplicaHealth = { readonly up: true } | { readonly up: false; readonly reason: string };
+/** `busy`: the link stands and the log is only slow to answer: what waits for it comes to its end, what must be current does not. */
+export type ReplicaHealth =
+  | { readonly up: true }
+  | { readonly up: false; readonly reason: string; readonly busy?: true };
 
 /** A local copy of the pointer's state that follows the command log in a thread of its own. */
 export interface Replica {
@@ -185,9 +188,11 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       if (closed) return { up: false, reason: "the replica is closed" };
       if (failure !== undefined) return { up: false, reason: failure.message };
       if (!caughtUp) return { up: false, reason: "the replica is catching up with the command log" };
-      if (Date.now() - aliveAt > HEAD_CONFIRMED_MS)
-        return { up: false, reason: "the command log does not answer" };
-      return { up: true };
+      const silentMs = Date.now() - aliveAt;
+      if (silentMs <= HEAD_CONFIRMED_MS) return { up: true };
+      if (silentMs > BUSY_MS) return { up: false, reason: "the command log does not answer" };
+      const silentS = Math.round(silentMs / 1000);
+      return { up: false, busy: true, reason: `the command log has not answered for ${silentS} s` };
     },
     waitForSeq: (seq, timeoutMs) =>
       seq <= appliedSeq ? Promise.resolve(true) : waiters.wait(seq, timeoutMs),
@@ -214,6 +219,8 @@ const DIGEST_EVERY = 10_000;
 const MIN_BACKOFF_MS = 200;
 const MAX_BACKOFF_MS = 5_000;
 const HEAD_CONFIRMED_MS = 2_000;
+/** As long as an append is tried: a disk that is slow to sync is no outage, and what it holds up is not lost. */
+const BUSY_MS = 10_000;
 /** A connection that is being made gives up after 5 s. */
 const CLOSE_MS = 10_000;
 

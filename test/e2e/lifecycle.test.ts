@@ -103,13 +103,21 @@ describe("the life of a farm", { concurrency: 3 }, () => {
   });
 
   describe("nats-server", () => {
-    test("while it is away the farm says so and takes no publish; then all goes on", async () => {
+    test("while it is slow publishes wait; while it is away the farm says so and takes none; then all goes on", async () => {
       const binary = join(folder, "nats-server");
       const { path } = await findNatsBinary(process.env);
       symlinkSync(path, binary);
       const data = join(folder, "nats");
       const farm = await startTestFarm({ data, env: { NATS_SERVER_BIN: binary } });
       await publishReady(farm, "steady", appArchive({ a: "1" }));
+      // As a disk that does not come to the end of a sync: longer than the 2 s in which the log's head is confirmed.
+      process.kill(natsPid(data), "SIGSTOP");
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      assert.equal((await farm.fetch("/readyz")).status, 200, "a farm that is held up is not away");
+      const heldUp = publish(farm, "slow", appArchive({ a: "1" }), { waitSeconds: 20 });
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      process.kill(natsPid(data), "SIGCONT");
+      assert.equal((await heldUp).status, 201, (await heldUp).text);
       // Without its program it cannot be started again: it stays away until the test brings it back.
       rmSync(binary);
       process.kill(natsPid(data), "SIGKILL");
