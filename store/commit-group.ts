@@ -95,7 +95,7 @@ export class Committer {
       this.#makeDurable(group);
       this.#write(group);
       for (const { request } of group.ready) this.#keep(request);
-      for (const message of group.ready) this.#removeUpload(message, group);
+      for (const message of group.ready) this.#removeUploads(message, group);
     } catch (error) {
       const failure = asGranaryError(error);
       for (const { id } of group.ready) group.errors.set(id, failure);
@@ -111,19 +111,20 @@ export class Committer {
   #keep(request: CommitterRequest): void {
     if (request.kind === "commit") this.#kept.committed(request.batch, request.heldBy);
     else if (request.kind === "release") this.#kept.released(request.leaseId);
-    else if (request.kind === "remove") this.#kept.released(request.uploadId);
+    else if (request.kind === "remove") for (const id of request.uploadIds) this.#kept.released(id);
   }
 
-  /** Its lease has ended: a file that cannot be removed is left to the next sweep. */
-  #removeUpload({ id, request }: CommitterMessage, group: Group): void {
+  /** Their leases have ended: a file that cannot be removed is left to the next sweep. */
+  #removeUploads({ id, request }: CommitterMessage, group: Group): void {
     if (request.kind !== "remove") return;
-    const { uploadId } = request;
-    try {
-      this.#fs.run("inbox.unlink", uploadId, () =>
-        ifPresent(() => fs.unlinkSync(this.#paths.upload(uploadId))),
-      );
-    } catch (error) {
-      group.errors.set(id, asGranaryError(error));
+    for (const uploadId of request.uploadIds) {
+      try {
+        this.#fs.run("inbox.unlink", uploadId, () =>
+          ifPresent(() => fs.unlinkSync(this.#paths.upload(uploadId))),
+        );
+      } catch (error) {
+        group.errors.set(id, asGranaryError(error));
+      }
     }
   }
 
@@ -162,14 +163,14 @@ export class Committer {
     group.bigFiles.push(...batch.bigFiles);
   }
 
-  #prepareSeal({ uploadId, size, bytes }: Seal, group: Group): void {
+  #prepareSeal({ uploadId, size, alsoHeld, bytes }: Seal, group: Group): void {
     const path = this.#paths.partialUpload(uploadId);
     if (bytes !== undefined)
       this.#fs.run("inbox.write", uploadId, () => fs.writeFileSync(path, bytes, { mode: 0o600 }));
     const written = bytes?.byteLength ?? this.#fs.run("inbox.open", uploadId, () => fs.statSync(path)).size;
     if (written !== size)
       throw new GranaryError("STORE_IO", `upload ${uploadId} has ${written} bytes, not ${size}`);
-    this.#reserve(group, 1);
+    this.#reserve(group, 1 + alsoHeld.length);
     group.uploads.push(uploadId);
   }
 
@@ -301,7 +302,7 @@ function applyRequest(changes: IndexChanges, request: CommitterRequest, group: G
       changes.addBatch(request.batch, group.nonces);
       return;
     case "seal":
-      changes.putLease(request.uploadId, request.untilMs);
+      for (const id of [request.uploadId, ...request.alsoHeld]) changes.putLease(id, request.untilMs);
       return;
     case "acquire":
       changes.putLease(request.leaseId, request.untilMs);
@@ -310,7 +311,7 @@ function applyRequest(changes: IndexChanges, request: CommitterRequest, group: G
       changes.removeLease(request.leaseId);
       return;
     case "remove":
-      changes.removeLease(request.uploadId);
+      for (const id of request.uploadIds) changes.removeLease(id);
       return;
     case "damage":
       changes.damage(request.digest);

@@ -13,6 +13,7 @@ import {
 } from "./committer-protocol.ts";
 import { ifPresent, StoreFs, syncFolder } from "./fs.ts";
 import { type IndexDb, openIndexForWriting } from "./index-db.ts";
+import { LazyRemovals } from "./lazy-removals.ts";
 import { prepareFolder } from "./prepare-folder.ts";
 import { recover } from "./recover.ts";
 import { StorePaths } from "./store-paths.ts";
@@ -71,6 +72,7 @@ const index = open();
 if (index === undefined) port.close();
 else {
   const committer = new Committer({ paths, fs: storeFs, index, ballast });
+  const removals = new LazyRemovals((group) => run(committer, group));
   port.on("message", (first: CommitterMessage | "close") => {
     let next: CommitterMessage | "close" | undefined = first;
     const group: CommitterMessage[] = [];
@@ -78,17 +80,20 @@ else {
       group.push(next);
       next = group.length < GROUP_REQUESTS ? receiveMessageOnPort(port)?.message : undefined;
     }
-    if (group.length > 0) {
-      const answers = committer.run(group);
-      const failed = committer.failed;
-      report(
-        failed === undefined
-          ? { type: "answers", answers }
-          : { type: "answers", answers, failed: failed.toWire() },
-      );
-    }
+    const due = removals.join(group, { wait: next !== "close" });
+    if (due.length > 0) run(committer, due);
     if (next === "close") void close(committer, index);
   });
+}
+
+function run(committer: Committer, group: readonly CommitterMessage[]): void {
+  const answers = committer.run(group);
+  const failed = committer.failed;
+  report(
+    failed === undefined
+      ? { type: "answers", answers }
+      : { type: "answers", answers, failed: failed.toWire() },
+  );
 }
 
 function readCount(path: string): number {

@@ -13,17 +13,21 @@ export type CommitterRequest =
       /** Of its content that is new; see `born` of a blob's row. */
       readonly day?: number;
     }
-  /** Make an upload durable under its lease. */
+  /** Make an upload durable under its lease, and give as long a lease to what goes with it. */
   | {
       readonly kind: "seal";
       readonly uploadId: string;
       readonly size: number;
       readonly untilMs: number;
+      readonly alsoHeld: readonly string[];
       /** What a small upload has: it was not written yet. */
       readonly bytes?: Uint8Array;
     }
-  /** End an upload's lease, then remove its file. */
-  | { readonly kind: "remove"; readonly uploadId: string }
+  /**
+   * End the leases of uploads, then remove their files. Nobody waits for it when it comes `behind` a publish that has ended: then it goes with
+   * the next group, or after {@link REMOVE_WITHIN_MS}.
+   */
+  | { readonly kind: "remove"; readonly uploadIds: readonly string[]; readonly behind: boolean }
   | { readonly kind: "acquire"; readonly leaseId: string; readonly untilMs: number }
   | { readonly kind: "release"; readonly leaseId: string }
   /** Content failed verification: no longer serve it. */
@@ -122,6 +126,9 @@ export interface CommitterData {
   /** See {@link Ballast}. */
   readonly ballastBytes: number;
 }
+
+/** How long removals wait for a group that has to be synced anyway. */
+export const REMOVE_WITHIN_MS = 50;
 
 /** Requests that one group takes at most: bounds the size of a transaction and the wait of the last one. */
 export const GROUP_REQUESTS = 256;

@@ -79,12 +79,13 @@ export class Inbox {
         partialPath: paths.partialUpload(uploadId),
         path: paths.upload(uploadId),
         fs: this.#parts.fs,
-        commit: ({ size, leaseMs, bytes }) =>
+        commit: ({ size, leaseMs, alsoHeld = [], bytes }) =>
           committer.request({
             kind: "seal",
             uploadId,
             size,
             untilMs: now() + leaseMs,
+            alsoHeld,
             ...(bytes === undefined ? {} : { bytes }),
           }),
         onEnd: (sealed) => {
@@ -115,12 +116,14 @@ export class Inbox {
       .map((id) => ({ id, size: fs.statSync(paths.upload(id), { throwIfNoEntry: false })?.size ?? 0 }));
   }
 
-  /** Ends the lease, then removes the file; a crash in between leaves it to the next sweep. Does nothing when it is gone. */
-  async remove(uploadId: string): Promise<void> {
-    checkId(uploadId);
-    await this.#parts.committer.request({ kind: "remove", uploadId });
-    this.#forget(uploadId);
-    if (!this.#open.has(uploadId)) await this.#dropPartial(uploadId);
+  /** Ends the leases, then removes the files; a crash in between leaves them to the next sweep. Does nothing where one is gone. */
+  async remove(uploadIds: readonly string[], { behind }: { behind: boolean }): Promise<void> {
+    for (const id of uploadIds) checkId(id);
+    await this.#parts.committer.request({ kind: "remove", uploadIds, behind });
+    for (const id of uploadIds) {
+      this.#forget(id);
+      if (!this.#open.has(id)) await this.#dropPartial(id);
+    }
   }
 
   /** Removes uploads without a live lease, sealed ones and streams that broke off. Answers how many. */

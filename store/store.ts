@@ -183,7 +183,12 @@ export class Store {
 
   /** Ends the upload's lease and removes its file. */
   removeUpload(uploadId: string): Promise<void> {
-    return this.#inbox.remove(uploadId);
+    return this.removeUploads([uploadId], { behind: false });
+  }
+
+  /** `behind`: of a publish that has ended, so that it costs no sync of its own. */
+  removeUploads(uploadIds: readonly string[], options: { behind: boolean }): Promise<void> {
+    return this.#inbox.remove(uploadIds, options);
   }
 
   /** Removes uploads without a live lease; answers how many. Also done at start. */
@@ -199,6 +204,11 @@ export class Store {
       leaseId: id,
       untilMs: this.#parts.now() + ttlMs,
     });
+  }
+
+  /** Until when an upload is held; undefined when it is not. */
+  leaseUntilMs(id: string): number | undefined {
+    return this.#view.leaseUntilMs(id);
   }
 
   /** Does nothing when there is no such lease. */

@@ -19,13 +19,19 @@ export interface SealedUpload {
   readonly path: string;
 }
 
+export interface SealOptions {
+  readonly leaseMs: number;
+  /** Ids that get as long a lease, in the same transaction. */
+  readonly alsoHeld?: readonly string[];
+}
+
 /** An archive on its way into the inbox. Ends with `seal` or `abort`. Not to be used by two callers at a time. */
 export interface Upload {
   /** Takes the chunk over; resolves when the next one may come. @throws GranaryError STORE_FULL, STORE_IO */
   write(chunk: Uint8Array): Promise<void>;
   readonly size: number;
   /** Durable, and held by a lease of the upload's id, when this resolves. @throws GranaryError STORE_FULL, STORE_IO */
-  seal(options: { leaseMs: number }): Promise<SealedUpload>;
+  seal(options: SealOptions): Promise<SealedUpload>;
   /** Removes what was written. Does nothing after `seal`. */
   abort(): Promise<void>;
 }
@@ -40,7 +46,7 @@ export interface ResumableUpload {
   /** Where the next chunk goes. */
   readonly size: number;
   /** As {@link Upload.seal}; a failure leaves what was written. */
-  seal(options: { leaseMs: number }): Promise<{ readonly size: number }>;
+  seal(options: SealOptions): Promise<{ readonly size: number }>;
   /** Hands what was written to the operating system and lets go of it. @throws GranaryError STORE_FULL, STORE_IO */
   pause(): Promise<void>;
 }
@@ -51,7 +57,7 @@ interface UploadParts {
   readonly path: string;
   readonly fs: StoreFs;
   /** Asks the committer to make the file durable under its lease; it writes what comes in `bytes`. */
-  readonly commit: (sealed: { size: number; leaseMs: number; bytes?: Uint8Array }) => Promise<void>;
+  readonly commit: (sealed: SealOptions & { size: number; bytes?: Uint8Array }) => Promise<void>;
   /** Called once, when the upload has been sealed, with its size, or has ended otherwise. */
   readonly onEnd: (sealedBytes?: number) => void;
 }
@@ -115,11 +121,11 @@ class InboxUpload implements Upload, ResumableUpload {
     this.#throwIfFailed();
   }
 
-  async seal({ leaseMs }: { leaseMs: number }): Promise<SealedUpload> {
+  async seal(options: SealOptions): Promise<SealedUpload> {
     this.#assertOpen();
     this.#state = "sealing";
     try {
-      await this.#commit(leaseMs);
+      await this.#commit(options);
     } catch (error) {
       if (this.#resumable) this.#end();
       else await this.#remove({ sealed: true });
@@ -129,13 +135,13 @@ class InboxUpload implements Upload, ResumableUpload {
     return { digest: digestFromHex(this.#hash.digest("hex")), size: this.#size, path: this.#parts.path };
   }
 
-  async #commit(leaseMs: number): Promise<void> {
+  async #commit(options: SealOptions): Promise<void> {
     const size = this.#size;
     if (this.#fd === undefined && this.#writing === undefined && this.#error === undefined)
-      return this.#parts.commit({ size, leaseMs, bytes: Buffer.concat(this.#pending) });
+      return this.#parts.commit({ ...options, size, bytes: Buffer.concat(this.#pending) });
     await this.#drain();
     await this.#close();
-    return this.#parts.commit({ size, leaseMs });
+    return this.#parts.commit({ ...options, size });
   }
 
   async abort(): Promise<void> {

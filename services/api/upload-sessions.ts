@@ -60,7 +60,7 @@ export class UploadSessions {
     try {
       await upload.write(encodeSessionHead(session, content.missing));
       await upload.write(content.listing);
-      await upload.seal({ leaseMs: LIMITS.uploadSessionMs });
+      await upload.seal({ leaseMs: LIMITS.uploadSessionMs, alsoHeld: [publishId] });
     } catch (error) {
       await upload.abort();
       throw error;
@@ -93,9 +93,11 @@ export class UploadSessions {
     return existsSync(this.#store.uploadPath(publishId));
   }
 
-  /** Opens the stream behind what has arrived; from then on it survives this process. */
+  /** Opens the stream behind what has arrived; from then on it survives this process: its lease came with that of the listing. */
   async openStream({ publishId, session }: FoundSession): Promise<ResumableUpload> {
-    await this.#store.acquireLease(publishId, Date.parse(session.expires_at) - this.#now());
+    // One that an older version began has none yet.
+    if (this.#store.leaseUntilMs(publishId) === undefined)
+      await this.#store.acquireLease(publishId, Date.parse(session.expires_at) - this.#now());
     return this.#store.resumeUpload(publishId);
   }
 
@@ -108,16 +110,14 @@ export class UploadSessions {
     const held = { leaseMs: Number.POSITIVE_INFINITY };
     const offset = this.offset(found);
     if (offset !== session.missing_bytes) throw wrongOffset(offset, session.missing_bytes);
-    const leased = this.#store.acquireLease(id, held.leaseMs);
-    leased.catch(() => undefined);
-    if (session.missing_bytes > 0 && !this.isSealed(publishId))
-      await (await this.#store.resumeUpload(publishId)).seal(held);
-    await leased;
+    if (session.missing_bytes === 0 || this.isSealed(publishId))
+      return this.#store.acquireLease(id, held.leaseMs);
+    await (await this.#store.resumeUpload(publishId)).seal({ ...held, alsoHeld: [id] });
   }
 
   async remove({ id, publishId, session }: FoundSession): Promise<void> {
     this.#sessionsOf(session.org).delete(id);
-    await Promise.all([this.#store.removeUpload(id), this.#store.removeUpload(publishId)]);
+    await this.#store.removeUploads([id, publishId], { behind: false });
   }
 
   #refuseTooMany(org: Name): void {

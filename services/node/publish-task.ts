@@ -43,5 +43,5 @@ export async function removePublishUpload(
     record.publish_id,
     ...(record.upload.form === "listing" ? [sessionIdOf(record.publish_id)] : []),
   ];
-  await Promise.all(ids.map((id) => store.removeUpload(id)));
+  await store.removeUploads(ids, { behind: true });
 }

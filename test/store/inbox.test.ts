@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { digestOf } from "../../proto/digest.ts";
 import { fsCallCount, injectFault } from "../../store/fs.ts";
 import { storeFiles } from "../helpers/store-disk.ts";
@@ -161,6 +162,38 @@ describe("an upload", () => {
       assert.ok(fsCallCount(fsCells, "folder.sync") - before.folders <= 15);
       assert.equal(store.leases().length, 50);
       assert.equal(store.listUploads().length, 50);
+    }));
+
+  it("is sealed together with the leases of what goes with it", () =>
+    withStore(async ({ store }) => {
+      const { fsCells } = store.workerData();
+      const writer = await store.resumeUpload("stream");
+      await writer.write(contentOf(1, 500));
+      const before = fsCallCount(fsCells, "index.commit");
+      await writer.seal({ leaseMs: Number.POSITIVE_INFINITY, alsoHeld: ["listing"] });
+      assert.equal(fsCallCount(fsCells, "index.commit") - before, 1);
+      assert.deepEqual(
+        store
+          .leases()
+          .map(({ id }) => id)
+          .sort(),
+        ["listing", "stream"],
+      );
+      assert.equal(store.leaseUntilMs("listing"), Number.POSITIVE_INFINITY);
+    }));
+
+  it("goes behind its publish with what is made durable next, several at a time", () =>
+    withStore(async (fixture) => {
+      const { store } = fixture;
+      const { fsCells } = store.workerData();
+      for (const id of ["a", "b", "c"]) await upload(fixture, id, contentOf(id, 10));
+      const before = fsCallCount(fsCells, "index.commit");
+      const gone = [store.removeUploads(["a", "b"], { behind: true })];
+      await sleep(5);
+      gone.push(store.removeUploads(["c"], { behind: true }));
+      await Promise.all(gone);
+      assert.ok(fsCallCount(fsCells, "index.commit") - before <= 2);
+      assert.deepEqual([store.leases(), store.listUploads()], [[], []]);
     }));
 });
 

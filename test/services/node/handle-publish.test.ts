@@ -55,7 +55,7 @@ function handler(options: { keptAt: Step; fails?: boolean }) {
     store: {
       commit: () => step("commit"),
       uploadPath: (id: string) => id,
-      removeUpload: async (id: string) => void done.push(`removed ${id}`),
+      removeUploads: async (ids: readonly string[]) => void done.push(...ids.map((id) => `removed ${id}`)),
     } as unknown as Store,
     pool: { run: runTask } as unknown as WorkerPool,
     read: (body) => body(machine.state),
