@@ -10,7 +10,7 @@ import type { CollectResult, CollectStep } from "./committer-protocol.ts";
 import { type ArtifactsNaming, bornAfter, healDamaged } from "./damaged-listings.ts";
 import { GcThread } from "./gc-client.ts";
 import type { BytesOf, MarkResult } from "./gc-mark.ts";
-import { encodeRoots, type GcRoot } from "./gc-root.ts";
+import { encodeRoots, type GcRoots } from "./gc-root.ts";
 import type { IndexView } from "./index-view.ts";
 import { moveSteps } from "./move-steps.ts";
 import { SEGMENT_HEADER_BYTES } from "./pack-format.ts";
@@ -24,7 +24,7 @@ export interface GcOptions {
    * Everything that has to stay. Called once, when what is committed meanwhile is watched already, so it has to tell of every publish
    * that ended before the call; it throws when it cannot, and nothing is changed.
    */
-  readonly roots: () => Iterable<GcRoot> | Promise<Iterable<GcRoot>>;
+  readonly roots: () => GcRoots | Promise<GcRoots>;
   /**
    * Needed when listings turn out to be damaged: what can be is made anew, and where it cannot, only content that is younger than the
    * artifacts is condemned. Without it, such a run ends with STORE_CORRUPT.
@@ -147,7 +147,7 @@ class Run {
   async run(): Promise<GcResult> {
     try {
       await this.#step({ do: "begin" });
-      const roots = encodeRoots(await this.#options.roots());
+      const roots = await encodeRoots(await this.#options.roots());
       const marked = await this.#mark(roots);
       return this.#options.dryRun === true ? await this.#foretell(marked) : await this.#collect(marked);
     } finally {

@@ -1,4 +1,3 @@
-import type { Digest } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import type { GcJson, GcRunJson } from "../../proto/http-store.ts";
 import type { GcSettings } from "../../proto/settings.ts";
@@ -170,8 +169,8 @@ export class GarbageCollector {
     };
   }
 
-  /** Everything that has to stay, each digest once. The store reads its leases before it asks. */
-  async #roots(): Promise<GcRoot[]> {
+  /** Everything that has to stay, one after the other. The store reads its leases before it asks. */
+  async *#roots(): AsyncGenerator<GcRoot> {
     const { store, read, confirm, now } = this.#options;
     const nowMs = now();
     if (store.leases().some(({ id, untilMs }) => id === BACKUP_LEASE && untilMs > nowMs))
@@ -180,15 +179,13 @@ export class GarbageCollector {
         "a backup of the store is being made; nothing is deleted meanwhile",
       );
     await confirm();
-    const kinds = new Map<Digest, GcRoot["kind"]>();
     for await (const { artifact } of contentRoots(read)) {
-      kinds.set(artifact.manifest.digest, "blob");
-      kinds.set(artifact.config.digest, "blob");
-      for (const layer of artifact.layers) kinds.set(layer.digest, "layer");
-      kinds.set(artifact.tree, "tree");
+      yield { digest: artifact.manifest.digest, kind: "blob" };
+      yield { digest: artifact.config.digest, kind: "blob" };
+      for (const { digest } of artifact.layers) yield { digest, kind: "layer" };
+      yield { digest: artifact.tree, kind: "tree" };
     }
-    for await (const { digest } of logRoots(read)) kinds.set(digest, "blob");
-    return [...kinds].map(([digest, kind]) => ({ digest, kind }));
+    for await (const { digest } of logRoots(read)) yield { digest, kind: "blob" };
   }
 }
 
