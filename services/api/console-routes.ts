@@ -2,14 +2,14 @@ import { GranaryError } from "../../proto/errors.ts";
 import { formatCursor } from "../../proto/events.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName } from "../../proto/names.ts";
-import type { PublishRecord } from "../../proto/records.ts";
+import { type ProjectRecord, TERMINAL_STATES } from "../../proto/records.ts";
 import { LANES } from "../../proto/subjects.ts";
 import { authorize, notFound, type Principal } from "../shared/authenticate.ts";
 import { findHold } from "../shared/find-hold.ts";
 import type { HttpReply, HttpRequest, HttpServer } from "../shared/http-server.ts";
 import { listQueue } from "../shared/list-queue.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
-import { RANGES } from "../shared/state-keys.ts";
+import { KEYS, RANGES } from "../shared/state-keys.ts";
 import {
   findCurrentRelease,
   findOrg,
@@ -149,17 +149,24 @@ function home(context: ApiContext, request: HttpRequest, principal: Principal): 
   const { project } = principal;
   const of = project === undefined ? { org } : { org, project };
   const page = pageOf(request);
+  const from = firstName(query(request, "from"));
   const shown = context.read((view): Home & { feed: string } => {
     if (findOrg(view, org) === undefined) throw notFound({ org });
     return {
       org,
       nowMs,
-      ...(reads ? { projects: homeProjects(view, { of, page, nowMs }) } : {}),
+      ...(reads ? { projects: homeProjects(view, { of, page, nowMs, from }) } : {}),
       ...(principal.scopes.has("farm:read") ? { farm: farm(context, view) } : {}),
       feed: feedUrl(view, of),
     };
   });
   return { title: `${org} - Granary`, ...(reads ? { feed: shown.feed } : {}), body: homePage(shown) };
+}
+
+/** Where a list of projects begins; names are sorted. @throws GranaryError NAME_INVALID */
+function firstName(text: string | undefined): Name | undefined {
+  const name = text?.trim().toLowerCase();
+  return name === undefined || name === "" ? undefined : parseName(name.replace(/-+$/, ""), "project");
 }
 
 interface Of {
@@ -169,13 +176,10 @@ interface Of {
 
 function homeProjects(
   view: StateView,
-  about: { of: Of; page: { limit: number; cursor?: string }; nowMs: number },
+  about: { of: Of; page: { limit: number; cursor?: string }; nowMs: number; from: Name | undefined },
 ): NonNullable<Home["projects"]> {
-  const { of, page, nowMs } = about;
-  const { items, next_cursor } =
-    of.project === undefined
-      ? listProjects(view, of.org, page)
-      : { items: [findProject(view, { org: of.org, project: of.project }) ?? []].flat(), next_cursor: null };
+  const { of, page, nowMs, from } = about;
+  const { items, next_cursor } = projectsOf(view, of, { page, from });
   const rows = items.map((project) => ({
     project,
     release: findCurrentRelease(view, project),
@@ -183,15 +187,42 @@ function homeProjects(
   }));
   const next =
     next_cursor === null ? undefined : new URLSearchParams({ org: of.org, cursor: next_cursor }).toString();
-  return { rows, next, working: working(view, of), events: listNewestEvents(view, of, EVENTS_SHOWN) };
+  const events = listNewestEvents(view, of, EVENTS_SHOWN);
+  return {
+    rows,
+    next,
+    from,
+    isFirst: (page.cursor ?? from) === undefined,
+    working: working(view, of),
+    events,
+  };
 }
 
-/** Publishes that have not ended, the oldest first. */
-function working(view: StateView, { org, project }: Of): readonly PublishRecord[] {
-  return LANES.flatMap((lane) => [...view.range(RANGES.orgWork(lane, org), { limit: LIMITS.pageItems })])
+function projectsOf(
+  view: StateView,
+  { org, project }: Of,
+  { page, from }: { page: { limit: number; cursor?: string }; from: Name | undefined },
+): { items: readonly ProjectRecord[]; next_cursor: string | null } {
+  const one = project ?? (page.cursor === undefined ? from : undefined);
+  const found = one === undefined ? undefined : findProject(view, { org, project: one });
+  const first = found === undefined ? [] : [found];
+  if (project !== undefined) return { items: first, next_cursor: null };
+  // A cursor of projects is a name: the list goes on behind it.
+  const rest = listProjects(view, org, { ...(one === undefined ? {} : { cursor: one }), ...page });
+  return { items: [...first, ...rest.items], next_cursor: rest.next_cursor };
+}
+
+/** Publishes that have not ended, the oldest first, and how many there are. */
+function working(view: StateView, { org, project }: Of): NonNullable<Home["projects"]>["working"] {
+  if (project !== undefined) {
+    const newest = listPublishes(view, { org, project }, { limit: LIMITS.pageItems }).items;
+    const running = newest.filter(({ state }) => !TERMINAL_STATES.has(state)).toReversed();
+    return { items: running.slice(0, EVENTS_SHOWN), count: running.length };
+  }
+  const items = LANES.flatMap((lane) => [...view.range(RANGES.orgWork(lane, org), { limit: EVENTS_SHOWN })])
     .flatMap(({ value }) => findPublish(view, value.publish_id) ?? [])
-    .filter((one) => project === undefined || one.project === project)
     .slice(0, EVENTS_SHOWN);
+  return { items, count: Math.max(items.length, view.get(KEYS.backlog(org)) ?? 0) };
 }
 
 function farm(context: ApiContext, view: StateView): NonNullable<Home["farm"]> {

@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import puppeteer, { type Browser, type Page } from "puppeteer-core";
 import { appArchive } from "../helpers/app-archive.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
-import { makeToken, projectUrl, publishReady, send } from "../helpers/farm-requests.ts";
+import { makeToken, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
 import { findProgram, missing } from "../helpers/run-program.ts";
 
 /** The pages for people: what they show to whom, that they cannot be made to act, and how they do in a real browser. */
@@ -129,6 +129,53 @@ describe("a page", () => {
     const bound = await makeToken(farm, "default", ["read"], { project: "only" });
     const cut = await pageOf("/", await cookieOf(bound.token));
     assert.ok(!cut.text.includes("/console/default/app"), "another project than the token's");
+  });
+
+  test("of many projects leads on and back, begins where one asks, and says how many publishes wait", async () => {
+    const { token } = await makeToken(farm, "crowd", ["admin"]);
+    const names = Array.from({ length: 7 }, (_, n) => `service-${n}`);
+    const publishing = names.map((name) => publishReady(farm, name, appArchive({ name }), { org: "crowd" }));
+    await Promise.all(publishing);
+    const cookie = await cookieOf(token);
+    const shown = async (search: string) => {
+      const { status, text } = await pageOf(`/${search}`, cookie);
+      assert.equal(status, 200, text);
+      const part = /<section id="projects"[\s\S]*?<\/section>/.exec(text)?.[0] ?? "";
+      const link = (name: string) =>
+        new RegExp(`<a href="([^"]*)">${name}</a>`).exec(part)?.[1]?.replaceAll("&#38;", "&");
+      const listed = [...part.matchAll(/console\/crowd\/(service-\d)"/g)].map(([, name]) => name);
+      return { text, listed, more: link("More"), first: link("First") };
+    };
+    const whole = await shown("");
+    assert.deepEqual([whole.listed, whole.more, whole.first], [names, undefined, undefined]);
+    assert.doesNotMatch(whole.text, /class="jump"/, "nothing to look for on one page");
+    const seen: (string | undefined)[] = [];
+    let page = await shown("?limit=3");
+    for (; ; page = await shown(`${page.more}&limit=3`)) {
+      seen.push(...page.listed);
+      assert.match(page.text, /<form class="jump" method="get" action="\/" role="search">/);
+      if (page.more === undefined) break;
+    }
+    assert.deepEqual(seen, names);
+    assert.deepEqual((await shown(page.first ?? "")).listed, names);
+    assert.deepEqual((await shown("?from=service-4")).listed, names.slice(4));
+    assert.deepEqual((await shown("?from=SERV")).listed, names, "the begin of a name, however it is written");
+    assert.deepEqual((await shown("?from=zz")).listed, []);
+    assert.equal((await pageOf("/?from=%3Cscript%3E", cookie)).status, 400);
+
+    const cordon = (cordoned: boolean) =>
+      send(farm, "/v1/nodes/local", { method: "PUT", json: { cordoned } });
+    await cordon(true);
+    const waiting = Array.from({ length: 23 }, (_, n) =>
+      publish(farm, names[n % 7] ?? "", appArchive({ n: `${n}` }), { org: "crowd" }),
+    );
+    await Promise.all(waiting);
+    const busy = await shown("");
+    assert.match(busy.text, /In progress <small>the oldest 20 of 23<\/small>/);
+    const bound = await makeToken(farm, "crowd", ["read"], { project: "service-6" });
+    const own = await pageOf("/", await cookieOf(bound.token));
+    assert.equal(own.text.match(/<code>pub_/g)?.length, 3);
+    await cordon(false);
   });
 
   test("has publishers' words as text only", async () => {

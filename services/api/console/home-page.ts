@@ -19,7 +19,11 @@ export interface Home {
     }[];
     /** Query of the next page. */
     readonly next: string | undefined;
-    readonly working: readonly PublishRecord[];
+    /** Name that the list begins at, when one was asked for. */
+    readonly from: string | undefined;
+    readonly isFirst: boolean;
+    /** `count`: of which the oldest are shown. */
+    readonly working: { readonly items: readonly PublishRecord[]; readonly count: number };
     readonly events: readonly EventRecord[];
   };
   readonly farm?: {
@@ -40,11 +44,20 @@ ${farm !== undefined && farm.problems.length > 0 && html`<p class="notice bad" i
 ${projects === undefined && html`<p class="notice">This token may not read projects (scope <code>read</code>).</p>`}
 ${
   projects !== undefined && [
-    section("projects", "Projects", [projectTable(projects, org, nowMs), more(projects.next)]),
+    // Outside of its section: what is put in place when something happens would take away what is being typed.
+    (!projects.isFirst || projects.next !== undefined) && jump(projects, org),
+    section("projects", "Projects", [
+      projectTable(projects, org, nowMs),
+      pages(projects.next, projects.isFirst ? undefined : new URLSearchParams({ org }).toString()),
+    ]),
     section(
       "working",
-      "In progress",
-      publishTable(projects.working, { nowMs, empty: "Nothing is being published.", withProject: true }),
+      ["In progress", some(projects.working)],
+      publishTable(projects.working.items, {
+        nowMs,
+        empty: "Nothing is being published.",
+        withProject: true,
+      }),
     ),
   ]
 }
@@ -84,6 +97,24 @@ function projectTable(projects: NonNullable<Home["projects"]>, org: string, nowM
       empty: html`No project yet. The first publish makes it: <code>granary publish DIR</code>`,
     },
   );
+}
+
+function jump({ from }: NonNullable<Home["projects"]>, org: string): Html {
+  return html`<form class="jump" method="get" action="/" role="search"><input type="hidden" name="org" value="${org}">
+<label for="from">Projects from</label> <input id="from" name="from" value="${from}" maxlength="63" autocapitalize="none" spellcheck="false" placeholder="name, or how it begins">
+<button>Show</button></form>`;
+}
+
+function some({ items, count }: NonNullable<Home["projects"]>["working"]): Content {
+  return (
+    count > items.length &&
+    html` <small>the oldest ${items.length} of ${count.toLocaleString("en-US")}</small>`
+  );
+}
+
+function pages(next: string | undefined, first: string | undefined): Content {
+  if (first === undefined) return more(next);
+  return html`<p><a href="?${first}">First</a>${next !== undefined && html` <a href="?${next}">More</a>`}</p>`;
 }
 
 export function more(query: string | undefined): Content {

@@ -15,6 +15,8 @@ header{display:flex;flex-wrap:wrap;align-items:baseline;gap:.3rem 1.25rem;paddin
 header .mark{font-weight:650;color:inherit;text-decoration:none}
 header .who{margin-left:auto;color:var(--dim);font-size:.87rem;display:flex;gap:.75rem;align-items:baseline;flex-wrap:wrap}
 form.inline{display:inline}
+.jump{display:flex;flex-wrap:wrap;gap:.3rem .6rem;align-items:baseline;margin:.7rem 0 0;font-size:.87rem}.jump input{flex:1 1 8rem;min-width:0;max-width:22rem;
+padding:.25rem .5rem;border:1px solid var(--line);border-radius:4px;background:var(--card)}
 button,input{font:inherit;color:inherit}
 button{background:var(--card);border:1px solid var(--line);border-radius:4px;padding:.3rem .8rem;cursor:pointer}
 button:hover{border-color:var(--dim)}
