@@ -15,7 +15,7 @@ import type {
   WhoamiJson,
 } from "../../proto/http.ts";
 import { appArchive } from "./app-archive.ts";
-import type { TestFarm } from "./farm.ts";
+import { natsPid, type TestFarm } from "./farm.ts";
 import { type Answer, ended, projectUrl, type SendOptions, send } from "./farm-requests.ts";
 import { random } from "./random.ts";
 
@@ -30,7 +30,7 @@ export interface RetryCounts {
 
 /**
  * Clients that send one command after the other, each to a project of its own, so that each knows what every answer has to be. The
- * farm is killed under them and comes back; what was not answered is asked again with its key until it is. Nothing may have happened
+ * farm, and every second time its nats-server alone, is killed under them and comes back; what was not answered is asked again with its key until it is. Nothing may have happened
  * twice, or not at all, or otherwise than it is told. @throws AssertionError
  */
 export async function killUnderRetries(options: {
@@ -47,7 +47,8 @@ export async function killUnderRetries(options: {
   const port = new URL(world.farm.url).port;
   for (let n = 0; n < options.kills; n++) {
     await Promise.race([sleep(250 + world.random() * 500), running]);
-    await world.restart(() => options.start(port));
+    if (n % 2 === 0) await world.restart(() => options.start(port));
+    else killNats(world.farm.data);
   }
   await Promise.race([sleep(250), running]);
   world.over = true;
@@ -56,6 +57,14 @@ export async function killUnderRetries(options: {
   await checkTokens(world, clients);
   assert.equal(await world.farm.stop(), 0);
   return world.counts;
+}
+
+function killNats(data: string): void {
+  try {
+    process.kill(natsPid(data), "SIGKILL");
+  } catch {
+    // It is being started again.
+  }
 }
 
 class World {
