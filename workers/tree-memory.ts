@@ -6,8 +6,8 @@ import type { TaskWriter } from "../store/task-writer.ts";
 import type { KnownParts } from "./compose-artifact.ts";
 import { LayerMemory } from "./layer-memory.ts";
 
-/** Entries of all trees that one thread remembers: at most about 400 bytes each, half of that where neighbours share them. */
-const REMEMBERED_ENTRIES = 120_000;
+/** Entries of all trees that one thread remembers: at most about 400 bytes each, half of that where neighbours share them. Three large applications. */
+const REMEMBERED_ENTRIES = 60_000;
 const KEY_BYTES = 32;
 
 /**

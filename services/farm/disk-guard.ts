@@ -1,4 +1,4 @@
-import { statfsSync } from "node:fs";
+import { type StatsFs, statfsSync } from "node:fs";
 import { setInterval } from "node:timers";
 import { GranaryError } from "../../proto/errors.ts";
 import type { Log } from "../shared/log.ts";
@@ -20,9 +20,9 @@ const FULL_INODES = 16;
 const CHECK_INTERVAL_MS = 500;
 
 export interface DiskGuard {
-  /** @throws GranaryError STORE_FULL when there is no room for another upload */
+  /** @throws GranaryError STORE_FULL when there is no room for another upload, STORE_IO when nobody can tell */
   assertRoomForUpload(): void;
-  /** @throws GranaryError STORE_FULL when not even a command has room */
+  /** @throws GranaryError STORE_FULL when not even a command has room, STORE_IO when nobody can tell */
   assertRoomForCommand(): void;
   close(): void;
 }
@@ -39,8 +39,18 @@ export function startDiskGuard(options: {
 }): DiskGuard {
   const { dir, server, log } = options;
   let metEnd = false;
+  let isLost = false;
   const check = (): void => {
-    const room = roomOf(dir);
+    let room: Room;
+    try {
+      room = roomOf(dir);
+    } catch (error) {
+      // Whether the farm can go on without its data folder is found out by those who use it.
+      if (!isLost) log.error({ err: error }, "the data folder is gone, or its disk");
+      isLost = true;
+      return;
+    }
+    isLost = false;
     if (room.freeBytes < FULL_BYTES || room.freeInodes < FULL_INODES) metEnd = true;
     if (!metEnd || lackOf(room, UPLOAD) !== undefined) return;
     metEnd = false;
@@ -91,13 +101,22 @@ function lackOf({ bytes, freeBytes, inodes, freeInodes }: Room, reserve: Reserve
   return freeInodes < Math.min(reserve.inodes, inodes * RESERVE_SHARE) ? "inodes" : undefined;
 }
 
-/** File systems that make inodes as they are needed say that they have none. */
+/** @throws GranaryError STORE_IO. File systems that make inodes as they are needed say that they have none. */
 function roomOf(dir: string): Room {
-  const { bavail, blocks, bsize, files, ffree } = statfsSync(dir);
+  const { bavail, blocks, bsize, files, ffree } = statfsOf(dir);
   return {
     bytes: blocks * bsize,
     freeBytes: bavail * bsize,
     inodes: files,
     freeInodes: files === 0 ? Number.POSITIVE_INFINITY : ffree,
   };
+}
+
+function statfsOf(dir: string): StatsFs {
+  try {
+    return statfsSync(dir);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new GranaryError("STORE_IO", `the data folder cannot be asked for its room: ${why}`, {}, { cause });
+  }
 }
