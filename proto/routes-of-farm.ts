@@ -84,7 +84,11 @@ export const FARM_ROUTES: readonly RouteSpec[] = [
     "public",
     { 200: "Root" },
     {
-      parameters: PAGE,
+      parameters: {
+        ...PAGE,
+        org: text("Projects of this org; the token's when absent."),
+        from: text("Projects from this name on, or from how one begins."),
+      },
     },
   ),
   route(

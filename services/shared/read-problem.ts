@@ -29,7 +29,7 @@ export function toFailure(answer: {
     return new GranaryError(
       codeOfStatus(status),
       `${url} answered ${status}${text === "" ? "" : `: ${text}`}`,
-      { status, ...wait },
+      { status, ...wait, ...(status < 500 && status !== 429 ? { hint: NOT_A_FARM } : {}) },
     );
   }
   const detail: ErrorDetail = { ...body.params, ...wait };
@@ -39,6 +39,9 @@ export function toFailure(answer: {
     cause: body,
   });
 }
+
+/** A farm refuses with a problem document: that of something else says nothing about names and tokens. */
+const NOT_A_FARM = "Check the URL: what answers there does not answer as a farm does.";
 
 /** What `/readyz` finds wrong. */
 function problemsOf(body: unknown): readonly string[] {

@@ -55,7 +55,9 @@ export function contextMissing(name: string, saved: Contexts): GranaryError {
   const names = Object.keys(saved.contexts);
   const known =
     names.length === 0 ? "none is saved; `granary login` saves one" : `saved are ${names.join(", ")}`;
-  return new GranaryError("NOT_FOUND", `there is no context ${JSON.stringify(name)}: ${known}`);
+  return new GranaryError("NOT_FOUND", `there is no context ${JSON.stringify(name)}: ${known}`, {
+    hint: "`granary context ls` lists what is saved.",
+  });
 }
 
 function write(env: Environment, contexts: Contexts): void {

@@ -36,6 +36,19 @@ test("what is not there because it was written otherwise is told how it is writt
   }
 });
 
+test("what is no farm is not asked for names", async (t) => {
+  const farm = await startFakeFarm({
+    "GET /v1/whoami": ({ response }) => {
+      response.writeHead(404, { "content-type": "text/html" });
+      response.end("<h1>Not Found</h1>");
+    },
+  });
+  t.after(() => farm.close());
+  const { code, stderr } = await runCli(["current", "bot"], { env: farm.env });
+  assert.equal(code, 6);
+  assert.match(stderr, /answered 404: <h1>[^\n]*\nhint: Check the URL: what answers there/);
+});
+
 test("https where plain HTTP is spoken is not told to be tried again later", async (t) => {
   const farm = await startFakeFarm({});
   t.after(() => farm.close());
