@@ -20,6 +20,8 @@ const FULL_INODES = 16;
 const CHECK_INTERVAL_MS = 500;
 
 export interface DiskGuard {
+  /** Whether the data folder could be asked for its room when it was last tried. */
+  readonly isThere: boolean;
   /** @throws GranaryError STORE_FULL when there is no room for another upload, STORE_IO when nobody can tell */
   assertRoomForUpload(): void;
   /** @throws GranaryError STORE_FULL when not even a command has room, STORE_IO when nobody can tell */
@@ -75,6 +77,9 @@ export function startDiskGuard(options: {
     });
   };
   return {
+    get isThere() {
+      return !isLost;
+    },
     assertRoomForUpload: () => assertRoom(UPLOAD, "another upload"),
     assertRoomForCommand: () => assertRoom(COMMAND, "another command"),
     close: () => clearInterval(timer),

@@ -5,7 +5,6 @@ import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { FarmSettings, Role } from "../../proto/settings.ts";
-import type { Store } from "../../store/store.ts";
 import { WorkerPool } from "../../workers/pool.ts";
 import { BusSubscribers } from "../api/bus-subscribers.ts";
 import { apiRoutes } from "../api/routes.ts";
@@ -36,6 +35,7 @@ import { resolveHost } from "../shared/webhook-target.ts";
 import { ensureAdminToken } from "./admin-token.ts";
 import { type DiskGuard, startDiskGuard } from "./disk-guard.ts";
 import { openFarmStore } from "./open-store.ts";
+import { failureOf, problemsOf } from "./problems.ts";
 import { refuseWhenStale } from "./refuse-when-stale.ts";
 import { Shutdown } from "./shutdown.ts";
 import { trimLog } from "./trim-log.ts";
@@ -253,7 +253,8 @@ async function startContent(options: {
   const closing = new AbortController();
   // One listener per feed and long poll.
   setMaxListeners(0, closing.signal);
-  const problems = (): string[] => problemsOf({ parts, store, closing: closing.signal.aborted });
+  const problems = (): string[] =>
+    problemsOf({ parts, store, disk: options.disk, closing: closing.signal.aborted });
   let address = "";
   const context = {
     store,
@@ -326,31 +327,6 @@ async function admitSubscribers(
   });
   shutdown.add("bus subscribers", () => subscribers.close());
   return subscribers.ready();
-}
-
-const FAILURE_POLL_MS = 500;
-
-/** A failed sync is never retried: the process ends, and recovery starts from what is durable. */
-function failureOf(store: Store): Promise<Error> {
-  return new Promise((resolve) => {
-    const timer = setInterval(() => {
-      if (store.failed === undefined) return;
-      clearInterval(timer);
-      resolve(store.failed);
-    }, FAILURE_POLL_MS);
-    timer.unref();
-  });
-}
-
-function problemsOf(options: { parts: Parts; store: Store; closing: boolean }): string[] {
-  const { parts, store, closing } = options;
-  const health = parts.replica.health();
-  return [
-    ...(closing ? ["shutting down"] : []),
-    ...(parts.server?.state === "down" ? ["nats-server is restarting"] : []),
-    ...(health.up || health.busy ? [] : [`pointer: ${health.reason}`]),
-    ...(store.failed === undefined ? [] : ["the store cannot write"]),
-  ];
 }
 
 async function connectRole(parts: Parts, role: "api" | "node" | "hooks"): Promise<Bus> {

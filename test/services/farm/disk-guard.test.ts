@@ -15,11 +15,13 @@ test("a data folder that goes away is logged once and refuses uploads and comman
   const guard = startDiskGuard({ dir, server: undefined, log });
   rmSync(dir, { recursive: true });
   await waitUntil("the guard has looked", 5_000, () => logged.length > 0);
+  assert.equal(guard.isThere, false);
   assert.throws(() => guard.assertRoomForUpload(), { code: "STORE_IO" });
   assert.throws(() => guard.assertRoomForCommand(), { code: "STORE_IO" });
   mkdirSync(dir);
   guard.assertRoomForUpload();
   guard.assertRoomForCommand();
+  await waitUntil("the guard has looked again", 5_000, () => guard.isThere);
   assert.deepEqual(logged, ["the data folder is gone, or its disk"]);
   guard.close();
 });
