@@ -156,6 +156,8 @@ export const LIMITS = {
   waitMs: 60_000,
   /** Uploads that are received at once by one api. */
   concurrentUploads: 512,
+  /** Commands of requests that one api has under way: what the log takes in one or two seconds. An upload's acceptance is bounded with the uploads. */
+  commandsAtOnce: 1_024,
   /** What one org may have of what the others leave: of 512 uploads 384 alone, 96 beside such a one, 24 beside two. */
   orgShare: 0.75,
   /** A listing as sent: 200,000 entries are about 10 MB, and it is held in memory while it is read. */

@@ -101,6 +101,7 @@ function problems(spec: RouteSpec, path: string): Json {
   const codes: ErrorCode[] = ["USAGE", "INTERNAL", "UNAVAILABLE", ...(spec.errors ?? [])];
   if (spec.access !== "public") codes.push("UNAUTHENTICATED");
   if (Array.isArray(spec.access)) codes.push("FORBIDDEN");
+  if (!/^(?:GET|HEAD) /.test(spec.route)) codes.push("RATE_LIMITED");
   if (path.includes("{")) codes.push("NOT_FOUND");
   if (spec.body !== undefined) codes.push("BODY_TOO_LARGE");
   const statuses = new Set(codes.map((code) => String(ERROR_CODES[code].http)));

@@ -9,6 +9,7 @@ import { authenticate, authorize, type Principal, requireScope } from "../shared
 import type { HttpRequest } from "../shared/http-server.ts";
 import { findProject, findTokenByHash } from "../shared/state-queries.ts";
 import { newId } from "../shared/submit-command.ts";
+import { admitCommand } from "./admit-command.ts";
 import type { ApiContext } from "./context.ts";
 import { withList } from "./listed-by.ts";
 
@@ -130,7 +131,7 @@ interface Submission {
 /**
  * Makes a command of a request, submits it, and answers its value. A request that is repeated with its Idempotency-Key is the same
  * command: it has one effect, and its first result, refusals too.
- * @throws GranaryError what the state machine refused it with
+ * @throws GranaryError what the state machine refused it with; RATE_LIMITED before it was stored
  */
 export async function submitFor(
   context: ApiContext,
@@ -148,7 +149,9 @@ export async function submitFor(
     remote: request.ip,
     body: about.body,
   };
-  const result = await context.submit(command);
+  const append = () => context.submit(command);
+  // What was sent whole is not refused at its last step.
+  const result = about.body.type === "accept" ? await append() : await admitCommand(about.org, append);
   if (result.ok) return result.value;
   const error = GranaryError.fromWire(result.error);
   const { org, project } = about;
