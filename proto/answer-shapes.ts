@@ -300,6 +300,7 @@ export const ANSWER_SHAPES = {
     layers: int,
     packed_bytes: int,
     segments: int,
+    damaged_blobs: int,
     disk_bytes: int,
     budget_bytes: int.nullable(),
     scrub: z.looseObject({ state: z.enum(["off", "waiting", "running"]), rate_bytes: int.nullable() }),
@@ -346,6 +347,7 @@ export const ANSWER_SHAPES = {
   Ready: shape("Whether publishes are taken, and what is away.", {
     ready: z.boolean(),
     problems: z.array(text),
+    warnings: z.array(text),
   }),
   Version: shape("Versions of the program, the API and the store's format.", {
     version: text,

@@ -103,6 +103,8 @@ export interface StoreJson {
   readonly packed_bytes: number;
   readonly big_files: number;
   readonly segments: number;
+  /** Refused until they are published again; `POST /v1/store:fsck` names them and what needs them. */
+  readonly damaged_blobs: number;
   /** In segments, of content that is no more. */
   readonly dead_bytes: number;
   readonly inbox_bytes: number;

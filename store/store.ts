@@ -325,6 +325,11 @@ export class Store {
     return this.#collection.ended();
   }
 
+  /** Content that failed verification and waits to be published again. */
+  get damagedBlobs(): number {
+    return this.#view.meta().damagedBlobs;
+  }
+
   stats(): StoreStats {
     return storeStats({ paths: this.#parts.paths, view: this.#view, inboxBytes: this.#inbox.bytes });
   }

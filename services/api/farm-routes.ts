@@ -20,7 +20,12 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/readyz", async (_request, reply) => {
     const problems = context.problems();
     if (problems.length > 0) reply.header("retry-after", "1");
-    return reply.code(problems.length === 0 ? 200 : 503).send({ ready: problems.length === 0, problems });
+    // Everything else is served, so a load balancer must not turn away; the names are for who may read the store.
+    const damaged = context.store.damagedBlobs;
+    const warnings = damaged === 0 ? [] : [`damaged content, which is refused: ${damaged} blobs`];
+    return reply
+      .code(problems.length === 0 ? 200 : 503)
+      .send({ ready: problems.length === 0, problems, warnings });
   });
 
   server.get("/version", async (_request, reply) =>
@@ -112,6 +117,7 @@ export function storeJson(context: ApiContext): StoreJson {
     packed_bytes: stats.packedBytes,
     big_files: stats.bigFiles,
     segments: stats.segments,
+    damaged_blobs: stats.damagedBlobs,
     dead_bytes: stats.deadBytes,
     inbox_bytes: stats.inboxBytes,
     disk_bytes: stats.diskBytes,

@@ -81,6 +81,13 @@ test("a flipped bit is found by fsck, healed by the next publish, and a lost ind
   const report = JSON.parse(found.stdout) as FsckJson;
   assert.equal(report.corrupt, 1);
   assert.equal(report.corrupt_digests.length, 1);
+  const ready = () => farm.json<{ ready: boolean; warnings: string[] }>("/readyz");
+  await waitUntil("it is shown", 30_000, async () => (await ready()).warnings.length > 0);
+  assert.deepEqual((await ready()).warnings, ["damaged content, which is refused: 1 blobs"]);
+  assert.equal((await ready()).ready, true);
+  assert.equal((await farm.json<StoreJson>("/v1/store")).damaged_blobs, 1);
+  assert.match((await cli(farm, ["store", "stat"])).stdout, /damaged blobs +1\n/);
+  assert.match((await cli(farm, ["doctor"])).stdout, /1 blobs are damaged and refused/);
   const repair = await cli(farm, ["store", "fsck", "--repair", "--subset", "1/1", "--json"]);
   assert.equal(repair.code, 3, repair.stdout);
   const { repaired } = JSON.parse(repair.stdout) as FsckJson;

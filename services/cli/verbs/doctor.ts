@@ -106,12 +106,26 @@ async function farmFindings(context: VerbContext): Promise<Finding[]> {
     async () => scrubFinding(await context.api().get("/v1/store")),
     "note",
   );
+  const content = await finding(
+    "content",
+    async () => contentFinding(await context.api().get("/v1/store")),
+    "note",
+  );
   const garbage = await finding(
     "garbage collection",
     async () => gcFinding(await context.api().get("/v1/store")),
     "note",
   );
-  return [reach, ready, token, pointer, scrub, garbage];
+  return [reach, ready, token, pointer, content, scrub, garbage];
+}
+
+/** @throws GranaryError STORE_CORRUPT when some of it is refused, whoever has found that */
+function contentFinding({ blobs, damaged_blobs: damaged }: StoreJson): string {
+  if (damaged === 0) return `${blobs.toLocaleString("en-US")} blobs, none known to be damaged`;
+  throw new GranaryError(
+    "STORE_CORRUPT",
+    `${damaged} blobs are damaged and refused; granary store fsck --repair names what needs them`,
+  );
 }
 
 /** @throws GranaryError STORE_CORRUPT when the last pass, or the one under way, has found damage */
