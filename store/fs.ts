@@ -101,13 +101,13 @@ export class StoreFs {
   }
 }
 
-const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
+export const FULL_ERRNOS: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
 
 function storeError(error: unknown, op: FsOp, path: string): unknown {
   if (error instanceof GranaryError) return error;
   const errno = errnoOf(error);
   if (errno === "ENOENT") return error;
-  const code = FULL.has(errno) ? "STORE_FULL" : "STORE_IO";
+  const code = FULL_ERRNOS.has(errno) ? "STORE_FULL" : "STORE_IO";
   const name = path.slice(path.lastIndexOf("/") + 1);
   return new GranaryError(code, `${op} of ${name} failed: ${errno}`, { op, name, errno }, { cause: error });
 }

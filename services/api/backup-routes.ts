@@ -3,6 +3,7 @@ import { GranaryError } from "../../proto/errors.ts";
 import { BackupBody } from "../../proto/http.ts";
 import type { BackupJson } from "../../proto/http-pointer.ts";
 import { LIMITS } from "../../proto/limits.ts";
+import { asGranaryError } from "../../store/as-granary-error.ts";
 import { requireScope } from "../shared/authenticate.ts";
 import type { HttpServer } from "../shared/http-server.ts";
 import { writeBackup } from "../shared/write-backup.ts";
@@ -32,7 +33,7 @@ export function backupRoutes(server: HttpServer, context: ApiContext): void {
       last = { dir, state: "done", ...result };
       context.log.info(last, "a backup was written");
     } catch (error) {
-      const failure = error instanceof GranaryError ? error : new GranaryError("STORE_IO", String(error));
+      const failure = asGranaryError(error);
       last = { dir, state: "failed", error: { code: failure.code, detail: failure.message } };
       context.log.error({ dir, err: error }, "a backup failed");
     } finally {

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import type { BackupJson } from "../../proto/http-pointer.ts";
 import type { FsckJson, GcJson } from "../../proto/http-store.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
@@ -118,6 +119,31 @@ describe("a farm whose disk is full", { skip: mounted ? false : "needs root to m
     assert.equal(release?.version, "v3");
     const fsck = await farm.json<FsckJson>("/v1/store:fsck", { method: "POST" });
     assert.deepEqual([fsck.corrupt, fsck.missing, fsck.orphaned], [0, 0, 0]);
+  });
+
+  test("says that a backup's disk is full, and takes the next backup elsewhere", async () => {
+    const small = join(folder, "small");
+    mkdirSync(small);
+    spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", small]);
+    try {
+      await publishReady(farm, "saved", appArchive({ "own.txt": randomBytes(1_000_000).toString("hex") }));
+      const states: string[] = [];
+      for (const dir of [join(small, "backup"), join(folder, "backup")]) {
+        assert.equal((await send(farm, "/v1/farm:backup", { json: { dir } })).status, 202);
+        const ended = await eventually(
+          async () => {
+            const { body } = await send<BackupJson>(farm, "/v1/farm/backup");
+            return body.state === "running" ? undefined : body;
+          },
+          60_000,
+          "the end of a backup",
+        );
+        states.push(ended.state, ended.error?.code ?? "");
+      }
+      assert.deepEqual(states, ["failed", "STORE_FULL", "done", ""]);
+    } finally {
+      spawnSync("umount", ["-l", small]);
+    }
   });
 
   test("takes small commands longer than uploads", async () => {
