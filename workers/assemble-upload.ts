@@ -4,7 +4,7 @@ import { quote } from "../proto/entry-path.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { KARTA_FILE } from "../proto/karta-toml.ts";
 import { LIMITS } from "../proto/limits.ts";
-import { distinctFiles, type FileEntry } from "../proto/listing.ts";
+import type { FileEntry } from "../proto/listing.ts";
 import type { TreeEntry } from "../proto/tree.ts";
 import { type BlobRange, parseSessionFile } from "../proto/upload-session.ts";
 import { type AssembleTask, type ExtractResult, TASK_CELL } from "../proto/worker-tasks.ts";
@@ -85,7 +85,7 @@ interface TakeContext {
 
 function takeContents(known: KnownTree, { task, writer, missing, tick }: TakeContext): void {
   known.relyOnFound(writer);
-  const distinct = distinctFiles(known.tree.entries);
+  const { distinct } = known;
   const blobAt = (at: number): FileEntry => known.tree.entries[distinct[at] ?? -1] as FileEntry;
   const isSent = new Set(
     missing.flatMap(([first, count]) => Array.from({ length: count }, (_, i) => first + i)),

@@ -1,9 +1,9 @@
 import { closeSync, openSync } from "node:fs";
 import { type Digest, digestOf } from "../proto/digest.ts";
 import type { ImageLayer } from "../proto/image.ts";
-import { distinctBlobs } from "../proto/listing.ts";
+import type { FileEntry } from "../proto/listing.ts";
 import type { PublishStats } from "../proto/records.ts";
-import { encodeTree, type TreeEntry } from "../proto/tree.ts";
+import { encodeTree } from "../proto/tree.ts";
 import { type ExtractResult, type ExtractTask, TASK_CELL } from "../proto/worker-tasks.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
 import type { ThreadStore } from "../store/thread-store.ts";
@@ -14,7 +14,7 @@ import { contentStats } from "./content-stats.ts";
 import { stopWhenCancelled } from "./stop-when-cancelled.ts";
 import { startClock } from "./task-clock.ts";
 import { count, TaskLogWriter } from "./task-log.ts";
-import type { TreeMemory } from "./tree-memory.ts";
+import type { KnownTree, TreeMemory } from "./tree-memory.ts";
 
 /**
  * One publish on one thread: archive -> blobs, canonical tree, layers, image. Appends only what the store lacks; nothing is
@@ -68,7 +68,7 @@ function extractInto(task: ExtractTask, writer: TaskWriter, memory: TreeMemory):
     },
   );
   known.parts = parts;
-  const counted = statsOf(task, { writer, memory, bases, entries, layers });
+  const counted = statsOf(task, { writer, memory, bases, known, layers });
   clock.lap("stats");
   const stats = { ...counted, timings_ms: clock.laps };
   return { artifact, stats, log: log.seal(writer, { artifact, stats }), commit: writer.finish() };
@@ -104,12 +104,14 @@ function statsOf(
     writer: TaskWriter;
     memory: TreeMemory;
     bases: readonly Digest[];
-    entries: readonly TreeEntry[];
+    known: KnownTree;
     layers: readonly ImageLayer[];
   },
 ): Omit<PublishStats, "timings_ms"> {
-  const { writer, memory, bases, entries } = made;
-  const fresh = memory.missingIn(distinctBlobs(entries), bases, (base) => writer.readBlob(base));
+  const { writer, memory, bases, known } = made;
+  const { entries } = known.tree;
+  const distinct = known.distinct.map((i) => entries[i] as FileEntry);
+  const fresh = memory.missingIn(distinct, bases, (base) => writer.readBlob(base));
   const files = entries.filter((entry) => entry.type === "file");
   const baseLayers = new Set(task.baseLayers);
   const reusedLayers = made.layers.filter((layer) => baseLayers.has(layer.digest)).length;

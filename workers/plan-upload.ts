@@ -57,6 +57,7 @@ function planInto(
   const digest = digestOf(bytes);
   const known = new KnownTree(tree, beside);
   known.check = { rules: listing.rules, warnings };
+  known.distinct = distinct;
   known.relyOnFound(writer);
   const blobs = distinct.map((i) => tree.entries[i] as FileEntry);
   const others = blobs.filter((_, at) => (inBase?.[distinct[at] ?? 0] ?? -1) < 0);

@@ -1,5 +1,5 @@
 import { type Digest, digestHex } from "../proto/digest.ts";
-import type { FileEntry, ListingCheck } from "../proto/listing.ts";
+import { distinctFiles, type FileEntry, type ListingCheck } from "../proto/listing.ts";
 import { type ReadTree, readTree, readTreeBeside } from "../proto/read-tree.ts";
 import { Lru } from "../store/lru.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
@@ -26,6 +26,7 @@ export class KnownTree {
   readonly #present: Uint8Array;
   #epoch: number;
   #contents: Map<Digest, number> | undefined;
+  #distinct: readonly number[] | undefined;
 
   /** @param base what `tree` was read beside, `inBase` as that answered */
   constructor(tree: ReadTree, base?: { readonly known: KnownTree; readonly inBase: Int32Array }) {
@@ -83,6 +84,16 @@ export class KnownTree {
       this.#contents = contents;
     }
     return this.#contents;
+  }
+
+  /** The numbers of the entries that bring each content first. */
+  get distinct(): readonly number[] {
+    this.#distinct ??= distinctFiles(this.tree.entries);
+    return this.#distinct;
+  }
+
+  set distinct(numbers: readonly number[]) {
+    this.#distinct = numbers;
   }
 }
 
