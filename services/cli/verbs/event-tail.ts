@@ -6,7 +6,13 @@ import { formatEvent } from "../output/format-event.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Follows events until Ctrl-C: one line each, with --json one CloudEvent a line. */
-export const eventTail: VerbHandler<"event tail"> = async ({ flags, output, interrupted, api }) => {
+export const eventTail: VerbHandler<"event tail"> = async ({
+  flags,
+  output,
+  interrupted,
+  api,
+  pasteable,
+}) => {
   const client = api();
   const query = eventQuery(flags);
   let last = eventCursor(flags.text("from"));
@@ -25,7 +31,7 @@ export const eventTail: VerbHandler<"event tail"> = async ({ flags, output, inte
     return EXIT.ok;
   } catch (error) {
     if (!interrupted.aborted) throw error;
-    if (last !== undefined) output.note(`go on from here: granary event tail --from ${last}`);
+    if (last !== undefined) output.note(`go on from here: ${pasteable("event", "tail", "--from", last)}`);
     return EXIT.interrupted;
   }
 };

@@ -4,7 +4,7 @@ import { formatTime } from "../output/format.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Keeps later publishes from going live. */
-export const hold: VerbHandler<"hold"> = async ({ args, flags, output, api }) => {
+export const hold: VerbHandler<"hold"> = async ({ args, flags, output, api, pasteable }) => {
   const client = api();
   const target = await findHoldTarget(client, { what: args[0], all: flags.has("all") });
   const { name, argument } = target;
@@ -21,7 +21,7 @@ export const hold: VerbHandler<"hold"> = async ({ args, flags, output, api }) =>
     output.line(
       `${name} is held${until === undefined ? "" : ` until ${formatTime(until)}`}; ${live} stays live`,
     );
-    output.note(`release it: granary unhold ${argument}`);
+    output.note(`release it: ${pasteable("unhold", argument)}`);
   });
   return EXIT.ok;
 };

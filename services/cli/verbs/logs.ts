@@ -10,7 +10,7 @@ import { findPublishId } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Shows what a publish was told about itself; with -f until it has ended. With --json one line of the log a line. */
-export const logs: VerbHandler<"logs"> = async ({ args, flags, output, interrupted, api }) => {
+export const logs: VerbHandler<"logs"> = async ({ args, flags, output, interrupted, api, pasteable }) => {
   const client = api();
   let publishId = args[0] ?? "";
   let last = flags.text("from");
@@ -18,7 +18,7 @@ export const logs: VerbHandler<"logs"> = async ({ args, flags, output, interrupt
     publishId = await findPublishId(client, publishId);
     const lines = flags.has("follow")
       ? follow(client, { publishId, from: last, output })
-      : read(client, { publishId, from: last, output });
+      : read(client, { publishId, from: last, output, followIt: pasteable("logs", publishId, "-f") });
     for await (const line of lines) {
       last = line.cursor;
       output.emit(line, () => output.line(textOf(line, output)));
@@ -26,9 +26,8 @@ export const logs: VerbHandler<"logs"> = async ({ args, flags, output, interrupt
     return EXIT.ok;
   } catch (error) {
     if (!interrupted.aborted) throw error;
-    output.note(
-      `go on from here: granary logs ${publishId} -f${last === undefined ? "" : ` --from ${last}`}`,
-    );
+    const from = last === undefined ? [] : ["--from", last];
+    output.note(`go on from here: ${pasteable("logs", publishId, "-f", ...from)}`);
     return EXIT.interrupted;
   }
 };
@@ -41,7 +40,7 @@ interface LogRequest {
 
 async function* read(
   client: ApiClient,
-  { publishId, from, output }: LogRequest,
+  { publishId, from, output, followIt }: LogRequest & { readonly followIt: string },
 ): AsyncGenerator<LogLineJson, void, undefined> {
   let cursor = from;
   for (;;) {
@@ -49,7 +48,7 @@ async function* read(
     yield* page.items;
     if (page.next_cursor === null) {
       if (!TERMINAL_STATES.has(page.state))
-        output.note(`the publish is ${page.state}; follow it: granary logs ${publishId} -f`);
+        output.note(`the publish is ${page.state}; follow it: ${followIt}`);
       return;
     }
     cursor = page.next_cursor;

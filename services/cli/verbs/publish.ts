@@ -77,7 +77,7 @@ export const publish: VerbHandler<"publish"> = async (context) => {
     if (outcome.kind === "unchanged")
       return reportUnchanged({ output, outputFile, current: outcome.current });
     const { publish: ended, before } = outcome;
-    if (!TERMINAL_STATES.has(ended.state)) return reportAccepted(output, ended, outputFile);
+    if (!TERMINAL_STATES.has(ended.state)) return reportAccepted(context, ended, outputFile);
     return reportRelease({
       output,
       publish: ended,
@@ -344,10 +344,14 @@ function wasLive(before: CurrentJson | undefined, ended: PublishJson): string | 
     : undefined;
 }
 
-function reportAccepted(output: Output, accepted: PublishJson, outputFile: string | undefined): number {
+function reportAccepted(
+  { output, pasteable }: Context,
+  accepted: PublishJson,
+  outputFile: string | undefined,
+): number {
   writeOutputFile(outputFile, accepted);
   output.emit(accepted, () => output.line(accepted.publish_id));
-  output.note(`follow it: granary wait ${accepted.publish_id}`);
+  output.note(`follow it: ${pasteable("wait", accepted.publish_id)}`);
   return EXIT.ok;
 }
 

@@ -4,7 +4,7 @@ import type { VerbHandler } from "../verb-context.ts";
 import { webhooksPath } from "../webhook-path.ts";
 
 /** Adds an endpoint. Its signing secret is in this answer and nowhere else. */
-export const webhookAdd: VerbHandler<"webhook add"> = async ({ args, flags, output, api }) => {
+export const webhookAdd: VerbHandler<"webhook add"> = async ({ args, flags, output, api, pasteable }) => {
   const client = api();
   const [project, types, format] = [flags.text("project"), flags.list("type"), flags.text("format")];
   const path = await webhooksPath(client, flags.text("org"));
@@ -17,7 +17,7 @@ export const webhookAdd: VerbHandler<"webhook add"> = async ({ args, flags, outp
   const webhook = await client.command<WebhookJson>("POST", path, body);
   output.emit(webhook, () => {
     output.line(`${webhook.id} ${webhook.secret ?? ""}`);
-    output.note(`The signing secret is shown only now. Try it: granary webhook test ${webhook.id}`);
+    output.note(`The signing secret is shown only now. Try it: ${pasteable("webhook", "test", webhook.id)}`);
   });
   return EXIT.ok;
 };

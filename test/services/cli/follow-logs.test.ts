@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runCli } from "../../helpers/cli.ts";
-import { sendProblem, startFakeFarm } from "./fake-farm.ts";
+import { sendJson, sendProblem, startFakeFarm } from "./fake-farm.ts";
 
 test("logs -f waits for a farm that restarts, also on the first contact, and ends with the publish", async (t) => {
   const line = (n: number) =>
@@ -24,6 +24,17 @@ test("logs -f waits for a farm that restarts, also on the first contact, and end
   assert.equal(result.code, 0, result.stderr);
   assert.deepEqual(result.stdout.match(/line \d/g), ["line 1", "line 2", "line 3"]);
   assert.deepEqual(behind, ["undefined", "undefined", "undefined", "1-2"]);
+});
+
+test("what is told to be run next goes to the same farm", async (t) => {
+  const farm = await startFakeFarm({
+    "GET /v1/publishes/pub_1/logs": ({ response }) =>
+      sendJson(response, 200, { items: [], next_cursor: null, state: "queued" }),
+  });
+  t.after(() => farm.close());
+  const args = ["logs", "pub_1", "--url", farm.url];
+  const { stderr } = await runCli(args, { env: { GRANARY_TOKEN: "gr_test" } });
+  assert.match(stderr, new RegExp(`follow it: granary logs pub_1 -f --url ${farm.url}\n`));
 });
 
 test("a farm that never gets to a first answer is given up with exit 10", async (t) => {
