@@ -7,11 +7,13 @@ import type { ArtifactsNaming } from "./damaged-listings.ts";
 import type { StoreFs } from "./fs.ts";
 import { ifIntact } from "./if-intact.ts";
 import type { IndexReader } from "./index-db.ts";
+import { digestKey, ROW, segmentKey } from "./index-keys.ts";
 import { IndexView } from "./index-view.ts";
 import { bigFiles } from "./recover.ts";
 import { segmentFiles } from "./recover-segments.ts";
 import type { RepairResult } from "./repair-store.ts";
 import { type StorePaths, segmentName } from "./store-paths.ts";
+import { segmentEnds } from "./walk-segment.ts";
 
 /** Names that a result lists of each kind. */
 const LISTED = 10_000;
@@ -86,37 +88,49 @@ export function fsck(options: Fsck): FsckResult {
     checker.close();
     roots?.checker.close();
   }
+  const { orphaned, lostRows } = orphans(options);
   return {
     checked,
     checkedBytes,
     corrupt: names.corrupt as Digest[],
     misframed: names.misframed as Digest[],
     missing: names.missing as Digest[],
-    orphaned: orphans(options),
-    brokenRows: names.row,
+    orphaned,
+    brokenRows: [...names.row, ...lostRows],
     brokenSegments: names.segment,
     wrongAccounts: names.account,
     brokenRoots: names.root,
   };
 }
 
-/** Big files without a row, segments without one, bytes behind the committed end of an old segment; looked up last, so that what was committed meanwhile is not among them. */
-function orphans({ paths, index, firstOpenSegment }: Fsck): string[] {
+/**
+ * Big files without a row, segments without one, bytes behind the committed end of an old segment; looked up last, so that what was
+ * committed meanwhile is not among them. What other rows still tell of is no orphan: its own row is lost.
+ */
+function orphans({ paths, index, firstOpenSegment }: Fsck): { orphaned: string[]; lostRows: string[] } {
   const view = new IndexView(index);
   const found = [...bigFiles(paths)];
   const segments = segmentFiles(paths);
   index.refresh();
-  const orphaned: string[] = found
-    .filter(({ digest }) => ifIntact(() => view.blob(digest)?.kind !== "big"))
-    .map(({ digest }) => digest);
+  const orphaned: string[] = [];
+  const lostRows: string[] = [];
+  for (const { digest } of found) {
+    if (ifIntact(() => view.blob(digest)?.kind !== "big") !== true) continue;
+    if (ifIntact(() => view.crcs(digest) ?? null) === null) orphaned.push(digest);
+    else lostRows.push(digestKey(ROW.blob, digest).toString("hex"));
+  }
+  // When rows cannot be walked nobody knows what they tell of.
+  const isUsed = (id: number): boolean => ifIntact(() => segmentEnds(index).has(id)) ?? true;
   for (const id of segments) {
     if (id >= firstOpenSegment) continue;
     const row = ifIntact(() => view.segment(id) ?? null);
-    if (row === null) orphaned.push(segmentName(id));
-    else if (row !== undefined && sizeOf(paths.segment(id)) > row.end)
+    if (row === null) {
+      if (isUsed(id)) lostRows.push(segmentKey(id).toString("hex"));
+      else orphaned.push(segmentName(id));
+    } else if (row !== undefined && sizeOf(paths.segment(id)) > row.end)
       orphaned.push(`${segmentName(id)}@${row.end}`);
   }
-  return orphaned.slice(0, LISTED);
+  return { orphaned: orphaned.slice(0, LISTED), lostRows };
 }
 
 function sizeOf(path: string): number {

@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type Digest, digestBytes, digestOf } from "../../proto/digest.ts";
 import { LIMITS } from "../../proto/limits.ts";
+import type { FsckResult } from "../../store/fsck.ts";
 import { openIndexForWriting } from "../../store/index-db.ts";
 import { digestKey, leaseKey, ROW, segmentKey } from "../../store/index-keys.ts";
 import { rebuildIndex } from "../../store/rebuild-index.ts";
 import { openStore } from "../../store/store.ts";
+import { checkByFsck } from "../helpers/bit-flips.ts";
 import { storeFiles } from "../helpers/store-disk.ts";
 import { contentOf, openStoreFixture } from "../helpers/store-fixture.ts";
 import { tempFolder } from "../helpers/temp-folder.ts";
@@ -40,6 +42,14 @@ const OUT_OF_SIGHT: Record<string, (big: Digest) => Uint8Array> = {
   "a big file": (big) => digestKey(ROW.blob, big),
   "a big file's checksums": (big) => digestKey(ROW.crcs, big),
 };
+
+/** As while a farm runs, where no start stands before it. */
+async function checkClosed(dir: string): Promise<FsckResult> {
+  const index = openIndexForWriting(join(dir, "index"));
+  const result = checkByFsck({ dir, index });
+  await index.close();
+  return result;
+}
 
 describe("an index that", () => {
   for (const [name, damage] of Object.entries(DAMAGE)) {
@@ -101,6 +111,9 @@ describe("an index that", () => {
         detail: { rebuild: true, unreadable: true },
       });
       assert.deepEqual(storeFiles(dir), before);
+      const { orphaned, brokenRows, corrupt, wrongAccounts } = await checkClosed(dir);
+      assert.deepEqual(orphaned, [], "a repair would move it away");
+      assert.ok(brokenRows.length + corrupt.length + wrongAccounts.length > 0);
       await rebuildIndex(dir, { log: ignore });
       const second = await openStoreFixture(dir);
       for (const [i, digest] of digests.entries())
