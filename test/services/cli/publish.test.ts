@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { PassThrough } from "node:stream";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { ERROR_CODES } from "../../../proto/errors.ts";
 import { runCli, runCliProcess } from "../../helpers/cli.ts";
@@ -205,60 +205,60 @@ test("waiting that takes too long exits 14 and says how to go on", async (t) => 
   assert.match(result.stderr, /granary wait pub_1/);
 });
 
-test("--timeout is one limit: what sending took is not waited for once more", async (t) => {
-  const { result, farm } = await publish(t, {
-    directory: archiveFile(gzipSync(Buffer.alloc(1024))),
-    args: ["--timeout", "8s"],
-    routes: { [POST]: ({ response }) => setTimeout(() => sendJson(response, 202, fakePublish()), 2_500) },
-  });
-  assert.equal(result.code, 0, result.stderr);
-  const answered = await publish(t, {
-    args: ["--timeout", "8s"],
-    routes: { [COMMIT]: ({ response }) => setTimeout(() => sendJson(response, 202, fakePublish()), 2_500) },
-  });
-  const waits = [farm, answered.farm].flatMap(({ seen }) => seen.filter(({ path: at }) => GET.endsWith(at)));
-  const waited = waits.map(({ query }) => Number(query.get("wait")));
-  assert.ok(waited.length === 2 && waited.every((waitS) => waitS <= 6), waited.join());
-});
-
-for (const [what, route] of [
-  ["the listing", `POST ${BOT}/publishes:plan`],
-  ["the content", PUT],
-] as const)
-  test(`a farm that does not answer ${what} is given up when the time is over, and nothing is published`, async (t) => {
+describe("--timeout", { concurrency: 6 }, () => {
+  test("is one limit: what sending took is not waited for once more", async (t) => {
     const { result, farm } = await publish(t, {
-      args: ["--timeout", "1s"],
-      routes: { [route]: () => undefined },
+      args: ["--timeout", "6s"],
+      routes: { [COMMIT]: ({ response }) => setTimeout(() => sendJson(response, 202, fakePublish()), 1_500) },
     });
-    assert.equal(result.code, 14, result.stderr);
-    assert.match(result.stderr, /error TIMED_OUT: the farm had not accepted it after 1\.0 s: nothing is pub/);
-    assert.ok(!farm.seen.some(({ path: at }) => COMMIT.endsWith(at)));
+    assert.equal(result.code, 0, result.stderr);
+    const waits = farm.seen.filter(({ path: at }) => GET.endsWith(at));
+    const waited = waits.map(({ query }) => Number(query.get("wait")));
+    assert.ok(waited.length === 1 && waited.every((waitS) => waitS <= 5), waited.join());
   });
 
-for (const [what, route] of [
-  ["a commit", COMMIT],
-  ["an archive", POST],
-] as const)
-  test(`${what} that is not answered in time may have been accepted, and its key is told`, async (t) => {
-    const { result } = await publish(t, {
-      ...(route === POST ? { directory: archiveFile(gzipSync(Buffer.alloc(1024))) } : {}),
-      args: ["--timeout", "1s"],
-      routes: { [route]: () => undefined },
+  for (const [what, route] of [
+    ["the listing", `POST ${BOT}/publishes:plan`],
+    ["the content", PUT],
+  ] as const)
+    test(`a farm that does not answer ${what} is given up when the time is over, and nothing is published`, async (t) => {
+      const { result, farm } = await publish(t, {
+        args: ["--timeout", "1s"],
+        routes: { [route]: () => undefined },
+      });
+      assert.equal(result.code, 14, result.stderr);
+      assert.match(
+        result.stderr,
+        /error TIMED_OUT: the farm had not accepted it after 1\.0 s: nothing is pub/,
+      );
+      assert.ok(!farm.seen.some(({ path: at }) => COMMIT.endsWith(at)));
     });
-    assert.equal(result.code, 14, result.stderr);
-    assert.match(result.stderr, /error OUTCOME_UNKNOWN: .*not known: the time of 1\.0 s was over/);
-    assert.match(result.stderr, /^ask again: .*--idempotency-key/m);
-  });
 
-test("an archive that stops coming on standard input does not outlast the time limit", async (t) => {
-  const farm = await startFakeFarm(routesFor(fakeRelease(), {}));
-  t.after(() => farm.close());
-  const reader = new PassThrough();
-  reader.write(gzipSync(Buffer.alloc(1024)).subarray(0, 10));
-  const args = ["publish", "-", "-p", "acme/bot", "--commit", "abcdef1", "--timeout", "1s"];
-  const result = await runCli(args, { env: farm.env, stdin: reader });
-  assert.equal(result.code, 14, result.stderr);
-  assert.match(result.stderr, /nothing is published/);
+  for (const [what, route] of [
+    ["a commit", COMMIT],
+    ["an archive", POST],
+  ] as const)
+    test(`${what} that is not answered in time may have been accepted, and its key is told`, async (t) => {
+      const { result } = await publish(t, {
+        ...(route === POST ? { directory: archiveFile(gzipSync(Buffer.alloc(1024))) } : {}),
+        args: ["--timeout", "1s"],
+        routes: { [route]: () => undefined },
+      });
+      assert.equal(result.code, 14, result.stderr);
+      assert.match(result.stderr, /error OUTCOME_UNKNOWN: .*not known: the time of 1\.0 s was over/);
+      assert.match(result.stderr, /^ask again: .*--idempotency-key/m);
+    });
+
+  test("an archive that stops coming on standard input does not outlast the time limit", async (t) => {
+    const farm = await startFakeFarm(routesFor(fakeRelease(), {}));
+    t.after(() => farm.close());
+    const reader = new PassThrough();
+    reader.write(gzipSync(Buffer.alloc(1024)).subarray(0, 10));
+    const args = ["publish", "-", "-p", "acme/bot", "--commit", "abcdef1", "--timeout", "1s"];
+    const result = await runCli(args, { env: farm.env, stdin: reader });
+    assert.equal(result.code, 14, result.stderr);
+    assert.match(result.stderr, /nothing is published/);
+  });
 });
 
 test("--no-wait prints the publish id", async (t) => {
