@@ -6,7 +6,9 @@ import { type Digest, digestBytes, digestOf } from "../../proto/digest.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { FsckResult } from "../../store/fsck.ts";
 import { openIndexForWriting } from "../../store/index-db.ts";
-import { digestKey, leaseKey, ROW, segmentKey } from "../../store/index-keys.ts";
+import { digestKey, leaseKey, META_KEY, ROW, segmentKey } from "../../store/index-keys.ts";
+import { encodeMeta } from "../../store/index-rows.ts";
+import { IndexView } from "../../store/index-view.ts";
 import { rebuildIndex } from "../../store/rebuild-index.ts";
 import { openStore } from "../../store/store.ts";
 import { checkByFsck } from "../helpers/bit-flips.ts";
@@ -122,6 +124,28 @@ describe("an index that", () => {
       assert.deepEqual((await second.store.fsck()).wrongAccounts, []);
       await second.close();
     });
+
+  it("comes from a version that did not count its rows is counted from then on", async () => {
+    const dir = tempFolder();
+    const first = await openStoreFixture(dir);
+    const [digest] = await first.put(contentOf("kept", 300));
+    await first.store.acquireLease("lease", 1e9);
+    await first.close();
+    const old = openIndexForWriting(join(dir, "index"));
+    const { segments: _, leases: __, ...meta } = new IndexView(old).meta();
+    old.transaction(() => old.put(META_KEY, encodeMeta(META_KEY, meta)));
+    await old.close();
+    const second = await openStoreFixture(dir);
+    await second.put(contentOf("another", 300));
+    await second.store.releaseLease("lease");
+    assert.deepEqual(await second.store.read(digest ?? digestOf("")), contentOf("kept", 300));
+    assert.deepEqual((await second.store.fsck()).wrongAccounts, []);
+    await second.close();
+    const index = openIndexForWriting(join(dir, "index"));
+    const { segments, leases } = new IndexView(index).meta();
+    assert.deepEqual([segments, leases], [2, 0]);
+    await index.close();
+  });
 
   it("has a key out of order sends no walk through it round for ever", { timeout: 60_000 }, async () => {
     const dir = tempFolder();
