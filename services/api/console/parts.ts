@@ -47,8 +47,10 @@ export function words(text: string | null | undefined): Content {
   return text === null || text === undefined ? "" : html`<bdi>${text}</bdi>`;
 }
 
+/** Those that have a value. */
 export function facts(rows: readonly (readonly [string, Content])[]): Html {
-  return html`<dl class="panel facts">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+  const known = rows.filter(([, value]) => value !== "");
+  return html`<dl class="panel facts">${known.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
 /** How long ago, with the whole time on hover. */
