@@ -58,11 +58,16 @@ export function outcomeOf(result: CommandResult, body: CommandBody): string {
   return value.outcome === "new" ? "new" : `${value.outcome} ${value.publish_id}`;
 }
 
-/** The state without what refused and repeated commands leave too. */
-export function substance(state: MemoryState): string {
+/** The state without what refused and repeated commands leave too, and without what is over at `timeMs`: any command may remove it. */
+export function substance(state: MemoryState, timeMs: number): string {
+  const over = new Set<string>();
+  for (const { key, value } of state.range(RANGES.rowExpiry()))
+    if (Number(key.split("/")[1]) <= timeMs) for (const row of [key, ...value]) over.add(row);
   return stateDigest(
     [...state.rows()].filter(
-      ([key]) => !/^(?:meta$|audit\/|command\/|command-at\/|brief-command-at\/|idempotency)/.test(key),
+      ([key]) =>
+        !over.has(key) &&
+        !/^(?:meta$|audit\/|command\/|command-at\/|brief-command-at\/|idempotency)/.test(key),
     ),
   );
 }

@@ -83,18 +83,18 @@ function run(steps: readonly { project: number; waitMs: number; operation: Opera
     const project = PROJECTS[step.project] ?? ("p1" as Name);
     const command = commandOf(step.operation, { seq, project, model, log, logMs, state });
     const seen = results.get(command.id);
-    const before = substance(state);
+    const before = substance(state, logMs);
     const result = applyCommand(state, command, { seq, timeMs: messageMs });
     log.push({ seq, timeMs: messageMs, command });
     if (seen !== undefined) {
       assert.deepEqual(result, seen, "a repeated command has the same result");
-      assert.equal(substance(state), before, "a repeated command has no second effect");
+      assert.equal(substance(state, logMs), before, "a repeated command has no second effect");
       continue;
     }
     results.set(command.id, result);
     const expected = model.apply(command.project ?? "", command.body, { seq, timeMs: logMs });
     assert.equal(outcomeOf(result, command.body), expected, `${seq} ${JSON.stringify(command.body)}`);
-    if (!result.ok) assert.equal(substance(state), before, "a refused command changes nothing");
+    if (!result.ok) assert.equal(substance(state, logMs), before, "a refused command changes nothing");
     comparePointers(state, model);
   }
   checkEvents(state);
