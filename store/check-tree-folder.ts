@@ -21,6 +21,11 @@ export function checkTreeFolder(
   return treeFolderDamage(dir, entries, tick).next().value ?? undefined;
 }
 
+/** {@link checkTreeFolder} without reading: whether names, types, sizes, times and modes are the tree's. */
+export function looksLikeTree(dir: string, entries: readonly TreeEntry[], tick: () => void): boolean {
+  return treeFolderDamage(dir, entries, tick, { reads: false }).next().done === true;
+}
+
 /**
  * Every path of a folder that is not as a tree has it, see {@link checkTreeFolder}.
  * @param tick called for every entry, and with the bytes of every part of a file that was read
@@ -29,10 +34,11 @@ export function* treeFolderDamage(
   dir: string,
   entries: readonly TreeEntry[],
   tick: (bytes: number) => void,
+  { reads = true }: { reads?: boolean } = {},
 ): Generator<string, void, undefined> {
   const expected = new Map(entries.map((entry) => [entry.path, entry]));
   const folders = new Set([...expected.values()].flatMap(({ path, type }) => foldersOf(path, type)));
-  const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  const chunk = reads ? Buffer.allocUnsafeSlow(CHUNK_BYTES) : undefined;
   const walk = function* (folder: string): Generator<string, void, undefined> {
     for (const child of fs.readdirSync(join(dir, folder), { withFileTypes: true })) {
       tick(0);
@@ -49,7 +55,8 @@ export function* treeFolderDamage(
 
 interface Expected {
   readonly entry: TreeEntry;
-  readonly chunk: Buffer;
+  /** Undefined: the content is not read. */
+  readonly chunk: Buffer | undefined;
   readonly tick: (bytes: number) => void;
 }
 
@@ -57,11 +64,15 @@ function matches(path: string, { entry, chunk, tick }: Expected): boolean {
   if (entry.type === "directory") return false;
   if (entry.type === "symlink")
     return fs.lstatSync(path).isSymbolicLink() && fs.readlinkSync(path) === entry.target;
-  return looksUntouched(path, entry) && hashOf(path, { chunk, tick }) === digestHex(entry.digest);
+  if (!looksUntouched(path, entry)) return false;
+  return chunk === undefined || hashOf(path, { chunk, tick }) === digestHex(entry.digest);
 }
 
 /** undefined when the disk does not give the file back. */
-function hashOf(path: string, { chunk, tick }: Omit<Expected, "entry">): string | undefined {
+function hashOf(
+  path: string,
+  { chunk, tick }: { chunk: Buffer; tick: (bytes: number) => void },
+): string | undefined {
   const hash = createHash("sha256");
   const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
   try {

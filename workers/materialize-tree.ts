@@ -5,7 +5,7 @@ import { digestFromHex, digestHex } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { parseTree, summarizeTree, type TreeEntry } from "../proto/tree.ts";
 import { type MaterializeResult, type MaterializeTask, TASK_CELL } from "../proto/worker-tasks.ts";
-import { checkTreeFolder } from "../store/check-tree-folder.ts";
+import { checkTreeFolder, looksLikeTree } from "../store/check-tree-folder.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
 import type { ThreadStore } from "../store/thread-store.ts";
 import { looksUntouched, TreeFolder } from "../store/tree-folder.ts";
@@ -15,7 +15,7 @@ import { stopWhenCancelled } from "./stop-when-cancelled.ts";
 /**
  * Makes a stored tree a folder below the project's roots: files that the newest root of the project has are hard links to it (link
  * key: digest and executable bit), the others are written; all in staging, then renamed. A root that is there already is the
- * answer; one from before the machine's last start is read again first, because nothing here is synced.
+ * answer if its inodes tell nothing else; one from before the machine's last start is read again first, because nothing here is synced.
  * @throws GranaryError BLOB_UNKNOWN, STORE_CORRUPT, STORE_FULL, STORE_IO
  */
 export function materializeTree(task: MaterializeTask, store: ThreadStore): MaterializeResult {
@@ -67,10 +67,12 @@ class Materializer {
 
   #isWhole(entries: readonly TreeEntry[]): boolean {
     const mark = this.#markOf(this.#name);
-    if (mark?.boot === this.#task.boot && fs.existsSync(this.#path)) return true;
+    const isThere = fs.existsSync(this.#path);
+    const tick = (): void => this.#tick();
+    if (isThere && mark?.boot === this.#task.boot && looksLikeTree(this.#path, entries, tick)) return true;
     fs.rmSync(this.#markPath(this.#name), { force: true });
-    if (!fs.existsSync(this.#path)) return false;
-    if (checkTreeFolder(this.#path, entries, () => this.#tick()) === undefined) {
+    if (!isThere) return false;
+    if (checkTreeFolder(this.#path, entries, tick) === undefined) {
       this.#mark();
       return true;
     }

@@ -11,6 +11,7 @@ import {
   realpathSync,
   rmSync,
   symlinkSync,
+  unlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -225,6 +226,22 @@ describe("a root on the farm's disk", () => {
     assert.equal((await scrub())?.found.broken_roots, 1);
     assert.equal((await onFarm("v3")).existing, false, "it is read again, and made anew");
     assert.equal(readFileSync(victim, "utf8"), "export const n = 9;\n");
+  });
+
+  test("that has lost a file, has one too many, or one that was written to, is made anew for who asks for it", async () => {
+    const { path } = await onFarm("v4");
+    const whole = describeTree(path);
+    const spoil: readonly (() => void)[] = [
+      () => unlinkSync(join(path, "lib", "module-7.js")),
+      () => writeFileSync(join(path, "lib", "extra.js"), ""),
+      () => chmodSync(join(path, "main.sh"), 0o777),
+    ];
+    for (const doIt of spoil) {
+      doIt();
+      assert.equal((await onFarm("v4")).existing, false, String(doIt));
+      assert.deepEqual(describeTree(path), whole);
+      assert.equal((await onFarm("v4")).existing, true);
+    }
   });
 
   test("is for those who run the farm", async () => {
