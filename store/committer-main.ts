@@ -11,6 +11,7 @@ import {
   type CommitterReport,
   GROUP_REQUESTS,
 } from "./committer-protocol.ts";
+import { compactIndex } from "./compact-index.ts";
 import { ifPresent, StoreFs, syncFolder } from "./fs.ts";
 import { type IndexDb, openIndexForWriting } from "./index-db.ts";
 import { LazyRemovals } from "./lazy-removals.ts";
@@ -36,7 +37,7 @@ const ballast = new Ballast({ file: paths.ballast, folder: paths.root, bytes: da
 
 const report = (message: CommitterReport): void => port.postMessage(message);
 
-function open(): IndexDb | undefined {
+async function open(): Promise<IndexDb | undefined> {
   let opened: IndexDb | undefined;
   try {
     ballast.releaseIfTight();
@@ -50,6 +51,8 @@ function open(): IndexDb | undefined {
     const crashes = quick ? 0 : readCount(openedMark);
     checkIndex(paths.index, { extent: quick ? "none" : crashes < 2 ? "some" : "all" });
     fs.writeFileSync(openedMark, String(crashes + 1));
+    // Of one that was not closed in order nobody knows that lmdb can read all of it.
+    const compacted = quick ? await compactIndex(paths.index) : [];
     opened = openIndexForWriting(paths.index);
     const { nextSegmentId, findings } = recover({
       paths,
@@ -59,7 +62,7 @@ function open(): IndexDb | undefined {
       nowMs: data.nowMs,
     });
     ballast.restore();
-    report({ type: "opened", nextSegmentId, findings });
+    report({ type: "opened", nextSegmentId, findings: [...compacted, ...findings] });
     return opened;
   } catch (error) {
     void opened?.close();
@@ -68,7 +71,7 @@ function open(): IndexDb | undefined {
   }
 }
 
-const index = open();
+const index = await open();
 if (index === undefined) port.close();
 else {
   const committer = new Committer({ paths, fs: storeFs, index, ballast });

@@ -6,6 +6,8 @@ import { indexFileIn } from "./store-paths.ts";
 
 /** Address space, not disk: enough for 5 * 10^8 blob rows. */
 const MAP_BYTES = 64 * 1024 ** 3;
+/** lmdb lists free pages in overflow pages, 8 bytes each; a list that fits into a leaf is not worth a count. */
+const PAGES_LISTED_BY_PAGE = 512;
 /** Threads with a read transaction: pool threads, main, committer, fsck, a CLI beside them. */
 const MAX_READERS = 512;
 
@@ -35,6 +37,10 @@ export interface IndexDb extends IndexReader {
    * @throws GranaryError STORE_FULL, STORE_IO when lmdb cannot write
    */
   transaction<T>(body: () => T): T;
+  /** Pages of the file that hold nothing, nearly. */
+  freePages(): number;
+  /** Writes the index, without free pages, to a new file. @throws GranaryError STORE_FULL, STORE_IO */
+  copyTo(file: string): Promise<void>;
 }
 
 /**
@@ -132,6 +138,19 @@ class LmdbIndex implements IndexDb {
       });
     } catch (error) {
       if (threw !== undefined && threw.error instanceof GranaryError) throw threw.error;
+      throw indexError(error);
+    }
+  }
+
+  freePages(): number {
+    const { free } = this.#db.getStats() as { free: { overflowPages: number } };
+    return free.overflowPages * PAGES_LISTED_BY_PAGE;
+  }
+
+  async copyTo(file: string): Promise<void> {
+    try {
+      await this.#db.backup(file, true);
+    } catch (error) {
       throw indexError(error);
     }
   }

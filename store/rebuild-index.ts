@@ -5,6 +5,7 @@ import { crc32 } from "node:zlib";
 import { type Digest, digestFromBytes, digestHex } from "../proto/digest.ts";
 import { LIMITS } from "../proto/limits.ts";
 import { checkRecord } from "./check-record.ts";
+import { compactIndex } from "./compact-index.ts";
 import { eachRow } from "./each-row.ts";
 import { createFsCells, readFullySync, StoreFs, syncFolder } from "./fs.ts";
 import { IndexChanges } from "./index-changes.ts";
@@ -64,6 +65,7 @@ export async function rebuildIndex(
   leaseInbox(rebuild, (options.now ?? Date.now)() + INBOX_LEASE_MS);
   const result = summarize(index, corrupt);
   await index.close();
+  await compactIndex(draft);
   replaceIndex(paths, draft);
   options.log("info", "the index was rebuilt", {
     blobs: result.blobs,
