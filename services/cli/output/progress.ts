@@ -16,7 +16,7 @@ export interface Progress {
 /** @param totalBytes undefined when nobody knows: only the bytes are counted then */
 export function createProgress(output: Output, label: string, totalBytes: number | undefined): Progress {
   let done = 0;
-  let drawnAt = 0;
+  let drawnAt = Number.NEGATIVE_INFINITY;
   return {
     add: (bytes) => {
       done += bytes;
