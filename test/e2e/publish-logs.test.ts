@@ -146,6 +146,7 @@ describe("the log of a publish", { concurrency: 1 }, () => {
     const proxy = await startByteProxy(farm.url);
     t.after(() => proxy.close());
     const large = appArchive({ "large.bin": slowToRead() });
+    await setCordoned(true);
     const ids = await Promise.all(
       Array.from({ length: 2 }, async (_, i) => {
         const query = { commit: `000000${i}` };
@@ -159,6 +160,9 @@ describe("the log of a publish", { concurrency: 1 }, () => {
     };
     const env = { GRANARY_URL: proxy.url, GRANARY_TOKEN: farm.token };
     const following = ids.map((id) => runCli(["logs", id, "-f", "--json"], { env }));
+    const areFollowed = (): boolean => proxy.answered.split("accepted from").length > ids.length;
+    await eventually(async () => areFollowed() || undefined, 20_000, "both logs are followed");
+    await setCordoned(false);
     await eventually(reading, 20_000, "an archive is being read");
     const breaking = setInterval(() => proxy.breakNow(), 300).unref();
     await farm.kill();

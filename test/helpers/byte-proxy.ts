@@ -5,6 +5,8 @@ export interface ByteProxy {
   readonly url: string;
   /** Bytes of clients so far, HTTP headers included. */
   readonly sentBytes: number;
+  /** What farms have answered so far. */
+  readonly answered: string;
   /** Connections from now on go to another farm. */
   target(url: string): void;
   /**
@@ -20,6 +22,7 @@ export interface ByteProxy {
 export async function startByteProxy(farmUrl: string): Promise<ByteProxy> {
   let port = Number(new URL(farmUrl).port);
   let sentBytes = 0;
+  let answered = "";
   let isBreaking = false;
   let breakAt = Number.POSITIVE_INFINITY;
   let arrived: () => Promise<void> = async () => undefined;
@@ -34,6 +37,9 @@ export async function startByteProxy(farmUrl: string): Promise<ByteProxy> {
     sockets.add(client);
     client.on("error", end).on("close", end);
     upstream.on("error", end).on("close", end);
+    upstream.on("data", (chunk) => {
+      answered += chunk.toString("latin1");
+    });
     upstream.pipe(client);
     client.on("data", (chunk) => {
       sentBytes += chunk.byteLength;
@@ -58,6 +64,9 @@ export async function startByteProxy(farmUrl: string): Promise<ByteProxy> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     get sentBytes() {
       return sentBytes;
+    },
+    get answered() {
+      return answered;
     },
     target: (url) => {
       port = Number(new URL(url).port);
