@@ -1,12 +1,11 @@
+import { eachRow } from "./each-row.ts";
 import { ifIntact } from "./if-intact.ts";
 import type { IndexReader } from "./index-db.ts";
-import { keyAfter, ROW, rangeOf } from "./index-keys.ts";
+import { ROW } from "./index-keys.ts";
 import { BLOB_STATE, decodeBlobRow, decodeLayerRow, type MetaRow } from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { LAYER_RECORD_BYTES, RECORD_OVERHEAD_BYTES } from "./pack-format.ts";
 import { segmentName } from "./store-paths.ts";
-
-const PAGE_ROWS = 1_000;
 
 const COUNTERS = [
   "packedBlobs",
@@ -84,28 +83,18 @@ function count(index: IndexReader): {
       known.records += 1;
     }
   };
-  eachRowAtOnce(index, ROW.blob, (key, value) => {
+  const takeBlob = (key: Buffer, value: Buffer): void => {
     const row = decodeBlobRow(key, value);
     if (row.state === BLOB_STATE.damaged) counters.damagedBlobs += 1;
     counters[row.kind === "packed" ? "packedBlobs" : "bigBlobs"] += 1;
     counters[row.kind === "packed" ? "packedBytes" : "bigBytes"] += row.size;
     if (row.kind === "packed") use(row.segment, row.size + RECORD_OVERHEAD_BYTES);
-  });
-  eachRowAtOnce(index, ROW.layer, (key, value) => {
+  };
+  const takeLayer = (key: Buffer, value: Buffer): void => {
     counters.layers += 1;
     use(decodeLayerRow(key, value).segment, LAYER_RECORD_BYTES);
-  });
+  };
+  eachRow(index, ROW.blob, takeBlob, { atOnce: true });
+  eachRow(index, ROW.layer, takeLayer, { atOnce: true });
   return { segments, counters };
-}
-
-/** Of one snapshot, which lmdb keeps until it is refreshed or the event loop turns: a second for 10^6 rows. */
-function eachRowAtOnce(index: IndexReader, row: number, take: (key: Buffer, value: Buffer) => void): void {
-  const range = rangeOf(row);
-  for (let from: Uint8Array = range.from; ; ) {
-    const page = index.rows({ from, to: range.to, limit: PAGE_ROWS });
-    for (const { key, value } of page) take(key, value);
-    const last = page.at(-1);
-    if (last === undefined) return;
-    from = keyAfter(last.key);
-  }
 }

@@ -65,7 +65,7 @@ export async function rebuildIndex(
   leaseInbox(rebuild, (options.now ?? Date.now)() + INBOX_LEASE_MS);
   const result = summarize(index, corrupt);
   await index.close();
-  await compactIndex(draft);
+  for (const { level, message, data } of await compactIndex(draft)) options.log(level, message, data);
   replaceIndex(paths, draft);
   options.log("info", "the index was rebuilt", {
     blobs: result.blobs,

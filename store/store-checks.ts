@@ -86,7 +86,7 @@ export class StoreChecks {
     return rootsDir === undefined ? {} : { rootsDir };
   }
 
-  /** @param paths below the roots' folder: `org/project/root/...` */
+  /** @param paths below the roots' folder: `ORG/PROJECT/TREE/...` */
   #distrust(paths: readonly string[]): void {
     const { rootsDir, log } = this.#parts;
     if (rootsDir === undefined) return;

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { digestOf } from "../proto/digest.ts";
 import { quote } from "../proto/entry-path.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { KARTA_FILE } from "../proto/karta-toml.ts";
@@ -43,7 +42,7 @@ function assembleInto(task: AssembleTask, writer: TaskWriter, memory: TreeMemory
   tick();
   const clock = startClock();
   const { session, missing, listing } = parseSessionFile(readFileSync(task.sessionPath));
-  if (digestOf(listing) !== session.tree)
+  if (writer.putBlob(listing) !== session.tree)
     throw new GranaryError("STORE_CORRUPT", `the listing of ${session.tree} is damaged`);
   const known = memory.take(session.tree, task.baseTrees, () => listing);
   const { entries } = known.tree;
@@ -55,7 +54,7 @@ function assembleInto(task: AssembleTask, writer: TaskWriter, memory: TreeMemory
   const { artifact, layers, parts } = composeArtifact(
     {
       entries,
-      treeBytes: listing,
+      tree: { digest: session.tree, size: listing.byteLength },
       karta: kartaOf(entries, writer),
       hasDockerfile: entries.some(({ path, type }) => path === "Dockerfile" && type === "file"),
       warnings: session.warnings,

@@ -18,8 +18,8 @@ import type { TaskClock } from "./task-clock.ts";
 export interface TreeContent {
   /** Sorted; the contents of all files are in the writer's store or were put by its task. */
   readonly entries: readonly TreeEntry[];
-  /** Canonical bytes of `entries`, where the caller has them already. */
-  readonly treeBytes?: Uint8Array;
+  /** The canonical bytes of `entries`, put by the task. */
+  readonly tree: { readonly digest: Digest; readonly size: number };
   /** karta.toml of the root. */
   readonly karta: Uint8Array | undefined;
   readonly hasDockerfile: boolean;
@@ -47,7 +47,7 @@ export interface ComposeContext {
 }
 
 /**
- * From a tree whose contents are there to the artifact: tree blob, layers, config, manifest. The same for archives and
+ * From a tree whose contents are there to the artifact: layers, config, manifest. The same for archives and
  * directories, so that equal trees are equal images however they came.
  * @throws GranaryError MANIFEST_*, BUILDPACK_UNKNOWN, ARCHIVE_NAME_RESERVED, STORE_*
  */
@@ -56,14 +56,16 @@ export function composeArtifact(
   context: ComposeContext,
 ): { artifact: ArtifactRecord; layers: readonly ImageLayer[]; parts: KnownParts } {
   const { writer, imageBuilds, clock } = context;
-  const { entries, hasDockerfile } = content;
+  const { entries, tree, hasDockerfile } = content;
   const karta = content.karta === undefined ? undefined : parseKartaToml(content.karta);
   const build = resolveBuild({ hasDockerfile, karta, imageBuilds });
-  const treeBytes = content.treeBytes ?? encodeTree(entries);
-  const tree = writer.putBlob(treeBytes);
   clock.lap("tree");
-  const { layers, parts } = composeLayers(entries, { ...context, tree, similar: content.similar });
-  const image = composeImage(recipeOf(tree, karta), layers);
+  const { layers, parts } = composeLayers(entries, {
+    ...context,
+    tree: tree.digest,
+    similar: content.similar,
+  });
+  const image = composeImage(recipeOf(tree.digest, karta), layers);
   writer.putBlob(image.configBytes);
   writer.putBlob(image.manifestBytes);
   clock.lap("image");
@@ -72,8 +74,8 @@ export function composeArtifact(
   const artifact: ArtifactRecord = {
     ...artifactOf(image, karta),
     ...build,
-    tree,
-    tree_size: treeBytes.byteLength,
+    tree: tree.digest,
+    tree_size: tree.size,
     file_count: fileCount,
     size_bytes: sizeBytes,
     warnings: warnings.slice(0, LIMITS.warnings),
@@ -101,6 +103,7 @@ function composeLayers(
   for (const { subtree } of wanted) {
     const known = writer.layer(subtree, LAYER_ENCODER);
     if (known !== undefined) layers.set(subtree, known);
+    // It is used: what stays the same must not be what is forgotten first.
     heldLayers.get(subtree);
   }
   const isHeld = roughSize(entries) <= HELD_LAYER_BYTES;

@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { type Digest, digestOf } from "../proto/digest.ts";
+import type { Digest } from "../proto/digest.ts";
 import type { ImageLayer } from "../proto/image.ts";
 import type { FileEntry } from "../proto/listing.ts";
 import type { PublishStats } from "../proto/records.ts";
@@ -50,11 +50,12 @@ function extractInto(task: ExtractTask, writer: TaskWriter, memory: TreeMemory):
   log.info(`the archive is read: ${count(report.tree.entries.length)} entries`);
   const { warnings } = report.tree;
   const treeBytes = encodeTree(report.tree.entries);
-  const known = memory.take(digestOf(treeBytes), bases, () => treeBytes);
+  const tree = { digest: writer.putBlob(treeBytes), size: treeBytes.byteLength };
+  const known = memory.take(tree.digest, bases, () => treeBytes);
   sink.putHeld(known);
   const { entries } = known.tree;
   const { artifact, layers, parts } = composeArtifact(
-    { entries, treeBytes, warnings, karta: sink.karta, hasDockerfile: sink.hasDockerfile, similar },
+    { entries, tree, warnings, karta: sink.karta, hasDockerfile: sink.hasDockerfile, similar },
     {
       writer,
       clock,
