@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import { join } from "node:path";
+import type { TestContext } from "node:test";
 import { tempFolder } from "./temp-folder.ts";
 
 /** EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: what was not synced is gone, and so is the file system until remounted. */
@@ -16,8 +17,28 @@ export interface PowerCutDisk {
   remove(): void;
 }
 
+/** Runs a test with such a disk and a printed seed; skips it where this machine has none. */
+export async function withPowerCutDisk(
+  t: TestContext,
+  sizeMib: number,
+  body: (disk: PowerCutDisk, seed: number) => Promise<void>,
+): Promise<void> {
+  const seed = Number(process.env["GRANARY_SEED"] ?? Date.now() % 2 ** 31);
+  t.diagnostic(`GRANARY_SEED=${seed}`);
+  const disk = createPowerCutDisk(sizeMib);
+  if (typeof disk === "string") {
+    t.skip(`no power cut here: ${disk}`);
+    return;
+  }
+  try {
+    await body(disk, seed);
+  } finally {
+    disk.remove();
+  }
+}
+
 /** Answers why not when this machine cannot do it. */
-export function createPowerCutDisk(sizeMib: number): PowerCutDisk | string {
+function createPowerCutDisk(sizeMib: number): PowerCutDisk | string {
   if (process.getuid?.() !== 0) return "needs root";
   const base = tempFolder();
   const image = join(base, "disk.img");

@@ -1,21 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { it } from "node:test";
-import { createPowerCutDisk } from "../helpers/power-cut-disk.ts";
+import { withPowerCutDisk } from "../helpers/power-cut-disk.ts";
 import { assertKept, assertNothingElse, runAndKill } from "../helpers/store-crash-child.ts";
 import { contentOf, openStoreFixture } from "../helpers/store-fixture.ts";
 
 const CUTS = 8;
 
 it(`loses nothing that was acknowledged in ${CUTS} power cuts`, async (t) => {
-  const seed = Number(process.env["GRANARY_SEED"] ?? Date.now() % 2 ** 31);
-  t.diagnostic(`GRANARY_SEED=${seed}`);
-  const disk = createPowerCutDisk(1024);
-  if (typeof disk === "string") {
-    t.skip(`no power cut here: ${disk}`);
-    return;
-  }
-  try {
+  await withPowerCutDisk(t, 1024, async (disk, seed) => {
     let count = 0;
     for (let run = 0; run < CUTS; run++) {
       const dir = join(disk.folder, "store");
@@ -33,7 +26,5 @@ it(`loses nothing that was acknowledged in ${CUTS} power cuts`, async (t) => {
     }
     t.diagnostic(`${count} blobs and uploads were acknowledged`);
     assert.ok(count > 0);
-  } finally {
-    disk.remove();
-  }
+  });
 });

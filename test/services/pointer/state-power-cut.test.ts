@@ -13,7 +13,7 @@ import { MemoryState } from "../../../services/shared/state-db-memory.ts";
 import { probeState } from "../../../services/shared/state-db-probe.ts";
 import { KEYS } from "../../../services/shared/state-keys.ts";
 import { nthCommand } from "../../helpers/nth-command.ts";
-import { createPowerCutDisk, type PowerCutDisk } from "../../helpers/power-cut-disk.ts";
+import { type PowerCutDisk, withPowerCutDisk } from "../../helpers/power-cut-disk.ts";
 
 const MAIN = fileURLToPath(new URL("../../helpers/state-writer-main.js", import.meta.url));
 const CUTS = 4;
@@ -43,24 +43,17 @@ async function runAndCut(
 }
 
 test(`a state that may be replayed is whole after each of ${CUTS} power cuts, without its last transaction at most, and replay completes it`, async (t) => {
-  const seed = Number(process.env["GRANARY_SEED"] ?? Date.now() % 2 ** 31);
-  t.diagnostic(`GRANARY_SEED=${seed}`);
-  const disk = createPowerCutDisk(256);
-  if (typeof disk === "string") {
-    t.skip(`no power cut here: ${disk}`);
-    return;
-  }
-  const dir = join(disk.folder, "state");
-  const memory = new MemoryState();
-  let inMemory = 0;
-  const digestAt = (seq: number): string => {
-    while (inMemory < seq) {
-      const { command, ...at } = nthCommand(++inMemory);
-      applyCommand(memory, command, at);
-    }
-    return stateDigest(memory.rows());
-  };
-  try {
+  await withPowerCutDisk(t, 256, async (disk, seed) => {
+    const dir = join(disk.folder, "state");
+    const memory = new MemoryState();
+    let inMemory = 0;
+    const digestAt = (seq: number): string => {
+      while (inMemory < seq) {
+        const { command, ...at } = nthCommand(++inMemory);
+        applyCommand(memory, command, at);
+      }
+      return stateDigest(memory.rows());
+    };
     let lost = 0;
     for (let cut = 0; cut < CUTS; cut++) {
       const settles = cut % 2 === 1;
@@ -79,7 +72,5 @@ test(`a state that may be replayed is whole after each of ${CUTS} power cuts, wi
       await writer.close();
     }
     t.diagnostic(`${inMemory} commands, ${lost} of the last ones were undone`);
-  } finally {
-    disk.remove();
-  }
+  });
 });
