@@ -72,6 +72,7 @@ interface Parts {
   readonly committer: CommitterClient;
   readonly segments: SegmentFiles;
   readonly reads: ActiveReads;
+  readonly verify: (digest: Digest) => Promise<void>;
   readonly log: StoreLog;
   readonly now: () => number;
 }

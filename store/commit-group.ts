@@ -314,7 +314,7 @@ function applyRequest(changes: IndexChanges, request: CommitterRequest, group: G
       for (const id of request.uploadIds) changes.removeLease(id);
       return;
     case "damage":
-      changes.damage(request.digest);
+      changes.damage(request.digest, request.at);
       return;
     case "collect":
       throw new RangeError("GC's steps have transactions of their own");

@@ -2,6 +2,7 @@ import type { CommitBatch } from "../proto/commit-batch.ts";
 import type { Digest } from "../proto/digest.ts";
 import type { WireError } from "../proto/errors.ts";
 import type { AccountErrors } from "./account-errors.ts";
+import type { Place } from "./place-list.ts";
 
 /** What the main thread asks of the committer thread. Every request is answered, in groups, once its effect is durable. */
 export type CommitterRequest =
@@ -30,8 +31,8 @@ export type CommitterRequest =
   | { readonly kind: "remove"; readonly uploadIds: readonly string[]; readonly behind: boolean }
   | { readonly kind: "acquire"; readonly leaseId: string; readonly untilMs: number }
   | { readonly kind: "release"; readonly leaseId: string }
-  /** Content failed verification: no longer serve it. */
-  | { readonly kind: "damage"; readonly digest: Digest }
+  /** Content failed verification: no longer serve it, unless it has come again and lies elsewhere. */
+  | { readonly kind: "damage"; readonly digest: Digest; readonly at: Place | undefined }
   | { readonly kind: "collect"; readonly step: CollectStep };
 
 /** The steps of a run of GC, each a bounded transaction. Digests are 32 bytes each. */

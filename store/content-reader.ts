@@ -1,15 +1,17 @@
+import { createHash } from "node:crypto";
 import fs from "node:fs";
 import { crc32 } from "node:zlib";
-import type { Digest } from "../proto/digest.ts";
+import { type Digest, digestHex } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { LIMITS } from "../proto/limits.ts";
 import { corrupt } from "./blob-reader.ts";
 import { checkRecord } from "./check-record.ts";
 import { errnoOf, readFully, type StoreFs } from "./fs.ts";
-import { BLOB_STATE, type BlobRow } from "./index-rows.ts";
+import { BLOB_STATE, type BlobRow, liesAt } from "./index-rows.ts";
 import type { IndexView } from "./index-view.ts";
 import { readU32 } from "./little-endian.ts";
 import { RECORD_HEADER_BYTES, RECORD_OVERHEAD_BYTES } from "./pack-format.ts";
+import type { Place } from "./place-list.ts";
 import type { SegmentFiles } from "./segment-files.ts";
 import type { StorePaths } from "./store-paths.ts";
 
@@ -26,8 +28,8 @@ interface ReaderParts {
   readonly fs: StoreFs;
   readonly view: IndexView;
   readonly segments: SegmentFiles;
-  /** Told of content that failed verification: it must not be served again. */
-  readonly onCorrupt: (digest: Digest) => void;
+  /** Told of content that failed verification where it lies, a big file undefined: it must not be served again. */
+  readonly onCorrupt: (digest: Digest, at: Place | undefined) => void;
   /** Told of content that is right in a record that is not. */
   readonly onFraming: (digest: Digest) => void;
 }
@@ -86,30 +88,51 @@ export class ContentReader {
     digest: Digest,
     range: { size: number; start: number; end: number },
   ): AsyncGenerator<Buffer, void, undefined> {
+    const { size } = range;
     const crcs = this.#parts.view.crcs(digest);
-    const file = await this.#openBig(digest);
+    if (crcs?.byteLength !== Math.ceil(size / LIMITS.crcChunkBytes) * 4)
+      throw this.#fail(digest, "it has no checksum for each MiB");
+    let file = await this.#openBig(digest, size);
     try {
-      const { size } = await file.stat();
-      if (size !== range.size || crcs?.byteLength !== Math.ceil(size / LIMITS.crcChunkBytes) * 4) {
-        throw this.#fail(digest, "its file has another size");
-      }
       let chunkStart = Math.floor(range.start / LIMITS.crcChunkBytes) * LIMITS.crcChunkBytes;
       while (chunkStart < range.end) {
         const chunk = Buffer.allocUnsafeSlow(Math.min(LIMITS.crcChunkBytes, size - chunkStart));
         const got = await this.#parts.fs.runAsync("big.read", digest, () =>
           readFully(file.fd, chunk, chunkStart),
         );
-        if (
-          got !== chunk.byteLength ||
-          crc32(chunk) !== readU32(crcs, (chunkStart / LIMITS.crcChunkBytes) * 4)
-        ) {
-          throw this.#fail(digest, `its MiB at ${chunkStart} has another crc32`);
+        const crc = readU32(crcs, (chunkStart / LIMITS.crcChunkBytes) * 4);
+        if (got === chunk.byteLength && crc32(chunk) === crc) {
+          yield chunk.subarray(Math.max(0, range.start - chunkStart), range.end - chunkStart);
+          chunkStart += LIMITS.crcChunkBytes;
+          continue;
         }
-        yield chunk.subarray(Math.max(0, range.start - chunkStart), range.end - chunkStart);
-        chunkStart += LIMITS.crcChunkBytes;
+        const now = await this.#openBig(digest, size);
+        const isSame = (await now.stat()).ino === (await file.stat()).ino;
+        await file.close();
+        file = now;
+        // What has come again since has taken the place of the file.
+        if (isSame) throw this.#fail(digest, `its MiB at ${chunkStart} has another crc32`);
       }
     } finally {
       await file.close();
+    }
+  }
+
+  /** Reads content whole; what is not as its digest says is told of, as by every read. @throws GranaryError STORE_IO */
+  async verify(digest: Digest): Promise<void> {
+    try {
+      const row = this.find(digest);
+      if (row === undefined) return;
+      if (row.kind === "packed") {
+        await this.packed({ digest, row });
+        return;
+      }
+      const sha256 = createHash("sha256");
+      for await (const chunk of this.big(digest, { size: row.size, start: 0, end: row.size }))
+        sha256.update(chunk);
+      if (sha256.digest("hex") !== digestHex(digest)) throw this.#fail(digest, "its file has another sha256");
+    } catch (error) {
+      if (!(error instanceof GranaryError) || !VERDICTS.has(error.code)) throw error;
     }
   }
 
@@ -131,8 +154,8 @@ export class ContentReader {
     const { digest, row } = blob;
     const now = this.find(digest);
     if (now === undefined) throw unknown(digest);
-    const moved = now.kind === "packed" && (now.segment !== row.segment || now.offset !== row.offset);
-    if (!moved) throw this.#fail(digest, "its record is damaged or missing");
+    if (now.kind !== "packed" || liesAt(now, row))
+      throw this.#fail(digest, "its record is damaged or missing", row);
     return this.packed({ digest, row: now });
   }
 
@@ -145,23 +168,26 @@ export class ContentReader {
     return nonce;
   }
 
-  async #openBig(digest: Digest): Promise<fs.promises.FileHandle> {
-    try {
-      return await this.#parts.fs.runAsync("big.read", digest, () =>
-        fs.promises.open(this.#parts.paths.bigFile(digest), "r"),
-      );
-    } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
-      if (this.find(digest) === undefined) throw unknown(digest);
-      throw this.#fail(digest, "its file is missing");
-    }
+  async #openBig(digest: Digest, size: number): Promise<fs.promises.FileHandle> {
+    const file = await this.#parts.fs
+      .runAsync("big.read", digest, () => fs.promises.open(this.#parts.paths.bigFile(digest), "r"))
+      .catch((error: unknown) => {
+        if (errnoOf(error) !== "ENOENT") throw error;
+        if (this.find(digest) === undefined) throw unknown(digest);
+        throw this.#fail(digest, "its file is missing");
+      });
+    if ((await file.stat()).size === size) return file;
+    await file.close();
+    throw this.#fail(digest, "its file has another size");
   }
 
-  #fail(digest: Digest, why: string): GranaryError {
-    this.#parts.onCorrupt(digest);
+  #fail(digest: Digest, why: string, at?: Place): GranaryError {
+    this.#parts.onCorrupt(digest, at);
     return corrupt(digest, why);
   }
 }
+
+const VERDICTS: ReadonlySet<string> = new Set(["STORE_CORRUPT", "BLOB_UNKNOWN"]);
 
 function unknown(digest: Digest): GranaryError {
   return new GranaryError("BLOB_UNKNOWN", `the store has no ${digest}`, { digest });

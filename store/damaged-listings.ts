@@ -26,12 +26,10 @@ const CLOCK_DAYS = 1;
 export async function healDamaged(
   damaged: readonly Digest[],
   artifacts: readonly NamedArtifact[],
-  parts: { thread: GcThread; committer: CommitterClient; view: IndexView },
+  parts: { thread: GcThread; committer: CommitterClient; verify: (digest: Digest) => Promise<void> },
 ): Promise<void> {
-  const { thread, committer, view } = parts;
-  for (const digest of damaged)
-    if (ifIntact(() => view.liveBlob(digest)) !== undefined)
-      await committer.request({ kind: "damage", digest });
+  const { thread, committer, verify } = parts;
+  for (const digest of damaged) await verify(digest);
   const batch = await thread.call("heal", artifacts);
   if (batch.blobs.byteLength + batch.bigFiles.length + batch.layers.length > 0)
     await committer.request({ kind: "commit", batch });

@@ -12,6 +12,7 @@ import * as rows from "./index-rows.ts";
 import { IndexView } from "./index-view.ts";
 import { readU32, readU48 } from "./little-endian.ts";
 import { LAYER_RECORD_BYTES, RECORD_OVERHEAD_BYTES } from "./pack-format.ts";
+import type { Place } from "./place-list.ts";
 
 type Segment = { -readonly [K in keyof rows.SegmentRow]: rows.SegmentRow[K] };
 type Counters = { -readonly [K in keyof rows.MetaRow]: rows.MetaRow[K] };
@@ -218,10 +219,14 @@ export class IndexChanges {
     this.#index.put(memo, rows.encodeMemo(memo, { digest, size: row.size }));
   }
 
-  /** Marks content as not to be served; false when there is nothing to mark. Moves the epoch: running tasks may rely on it. */
-  damage(digest: Digest): boolean {
+  /**
+   * Marks content as not to be served; false when there is nothing to mark. Moves the epoch: running tasks may rely on it.
+   * @param at where a packed blob was found to be damaged: what has come again since lies elsewhere
+   */
+  damage(digest: Digest, at?: Place): boolean {
     const row = this.#view.blob(digest);
     if (row === undefined || row.state === rows.BLOB_STATE.damaged) return false;
+    if (at !== undefined && !rows.liesAt(row, at)) return false;
     this.#putBlob(digest, { ...row, state: rows.BLOB_STATE.damaged });
     if (row.state === rows.BLOB_STATE.condemned) this.#index.remove(digestKey(ROW.condemned, digest));
     this.#meta.damagedBlobs += 1;

@@ -4,6 +4,7 @@ import { type Digest, digestBytes, digestFromBytes } from "../proto/digest.ts";
 import { GranaryError } from "../proto/errors.ts";
 import { readU16, readU32, readU48, writeU16, writeU32, writeU48 } from "./little-endian.ts";
 import { NONCE_BYTES } from "./pack-format.ts";
+import type { Place } from "./place-list.ts";
 
 /** Values of the index. Each ends in a crc32 over key and value: lmdb does not notice bit flips. */
 
@@ -27,6 +28,10 @@ type BlobPlace =
       readonly size: number;
     }
   | { readonly kind: "big"; readonly state: BlobState; readonly size: number };
+
+export function liesAt(row: BlobRow, { segment, offset }: Place): boolean {
+  return row.kind === "packed" && row.segment === segment && row.offset === offset;
+}
 
 /** kind (u8) | state (u8) | segment (u32) | offset (u48) | size (u48) | day (u16) | crc. */
 export const BLOB_VALUE_BYTES = 24;

@@ -28,6 +28,7 @@ interface Parts {
   readonly workerData: WorkerData;
   readonly committer: CommitterClient;
   readonly view: IndexView;
+  readonly verify: (digest: Digest) => Promise<void>;
   readonly firstOpenSegment: number;
   readonly artifactsNaming: ArtifactsNaming | undefined;
 }
@@ -38,13 +39,13 @@ interface Parts {
  * @throws GranaryError STORE_FULL, STORE_IO
  */
 export async function repairStore(found: FsckResult, parts: Parts): Promise<RepairResult> {
-  const { committer, view, firstOpenSegment } = parts;
+  const { committer, view, verify, firstOpenSegment } = parts;
   const thread = new GcThread(parts.workerData);
   try {
     const bad = damagedBlobs(found, view);
     const reindexed = await reindex(bad, { thread, committer });
     const artifacts = bad.length === 0 ? [] : ((await parts.artifactsNaming?.(bad)) ?? []);
-    if (artifacts.length > 0) await healDamaged(bad, artifacts, { thread, committer, view });
+    if (artifacts.length > 0) await healDamaged(bad, artifacts, { thread, committer, verify });
     const rewritten = brokenSegments(found, view);
     for (const segment of rewritten) {
       const copies = await thread.call("evacuate", segment);

@@ -7,7 +7,6 @@ import type { Collection } from "./collect-garbage.ts";
 import type { CommitterClient } from "./committer-client.ts";
 import type { ArtifactsNaming } from "./damaged-listings.ts";
 import type { FsckOptions, FsckResult } from "./fsck.ts";
-import { BLOB_STATE } from "./index-rows.ts";
 import type { IndexView } from "./index-view.ts";
 import { type RepairResult, repairStore } from "./repair-store.ts";
 import { runFsck } from "./run-fsck.ts";
@@ -25,7 +24,8 @@ interface Parts {
   readonly firstSegmentId: number;
   /** Where roots are materialized from the store; undefined: nowhere. */
   readonly rootsDir: string | undefined;
-  readonly markDamaged: (digest: Digest) => void;
+  /** Looks at content, and marks it when it is damaged: what a check has found may have come again since. */
+  readonly verify: (digest: Digest) => Promise<void>;
 }
 
 /** Checks of a store beside its work, and repairs of what they find. */
@@ -50,7 +50,7 @@ export class StoreChecks {
       fsCells: workerData.fsCells,
       firstOpenSegment: firstSegmentId,
     });
-    for (const digest of [...result.corrupt, ...result.missing]) this.#markFound(digest);
+    for (const digest of [...result.corrupt, ...result.missing]) await this.#parts.verify(digest);
     this.#distrust(result.brokenRoots);
     const { checked, checkedBytes: _, orphaned, repaired: __, ...damaged } = result;
     const counts = countsOf(damaged);
@@ -73,7 +73,7 @@ export class StoreChecks {
     const { paths, workerData, log } = this.#parts;
     const onFound = (finding: Finding): void => {
       log("error", "STORE_CORRUPT: the scrub found damage", { ...finding });
-      if (finding.kind === "corrupt" || finding.kind === "missing") this.#markFound(finding.name as Digest);
+      if (finding.kind === "corrupt" || finding.kind === "missing") this.#verifyLater(finding.name as Digest);
       if (finding.kind === "root") this.#distrust([finding.name]);
       options.onFound(finding);
     };
@@ -103,17 +103,17 @@ export class StoreChecks {
   }
 
   async #repair(found: FsckResult, artifactsNaming: ArtifactsNaming | undefined): Promise<RepairResult> {
-    const { workerData, committer, view, collection, firstSegmentId: firstOpenSegment } = this.#parts;
-    const parts = { workerData, committer, view, firstOpenSegment, artifactsNaming };
+    const { workerData, committer, view, verify, collection, firstSegmentId: firstOpenSegment } = this.#parts;
+    const parts = { workerData, committer, view, verify, firstOpenSegment, artifactsNaming };
     const repaired = await collection.alone(() => repairStore(found, parts));
     this.#parts.log("info", "the store was repaired", countsOf(repaired));
     return repaired;
   }
 
-  /** Damaged content; layers and what is marked already need no mark. */
-  #markFound(digest: Digest): void {
-    const state = this.#parts.view.blob(digest)?.state ?? BLOB_STATE.damaged;
-    if (state !== BLOB_STATE.damaged) this.#parts.markDamaged(digest);
+  #verifyLater(digest: Digest): void {
+    this.#parts.verify(digest).catch((error: unknown) => {
+      this.#parts.log("error", "damaged content could not be marked", { digest, error: String(error) });
+    });
   }
 }
 

@@ -17,6 +17,7 @@ import type { FsckOptions, FsckResult } from "./fsck.ts";
 import { checkId, Inbox } from "./inbox.ts";
 import { type IndexReader, openIndexForReading } from "./index-db.ts";
 import { IndexView } from "./index-view.ts";
+import type { Place } from "./place-list.ts";
 import type { ScrubOptions } from "./run-scrub.ts";
 import { SegmentFiles } from "./segment-files.ts";
 import { StoreChecks } from "./store-checks.ts";
@@ -106,11 +107,13 @@ export class Store {
   readonly #fs: StoreFs;
   readonly #view: IndexView;
   readonly #segments: SegmentFiles;
+  readonly #reader: ContentReader;
   readonly #content: Content;
   readonly #inbox: Inbox;
   readonly #reads = new ActiveReads();
   readonly #collection: Collection;
   readonly #checks: StoreChecks;
+  readonly #marking = new Set<Promise<unknown>>();
   readonly #reported = new Set<Digest>();
   #closing: Promise<void> | undefined;
 
@@ -120,15 +123,15 @@ export class Store {
     this.#fs = new StoreFs(parts.workerData.fsCells);
     this.#view = new IndexView(index);
     this.#segments = new SegmentFiles({ paths, fs: this.#fs });
-    const reader = new ContentReader({
+    this.#reader = new ContentReader({
       paths,
       fs: this.#fs,
       view: this.#view,
       segments: this.#segments,
-      onCorrupt: (digest) => this.#markDamaged(digest),
+      onCorrupt: (digest, at) => this.#markDamaged(digest, at),
       onFraming: (digest) => this.#reportFraming(digest),
     });
-    this.#content = new Content({ view: this.#view, reader });
+    this.#content = new Content({ view: this.#view, reader: this.#reader });
     this.#inbox = new Inbox({ paths, fs: this.#fs, view: this.#view, committer, now });
     this.#collection = new Collection({
       workerData: parts.workerData,
@@ -137,6 +140,7 @@ export class Store {
       committer,
       segments: this.#segments,
       reads: this.#reads,
+      verify: (digest) => this.verify(digest),
       log: parts.log,
       now,
     });
@@ -144,7 +148,7 @@ export class Store {
       ...parts,
       view: this.#view,
       collection: this.#collection,
-      markDamaged: (digest) => this.#markDamaged(digest),
+      verify: (digest) => this.verify(digest),
     });
   }
 
@@ -344,6 +348,12 @@ export class Store {
     return this.#checks.scrub(options);
   }
 
+  /** Reads content; what turns out to be damaged counts as absent when this resolves. @throws GranaryError STORE_IO */
+  async verify(digest: Digest): Promise<void> {
+    await this.#reader.verify(digest);
+    await Promise.all(this.#marking);
+  }
+
   /** Aborts open uploads, waits for queued commits, ends the committer. The pool's threads have to be gone before. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -359,15 +369,19 @@ export class Store {
     await this.#parts.committer.close();
   }
 
-  #markDamaged(digest: Digest): void {
+  #markDamaged(digest: Digest, at: Place | undefined): void {
     this.#parts.log(
       "error",
       "STORE_CORRUPT: stored content does not match its digest; publishing it again heals it",
       { digest },
     );
-    this.#parts.committer.request({ kind: "damage", digest }).catch((error: unknown) => {
-      this.#parts.log("error", "damaged content could not be marked", { digest, error: String(error) });
-    });
+    const marking = this.#parts.committer
+      .request({ kind: "damage", digest, at })
+      .catch((error: unknown) => {
+        this.#parts.log("error", "damaged content could not be marked", { digest, error: String(error) });
+      })
+      .finally(() => this.#marking.delete(marking));
+    this.#marking.add(marking);
   }
 
   #reportFraming(digest: Digest): void {

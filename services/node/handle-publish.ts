@@ -276,7 +276,7 @@ export class PublishHandler {
     if (!(error instanceof GranaryError) || error.code !== "STORE_CORRUPT") return error;
     const { digest } = error.detail;
     if (!isDigest(digest)) return error;
-    await this.#context.store.read(digest).catch(() => undefined);
+    await this.#context.store.verify(digest).catch(() => undefined);
     if (record.upload.form !== "listing") return error;
     return new GranaryError(
       "CONTENT_GONE",

@@ -43,6 +43,11 @@ async function scrub({ store }: StoreFixture, options: { from?: string; rateByte
   return { whole, found, ...seen };
 }
 
+/** Keeps this thread, and no other, from going on. */
+function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
 describe("a scrub", () => {
   it(`finds ${FLIPS} of ${FLIPS} flipped bits though it is broken off all the time, and names nothing else`, async (t) => {
     const seed = Number(process.env["GRANARY_SEED"] ?? Date.now() % 2 ** 31);
@@ -64,6 +69,31 @@ describe("a scrub", () => {
       await waitUntil("it is marked", 5_000, () => store.stat(digestOf(victim)) === undefined);
       await put(victim);
       assert.deepEqual((await scrub(fixture, { rateBytes: 1e12 })).found, []);
+    }));
+
+  it("does not take back what has come again since it was found to be damaged", () =>
+    withStore(async ({ dir, store, put }) => {
+      const victim = contents[30] ?? Buffer.alloc(0);
+      const { path, offset } = findInPacks(dir, victim);
+      flipBit(path, offset + 5);
+      await assert.rejects(store.read(digestOf(victim)), { code: "STORE_CORRUPT" });
+      await waitUntil("it is marked", 5_000, () => store.stat(digestOf(victim)) === undefined);
+      const found: Finding[] = [];
+      const scrubbed = store.scrub({
+        rateBytes: 1e12,
+        signal: new AbortController().signal,
+        onFound: (finding) => found.push(finding),
+        onProgress: () => undefined,
+      });
+      // What the scrub finds meanwhile waits, and so does the answer of the commit.
+      block(300);
+      const healed = put(victim);
+      block(200);
+      await Promise.all([scrubbed, healed]);
+      assert.deepEqual(found.slice(1), []);
+      await put(Buffer.from("what is committed behind a mark"));
+      assert.equal(store.damagedBlobs, 0);
+      assert.deepEqual(await store.read(digestOf(victim)), victim);
     }));
 
   it("is no faster than its rate, ends at once when it has to, and goes on where it was", () =>
