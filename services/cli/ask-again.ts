@@ -1,5 +1,6 @@
 import type { FlagSpec, VerbSpec } from "../../proto/verb-spec.ts";
 import { GLOBAL_FLAGS } from "../../proto/verbs.ts";
+import type { Pasteable } from "./output/for-farm.ts";
 import { shellWords } from "./output/shell-words.ts";
 import type { CommandLine } from "./parse-command-line.ts";
 
@@ -23,12 +24,13 @@ export function askAgain(spec: VerbSpec, line: CommandLine, key: string): string
   ]);
 }
 
-/** Flags of a line that say which farm is meant: what is to be pasted next has to go there, too. */
-export function farmFlags(line: CommandLine): string[] {
-  return ["url", "context"].flatMap((name) => {
+/** Makes the lines that are to be pasted behind this one: they go to the farm that it named. */
+export function pasteableFor(line: CommandLine): Pasteable {
+  const farm = ["url", "context"].flatMap((name) => {
     const value = line.flags.get(name)?.[0];
     return value === undefined ? [] : [`--${name}`, value];
   });
+  return (...words) => shellWords(["granary", ...words, ...farm]);
 }
 
 function words(known: readonly FlagSpec[], name: string, values: readonly string[]): string[] {

@@ -3,7 +3,7 @@ import path from "node:path";
 import { EXIT, GranaryError } from "../../proto/errors.ts";
 import type { FlagSpec, VerbSpec } from "../../proto/verb-spec.ts";
 import { GLOBAL_FLAGS, VERBS, type VerbName } from "../../proto/verbs.ts";
-import { askAgain, farmFlags } from "./ask-again.ts";
+import { askAgain, pasteableFor } from "./ask-again.ts";
 import { cliVersion } from "./cli-version.ts";
 import { describeToken, resolveSettings, type Settings } from "./config/settings.ts";
 import { renderVerbHelp } from "./help/render-help.ts";
@@ -11,7 +11,6 @@ import { type ApiClient, createApiClient } from "./http/api-client.ts";
 import { ciToken } from "./http/ci-token.ts";
 import { Output, type OutputStream } from "./output/output.ts";
 import { renderError } from "./output/render-error.ts";
-import { shellWords } from "./output/shell-words.ts";
 import { type CommandLine, parseCommandLine } from "./parse-command-line.ts";
 import { createFlags, type Environment, type VerbContext } from "./verb-context.ts";
 import { VERB_HANDLERS } from "./verb-handlers.ts";
@@ -46,7 +45,8 @@ export async function runCommandLine(cli: CliProcess): Promise<number> {
     const isUnknown = error instanceof GranaryError && error.code === "OUTCOME_UNKNOWN";
     output.clearTransient();
     if (interrupted?.aborted === true && !isUnknown) return EXIT.interrupted;
-    const exit = renderError(error, output, line?.verb);
+    const pasteable = line === undefined ? undefined : pasteableFor(line);
+    const exit = renderError(error, output, { verb: line?.verb, pasteable });
     if (error instanceof GranaryError && line !== undefined) explain(error, line, cli, output);
     return interrupted?.aborted === true ? EXIT.interrupted : exit;
   }
@@ -83,7 +83,7 @@ async function runVerb(
     stdin,
     interrupted,
     settings,
-    pasteable: (...words) => shellWords(["granary", ...words, ...farmFlags(line)]),
+    pasteable: pasteableFor(line),
     api: once((): ApiClient => {
       const { url, token, project } = settings();
       const userAgent = `granary-cli/${cliVersion()}`;

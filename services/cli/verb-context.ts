@@ -3,6 +3,7 @@ import { GranaryError } from "../../proto/errors.ts";
 import type { FlagName, VerbName } from "../../proto/verbs.ts";
 import type { Settings } from "./config/settings.ts";
 import type { ApiClient } from "./http/api-client.ts";
+import type { Pasteable } from "./output/for-farm.ts";
 import type { Output } from "./output/output.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -31,8 +32,7 @@ export interface VerbContext<F extends string = string> {
   /** Flags, environment, files and contexts, resolved. @throws GranaryError CONFIG_INVALID */
   readonly settings: () => Settings;
   readonly api: () => ApiClient;
-  /** A command line that goes to the same farm when it is pasted. */
-  readonly pasteable: (...words: string[]) => string;
+  readonly pasteable: Pasteable;
 }
 
 /** A verb answers the exit code; every failure is thrown. */

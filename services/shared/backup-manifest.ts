@@ -50,7 +50,9 @@ export function readManifest(dir: string): BackupManifest {
   const file = path.join(dir, FILE);
   const stat = lstatSync(file, { throwIfNoEntry: false });
   if (stat === undefined)
-    throw new GranaryError("NOT_FOUND", `${dir} has no finished backup: there is no ${FILE}`);
+    throw new GranaryError("NOT_FOUND", `${dir} has no finished backup: there is no ${FILE}`, {
+      hint: "A backup is a folder that `granary backup DIR` has made to its end.",
+    });
   if (!stat.isFile()) throw damagedBackup(file, "it is not a plain file");
   if (stat.size > LIMITS.backupManifestBytes)
     throw damagedBackup(file, `it has ${stat.size} bytes, ${LIMITS.backupManifestBytes} are the limit`);

@@ -1,15 +1,21 @@
 import { ERROR_CODES, GranaryError } from "../../../proto/errors.ts";
 import type { Problem } from "../../../proto/http.ts";
 import { isProblem } from "../../shared/read-problem.ts";
+import { forFarm, type Pasteable } from "./for-farm.ts";
 import { printable } from "./format.ts";
 import type { Output } from "./output.ts";
 
 /**
  * Shows a failure: `error CODE: what failed` and a hint on stderr, or with --json one problem document on stdout.
- * @param verb the one that failed; undefined when the command line names none
+ * @param about.verb the one that failed; undefined when the command line names none
+ * @param about.pasteable makes the command lines of a hint ask the same farm
  * @returns the exit code of the failure
  */
-export function renderError(error: unknown, output: Output, verb?: string): number {
+export function renderError(
+  error: unknown,
+  output: Output,
+  { verb, pasteable }: { readonly verb: string | undefined; readonly pasteable: Pasteable | undefined },
+): number {
   const failure = asGranaryError(error);
   const spec = ERROR_CODES[failure.code];
   const document = toProblem(failure);
@@ -24,7 +30,8 @@ export function renderError(error: unknown, output: Output, verb?: string): numb
   for (const field of problem?.errors?.filter(({ message }) => message !== failure.message) ?? [])
     output.say(`  ${printable(field.pointer)}: ${printable(field.message)}`);
   // "No farm at URL. Start one: npm start" is one sentence of the contract and already says what to do.
-  if (!failure.message.includes(hint)) output.say(`hint: ${printable(hint)}`);
+  if (!failure.message.includes(hint))
+    output.say(`hint: ${printable(pasteable === undefined ? hint : forFarm(hint, pasteable))}`);
   if (problem !== undefined && failure.code === "INTERNAL")
     output.say(`request id: ${printable(problem.request_id)}`);
   if (failure.code === "INTERNAL" && problem === undefined && failure.cause instanceof Error)

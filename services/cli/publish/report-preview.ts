@@ -1,13 +1,16 @@
-import type { PublishJson } from "../../../proto/http.ts";
 import { formatBytes, plural, printable } from "../output/format.ts";
-import type { Output } from "../output/output.ts";
 import { endOf } from "../output/print-preview.ts";
+import type { ReportOptions } from "./report-release.ts";
 
 /**
  * Shows what came of a preview's publish that is ready: stdout `O/P@preview/NAME IMAGE_REF` (or the ref), the rest on stderr.
  * @returns the document for `--json` and the output file: the preview, or the publish when the preview shows another one by now
  */
-export function reportPreview(output: Output, publish: PublishJson): object {
+export function reportPreview({
+  output,
+  publish,
+  pasteable,
+}: Pick<ReportOptions, "output" | "publish" | "pasteable">): object {
   const { preview, org, project, channel } = publish;
   const name = `${org}/${project}@${channel}`;
   if (preview === undefined) {
@@ -24,7 +27,7 @@ export function reportPreview(output: Output, publish: PublishJson): object {
       : `${files}, ${formatBytes(stats.uploaded_bytes)} sent; ${plural(stats.new_blobs, "new file")} (${formatBytes(stats.new_blob_bytes)})`,
   );
   output.note(
-    `ends ${endOf(preview)}; let it go live: granary preview promote ${org}/${project} ${preview.name}`,
+    `ends ${endOf(preview)}; let it go live: ${pasteable("preview", "promote", `${org}/${project}`, preview.name)}`,
   );
   return preview;
 }

@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { EXIT, GranaryError, isErrorCode } from "../../../proto/errors.ts";
 import type { CurrentJson, PublishJson, ReleaseJson } from "../../../proto/http.ts";
 import { holdArgument } from "../output/describe-hold.ts";
+import type { Pasteable } from "../output/for-farm.ts";
 import { formatBytes, plural, printable } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
 import { asGranaryError, toProblem } from "../output/render-error.ts";
@@ -14,6 +15,7 @@ export interface ReportOptions {
   readonly requireActive: boolean;
   /** File that gets the JSON, too. */
   readonly outputFile: string | undefined;
+  readonly pasteable: Pasteable;
   /** What was live before, when that is certain. */
   readonly was?: string | undefined;
 }
@@ -27,7 +29,7 @@ export function reportRelease(options: ReportOptions): number {
   const { output, publish, outputFile, requireActive } = options;
   try {
     if (publish.channel !== "production" && publish.state === "ready") {
-      const document = reportPreview(output, publish);
+      const document = reportPreview(options);
       writeOutputFile(outputFile, document);
       if (output.json) output.document(document);
       return EXIT.ok;
@@ -36,7 +38,7 @@ export function reportRelease(options: ReportOptions): number {
     const refused = requireActive && !isLive(release);
     if (!output.json) printName(output, release);
     printSummary(options, { release, refused });
-    if (refused) throw notActivated(release, publish.held);
+    if (refused) throw notActivated(release, whyNotLive(options, release));
     writeOutputFile(outputFile, release);
     if (output.json) output.document(release);
     return EXIT.ok;
@@ -96,15 +98,15 @@ function printName(output: Output, release: ReleaseJson): void {
 }
 
 function printSummary(options: ReportOptions, about: { release: ReleaseJson; refused: boolean }): void {
-  const { output, was, publish } = options;
+  const { output, pasteable } = options;
   const { release, refused } = about;
   for (const warning of release.warnings) output.warn(printable(warning));
   // Why it is not live is the error's message then.
-  output.note(
-    refused ? sizes(release) : `${sizes(release)}; ${standing(release, { was, held: publish.held })}`,
-  );
+  output.note(refused ? sizes(release) : `${sizes(release)}; ${standing(options, release)}`);
   if (!isLive(release) && !refused) {
-    output.note(`let it go live: granary activate ${release.org}/${release.project}@${release.version}`);
+    output.note(
+      `let it go live: ${pasteable("activate", `${release.org}/${release.project}@${release.version}`)}`,
+    );
   }
 }
 
@@ -116,23 +118,21 @@ function sizes(release: ReleaseJson): string {
   return `${sent}; ${plural(stats.new_blobs, "new file")} (${formatBytes(stats.new_blob_bytes)}), ${stats.reused_blobs.toLocaleString("en-US")} reused`;
 }
 
-function standing(
-  release: ReleaseJson,
-  { was, held }: { was: string | undefined; held: PublishJson["held"] },
-): string {
+function standing(options: ReportOptions, release: ReleaseJson): string {
+  const { was } = options;
   if (release.state === "active") {
     if (release.existing === true) return `${release.version} is live`;
     return `live as ${release.version}${was === undefined || was === release.version ? "" : ` (was ${was})`}`;
   }
   if (isLive(release)) return `went live as ${release.version}, and a newer release has taken its place`;
-  return `ready as ${release.version}, NOT live: ${whyNotLive(release, held)}`;
+  return `ready as ${release.version}, NOT live: ${whyNotLive(options, release)}`;
 }
 
-function whyNotLive(release: ReleaseJson, held: PublishJson["held"]): string {
+function whyNotLive(options: ReportOptions, release: ReleaseJson): string {
   if (release.existing === true) return "an existing release is never made live again by publishing";
   switch (release.not_activated_reason) {
     case "held":
-      return whyHeld(release, held);
+      return whyHeld(options, release);
     case "older":
       return "a publish that was accepted later is live already";
     case "not_requested":
@@ -142,17 +142,17 @@ function whyNotLive(release: ReleaseJson, held: PublishJson["held"]): string {
   }
 }
 
-function whyHeld(release: ReleaseJson, held: PublishJson["held"]): string {
+function whyHeld({ publish: { held }, pasteable }: ReportOptions, release: ReleaseJson): string {
   if (held === null) return "it was held when it became ready; that hold is over";
   const level = held?.level ?? "project";
   const what = { project: "the project", org: `the org ${release.org}`, farm: "the whole farm" }[level];
-  const unhold = `granary unhold ${holdArgument({ level }, release)}`;
-  return `${what} is held; ${unhold} lets later publishes go live again`;
+  const unhold = pasteable("unhold", holdArgument({ level }, release));
+  return `${what} is held; \`${unhold}\` lets later publishes go live again`;
 }
 
-function notActivated(release: ReleaseJson, held: PublishJson["held"]): GranaryError {
+function notActivated(release: ReleaseJson, why: string): GranaryError {
   const ref = `${release.org}/${release.project}@${release.version}`;
-  return new GranaryError("NOT_ACTIVATED", `${ref} is ready but not live: ${whyNotLive(release, held)}`, {
+  return new GranaryError("NOT_ACTIVATED", `${ref} is ready but not live: ${why}`, {
     org: release.org,
     project: release.project,
     version: release.version,

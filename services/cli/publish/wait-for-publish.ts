@@ -9,6 +9,8 @@ export interface WaitOptions {
   readonly publishId: string;
   /** Time after which waiting ends with TIMED_OUT; the publish goes on. */
   readonly timeoutMs: number;
+  /** The command line that waits on. */
+  readonly again: string;
   /** From when on it counts, as of `performance.now()`; from now when absent. */
   readonly sinceMs?: number;
   /** Longest first wait in seconds: short where people watch the states go by, long where requests count. */
@@ -36,7 +38,7 @@ export async function waitForPublish(api: ApiClient, options: WaitOptions): Prom
   let state = "unknown";
   for (let round = 0; ; round++) {
     const leftS = Math.ceil((until - performance.now()) / 1000);
-    if (leftS <= 0 && round > 0) throw timedOut(publishId, state, timeoutMs);
+    if (leftS <= 0 && round > 0) throw timedOut(options, state);
     const waitS = Math.max(0, Math.min(leftS, round === 0 ? firstWaitS : LONG_WAIT_S));
     try {
       const path = `/v1/publishes/${encodeURIComponent(publishId)}`;
@@ -57,11 +59,11 @@ export async function waitForPublish(api: ApiClient, options: WaitOptions): Prom
   }
 }
 
-function timedOut(publishId: string, state: string, timeoutMs: number): GranaryError {
+function timedOut({ publishId, timeoutMs, again }: WaitOptions, state: string): GranaryError {
   const waited = `${Math.round(timeoutMs / 1000)} s`;
   return new GranaryError(
     "TIMED_OUT",
-    `publish ${publishId} is ${state} after ${waited}; it goes on: granary wait ${publishId}`,
+    `publish ${publishId} is ${state} after ${waited}; it goes on: ${again}`,
     { publish_id: publishId, state },
   );
 }

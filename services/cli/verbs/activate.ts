@@ -10,11 +10,11 @@ export const activate: VerbHandler<"activate"> = async ({ args, flags, output, a
   const client = api();
   const { org, project, path, ref } = await findRelease(client, args[0] ?? "");
   if (ref === "current")
-    throw new GranaryError("USAGE", `name the release: granary activate ${org}/${project}@vN`);
+    throw new GranaryError("USAGE", `name the release: ${pasteable("activate", `${org}/${project}@vN`)}`);
   if (ref.startsWith("preview/"))
     throw new GranaryError(
       "USAGE",
-      `a preview is promoted: granary preview promote ${org}/${project} ${ref.slice("preview/".length)}`,
+      `a preview is promoted: ${pasteable("preview", "promote", `${org}/${project}`, ref.slice("preview/".length))}`,
     );
   // The API takes versions only; a commit is looked up first.
   const version = /^v[0-9]+$/.test(ref)
@@ -36,7 +36,7 @@ export const activate: VerbHandler<"activate"> = async ({ args, flags, output, a
       output.note(`undo: ${pasteable("activate", `${org}/${project}@${change.from}`)}`);
     if (change.held !== null)
       output.note(
-        `held: later publishes do not go live until granary unhold ${holdArgument(change.held, { org, project })}`,
+        `held: later publishes do not go live until: ${pasteable("unhold", holdArgument(change.held, { org, project }))}`,
       );
   });
   return EXIT.ok;

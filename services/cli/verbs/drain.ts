@@ -9,7 +9,7 @@ const POLL_MS = 500;
 
 /** Cordons nodes and waits until nothing runs on them. */
 export const drain: VerbHandler<"drain"> = async (context) => {
-  const { flags, output, api, interrupted } = context;
+  const { flags, output, api, interrupted, pasteable } = context;
   const deadline = Date.now() + (flags.durationMs("timeout") ?? 0);
   const names = (await changeNodes(context, { cordoned: true })).map((node) => node.node);
   for (;;) {
@@ -19,7 +19,7 @@ export const drain: VerbHandler<"drain"> = async (context) => {
     if (jobs === 0) {
       output.emit(nodes, () => {
         for (const name of names)
-          output.line(`${name} is drained; let it work again: granary uncordon ${name}`);
+          output.line(`${name} is drained; let it work again: ${pasteable("uncordon", name)}`);
       });
       return EXIT.ok;
     }

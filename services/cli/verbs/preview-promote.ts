@@ -5,7 +5,13 @@ import { findPreview } from "../preview-path.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Makes what a preview shows a release, and lets it go live. */
-export const previewPromote: VerbHandler<"preview promote"> = async ({ args, flags, output, api }) => {
+export const previewPromote: VerbHandler<"preview promote"> = async ({
+  args,
+  flags,
+  output,
+  api,
+  pasteable,
+}) => {
   const client = api();
   const { org, project, path, reference } = await findPreview(client, args);
   const release = await client.command<ReleaseJson>("POST", `${path}:promote`, {
@@ -17,7 +23,7 @@ export const previewPromote: VerbHandler<"preview promote"> = async ({ args, fla
     output.line(output.quiet ? release.image_ref : `${name} ${release.image_ref}`);
     if (release.existing === true) output.note(`${reference} was ${release.version} already; nothing moved`);
     if (release.activated) output.note(`live as ${release.version}, from ${reference} without a rebuild`);
-    else output.note(`ready as ${release.version}, NOT live${why(release)}: granary activate ${name}`);
+    else output.note(`ready as ${release.version}, NOT live${why(release)}: ${pasteable("activate", name)}`);
   });
   return EXIT.ok;
 };

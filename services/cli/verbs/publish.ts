@@ -71,7 +71,7 @@ export const publish: VerbHandler<"publish"> = async (context) => {
       output.note(`publish ${id} ${existing === true ? "has ended before" : "was accepted"}`);
       return flags.has("no-wait")
         ? Promise.resolve(accepted)
-        : followPublish(patient, job, { accepted, output });
+        : followPublish(context, patient, { job, accepted });
     };
     const outcome = await publishSource(context, api, { job, follow, onUnknown });
     if (outcome.kind === "unchanged")
@@ -83,6 +83,7 @@ export const publish: VerbHandler<"publish"> = async (context) => {
       publish: ended,
       requireActive: flags.has("require-active"),
       outputFile,
+      pasteable: context.pasteable,
       was: wasLive(before, ended),
     });
   } catch (error) {
@@ -317,9 +318,9 @@ function queryOf(flags: Context["flags"], commit: DetectedCommit): Particulars {
 }
 
 async function followPublish(
+  { output, pasteable }: Context,
   api: ApiClient,
-  { deadline, source }: Job,
-  { accepted, output }: { accepted: PublishJson; output: Output },
+  { job: { deadline, source }, accepted }: { job: Job; accepted: PublishJson },
 ): Promise<PublishJson> {
   if (TERMINAL_STATES.has(accepted.state) && (accepted.state !== "ready" || accepted.release !== undefined))
     return accepted;
@@ -328,6 +329,7 @@ async function followPublish(
     publishId: accepted.publish_id,
     timeoutMs: deadline.timeoutMs,
     sinceMs: deadline.startedMs,
+    again: pasteable("wait", accepted.publish_id),
     ...(source.kind === "directory" ? { firstWaitS: LONG_WAIT_S } : {}),
     onState: (now) => {
       if (now.state !== state && !TERMINAL_STATES.has(now.state)) output.note(`${now.state}...`);

@@ -4,11 +4,14 @@ import { findRelease } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Ends a release. It has to be named by its version: a commit or `current` may mean another one a moment later. */
-export const retire: VerbHandler<"retire"> = async ({ args, flags, output, api }) => {
+export const retire: VerbHandler<"retire"> = async ({ args, flags, output, api, pasteable }) => {
   const client = api();
   const { org, project, path, ref } = await findRelease(client, args[0] ?? "");
   if (!/^v[0-9]+$/.test(ref))
-    throw new GranaryError("USAGE", `name the release by its version: granary retire ${org}/${project}@vN`);
+    throw new GranaryError(
+      "USAGE",
+      `name the release by its version: ${pasteable("retire", `${org}/${project}@vN`)}`,
+    );
   const reason = flags.text("reason");
   const release = await client.command<ReleaseJson>(
     "POST",

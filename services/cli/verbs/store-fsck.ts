@@ -8,7 +8,7 @@ import type { VerbContext, VerbHandler } from "../verb-context.ts";
  * Verifies the store; content that is damaged, or that a rebuilt index would lack, ends in the exit code of the store. After a repair
  * only what it could not repair does.
  */
-export const storeFsck: VerbHandler<"store fsck"> = async ({ flags, output, api }) => {
+export const storeFsck: VerbHandler<"store fsck"> = async ({ flags, output, api, pasteable }) => {
   const subset = flags.text("subset");
   const match = /^([1-9][0-9]{0,3})\/([1-9][0-9]{0,3})$/.exec(subset ?? "1/1");
   if (!match)
@@ -31,9 +31,9 @@ export const storeFsck: VerbHandler<"store fsck"> = async ({ flags, output, api 
       ["broken roots", named(roots, result.broken_root_paths)],
       ["orphaned", named(result.orphaned, result.orphaned_files)],
     ]);
-    if (repaired !== undefined) printRepaired(output, repaired);
+    if (repaired !== undefined) printRepaired({ output, pasteable }, repaired);
     else if (misframed + rows + segments + accounts + roots + result.orphaned > 0)
-      output.note("`granary store fsck --repair` repairs what can be");
+      output.note(`repair what can be: ${pasteable("store", "fsck", "--repair")}`);
   });
   if (repaired !== undefined) return isWhole(repaired) ? EXIT.ok : EXIT.store;
   return corrupt + missing + misframed + rows + segments + accounts + roots === 0 ? EXIT.ok : EXIT.store;
@@ -47,7 +47,10 @@ function isWhole({
   return lost + failedRoots.length === 0 && !needsRebuild;
 }
 
-function printRepaired(output: VerbContext["output"], repaired: FsckRepairedJson): void {
+function printRepaired(
+  { output, pasteable }: Pick<VerbContext, "output" | "pasteable">,
+  repaired: FsckRepairedJson,
+): void {
   const { lost, lost_references: references } = repaired;
   printFields(output, [
     ["pointed to another record", String(repaired.reindexed)],
@@ -62,7 +65,8 @@ function printRepaired(output: VerbContext["output"], repaired: FsckRepairedJson
     for (const { org, project, ref, as, path } of why.references)
       output.line(`  ${why.digest}: ${org}/${project}@${ref}  ${as}${path === undefined ? "" : ` ${path}`}`);
   }
-  if (lost > references.length) output.note("`granary store why DIGEST` tells the same of the others");
+  if (lost > references.length)
+    output.note(`\`${pasteable("store", "why", "DIGEST")}\` tells the same of the others`);
   if (repaired.needs_rebuild)
     output.note(
       "rows of the index are broken: stop the farm and run `granary store rebuild-index --data DIR`",

@@ -23,6 +23,7 @@ export const wait: VerbHandler<"wait"> = async ({
     const publish = await waitForPublish(client, {
       publishId,
       timeoutMs: flags.durationMs("timeout") ?? 0,
+      again: pasteable("wait", publishId),
       onState: (now) => {
         if (now.state !== last?.state && !TERMINAL_STATES.has(now.state)) output.note(`${now.state}...`);
         last = now;
@@ -34,6 +35,7 @@ export const wait: VerbHandler<"wait"> = async ({
       publish,
       requireActive: flags.has("require-active"),
       outputFile: env["GRANARY_OUTPUT_FILE"],
+      pasteable,
     });
   } catch (error) {
     if (!interrupted.aborted) throw error;

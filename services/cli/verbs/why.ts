@@ -1,11 +1,12 @@
 import { EXIT } from "../../../proto/errors.ts";
 import type { WhyJson } from "../../../proto/http-why.ts";
+import { forFarm } from "../output/for-farm.ts";
 import { printable } from "../output/format.ts";
 import { findPublishId, findRelease } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Says why a publish, a release or a preview is as it is. */
-export const why: VerbHandler<"why"> = async ({ args, output, api }) => {
+export const why: VerbHandler<"why"> = async ({ args, output, api, pasteable }) => {
   const client = api();
   const given = args[0] ?? "";
   const answer = given.includes("@")
@@ -17,8 +18,8 @@ export const why: VerbHandler<"why"> = async ({ args, output, api }) => {
       );
   output.emit(answer, () => {
     output.line(`${nameOf(answer)} is ${answer.state}`);
-    for (const { text } of answer.reasons) output.line(`  ${printable(text)}`);
-    if (answer.next !== null) output.note(`next: ${answer.next}`);
+    for (const { text } of answer.reasons) output.line(`  ${printable(forFarm(text, pasteable))}`);
+    if (answer.next !== null) output.note(`next: ${pasteable(...answer.next.split(" ").slice(1))}`);
   });
   return EXIT.ok;
 };
