@@ -76,7 +76,10 @@ export const PUBLISH_VERBS = [
     name: "logs",
     group: "Publish",
     summary: "Show the log of a publish: what was read, warnings, build, what came of it",
-    details: ["Logs are kept for 30 days after the end of their publish."],
+    details: [
+      "Logs are kept for 30 days after the end of their publish. Its last line says what came of it; the exit code is 0 when the log was read,",
+      "also of a publish that failed: `granary wait ID` has the exit code of the publish.",
+    ],
     args: [PUBLISH_ID],
     flags: [
       toggle("follow", "Go on until the publish has ended; reconnects by itself.", { short: "f" }),
