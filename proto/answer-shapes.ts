@@ -333,6 +333,8 @@ export const ANSWER_SHAPES = {
     broken_roots: int,
     orphaned: int,
   }),
+  Lost: shape("What releases need and the store lacks.", { lost: int, lost_digests: z.array(digest) }),
+  StoreBlob: shape("A blob that is stored.", { digest, size: int, existing: z.boolean() }),
   Pointer: shape("This process's copy of the state.", {
     up: z.boolean(),
     applied_seq: int,

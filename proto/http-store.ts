@@ -54,6 +54,33 @@ export interface FsckRepairedJson {
   readonly needs_rebuild: boolean;
 }
 
+/** `POST /v1/store:heal`: what kept releases, living previews and logs name and the store does not have. */
+export interface StoreHealJson {
+  readonly lost: number;
+  /** {@link LIMITS.lostDigests} at most; `PUT /v1/store/blobs/{digest}` takes each of them. */
+  readonly lost_digests: readonly string[];
+}
+
+/** `PUT /v1/store/blobs/{digest}`. */
+export interface StoreBlobJson {
+  readonly digest: string;
+  readonly size: number;
+  /** It was there already. */
+  readonly existing: boolean;
+}
+
+/** Of `granary store fsck --repair --from CONTEXT`: what came from the other farm. */
+export interface HealedJson {
+  /** Url of the other farm. */
+  readonly from: string;
+  readonly healed: number;
+  readonly healed_bytes: number;
+  readonly healed_digests: readonly string[];
+  /** Lost here and not to be had there. */
+  readonly not_there: number;
+  readonly not_there_digests: readonly string[];
+}
+
 /** Each costs a look into the listings of many releases. */
 export const FSCK_REFERENCES_MAX = 20;
 

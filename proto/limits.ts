@@ -131,6 +131,8 @@ export const LIMITS = {
   /** References that `store why` names, and trees that it looks into: one of 50,000 files takes about 5 ms. */
   whyReferences: 100,
   whyTrees: 10_000,
+  /** Digests that `POST /v1/store:heal` names: 7 MB of JSON. What is lost beyond is named when these have come. */
+  lostDigests: 100_000,
   reasonBytes: 1_000,
   commitBytes: 64,
   sourceBytes: 2_000,

@@ -53,6 +53,30 @@ export const FARM_ROUTES: readonly RouteSpec[] = [
       },
     },
   ),
+  route(
+    "POST /v1/store:heal",
+    "What releases need and the store lacks",
+    ["farm:admin"],
+    { 200: "Lost" },
+    { errors: ["STATE_CONFLICT"] },
+  ),
+  route(
+    "GET /v1/store/blobs/{digest}",
+    "The bytes of a blob",
+    ["farm:admin"],
+    { 200: { media: "application/octet-stream", description: "The blob, verified." } },
+    { errors: ["BLOB_UNKNOWN", "STORE_CORRUPT"] },
+  ),
+  route(
+    "PUT /v1/store/blobs/{digest}",
+    "Give content that was lost",
+    ["farm:admin"],
+    { 200: "StoreBlob", 201: "StoreBlob" },
+    {
+      body: { media: "application/octet-stream", description: "The bytes of the digest." },
+      errors: ["STATE_CONFLICT", "DIGEST_INVALID", "BODY_TOO_LARGE", "UNAVAILABLE"],
+    },
+  ),
   route("GET /v1/pointer", "This process's copy of the state", ["farm:read"], { 200: "Pointer" }),
   route(
     "POST /v1/farm:backup",

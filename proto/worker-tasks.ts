@@ -15,6 +15,20 @@ export interface WorkerTasks {
   assemble: { input: AssembleTask; output: ExtractResult };
   materialize: { input: MaterializeTask; output: MaterializeResult };
   sealLog: { input: SealLogTask; output: SealLogResult };
+  adopt: { input: AdoptTask; output: AdoptResult };
+}
+
+/** Brings the bytes of a file to the store as one blob: content that was lost and came again. */
+export interface AdoptTask {
+  readonly path: string;
+  readonly size: number;
+  /** What the file's bytes have to be. */
+  readonly digest: Digest;
+  readonly cell: SharedArrayBuffer;
+}
+
+export interface AdoptResult {
+  readonly commit: CommitBatch;
 }
 
 /** The log that a task goes on with. */

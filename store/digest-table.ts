@@ -36,6 +36,11 @@ export class DigestTable {
     this.#slots[slot] = this.#count;
   }
 
+  /** All of them, in the order in which they came; the bytes are those of the table. */
+  *digests(): Generator<Uint8Array, void, undefined> {
+    for (let row = 0; row < this.#count; row++) yield this.#digests.subarray(row * 32, row * 32 + 32);
+  }
+
   clear(): void {
     this.#slots.fill(0);
     this.#count = 0;

@@ -5,6 +5,7 @@ import { checkPass, type Subset } from "./check-pass.ts";
 import { RootChecker } from "./check-roots.ts";
 import type { ArtifactsNaming } from "./damaged-listings.ts";
 import type { StoreFs } from "./fs.ts";
+import type { GcRoots } from "./gc-root.ts";
 import { ifIntact } from "./if-intact.ts";
 import type { IndexReader } from "./index-db.ts";
 import { digestKey, ROW, segmentKey } from "./index-keys.ts";
@@ -23,6 +24,8 @@ export interface FsckOptions {
   readonly subset?: Subset;
   /** Repairs what can be; see {@link repairStore}. */
   readonly repair?: boolean;
+  /** What is named by these and unknown to the index is missing, too. */
+  readonly contentRoots?: () => GcRoots;
   /** For a repair: damaged listings of these can be made anew from others. */
   readonly artifactsNaming?: ArtifactsNaming;
 }

@@ -5,12 +5,13 @@ import type { Digest } from "../proto/digest.ts";
 import { GranaryError, type Outcome } from "../proto/errors.ts";
 import type { WorkerData } from "../proto/worker-tasks.ts";
 import type { AccountErrors } from "./account-errors.ts";
-import type { MarkResult } from "./gc-mark.ts";
+import type { Absent, MarkResult } from "./gc-mark.ts";
 import type { SegmentUse } from "./gc-segments.ts";
 import type { ListedArtifact } from "./heal-listings.ts";
 
 /** What the thread of a run of GC, or of a repair, is asked. */
 export interface GcCalls {
+  absent: { input: { roots: Uint8Array }; output: Absent };
   mark: { input: { roots: Uint8Array; untilMs: number }; output: MarkResult };
   use: { input: undefined; output: SegmentUse[] };
   copy: { input: number; output: CommitBatch | undefined };

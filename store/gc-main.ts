@@ -7,7 +7,7 @@ import { evacuateSegment } from "./evacuate-segment.ts";
 import { findCopies } from "./find-copies.ts";
 import { StoreFs } from "./fs.ts";
 import type { GcCalls } from "./gc-client.ts";
-import { mark } from "./gc-mark.ts";
+import { absentContent, mark } from "./gc-mark.ts";
 import { copyLiveRecords, segmentUse } from "./gc-segments.ts";
 import { healListings } from "./heal-listings.ts";
 import { openIndexForReading } from "./index-db.ts";
@@ -27,6 +27,7 @@ let threadStore: ThreadStore | undefined;
 const appender = new SegmentAppender({ paths, fs, segmentIds: data.segmentIds });
 
 const calls: { [K in keyof GcCalls]: (input: GcCalls[K]["input"]) => GcCalls[K]["output"] } = {
+  absent: ({ roots }) => absentContent({ roots, paths, fs, index }),
   mark: (input) => mark({ ...input, paths, fs, index }),
   use: () => segmentUse(index),
   accounts: () => accountErrors(index),

@@ -60,12 +60,28 @@ export function mark(options: MarkOptions): MarkResult {
   options.index.refresh();
   const marker = new Marker(options);
   try {
-    for (let at = 0; at < options.roots.byteLength; at += ROOT_BYTES) {
-      const digest = digestFromBytes(options.roots.subarray(at + 1, at + ROOT_BYTES));
-      marker.root(options.roots[at] ?? 0, digest);
-    }
+    marker.roots();
     marker.sessions();
     return marker.sweep();
+  } finally {
+    marker.close();
+  }
+}
+
+/** What roots name and the store does not have. */
+export interface Absent {
+  readonly blobs: readonly Digest[];
+  /** Layers that cannot be computed: their row is lost, or their listing. */
+  readonly layers: readonly Digest[];
+}
+
+/** Finds what is named by a root, or by a listing that a root names, and is damaged or not there. @throws GranaryError STORE_* */
+export function absentContent(options: Omit<MarkOptions, "untilMs">): Absent {
+  options.index.refresh();
+  const marker = new Marker({ ...options, untilMs: 0 });
+  try {
+    marker.roots();
+    return marker.absent();
   } finally {
     marker.close();
   }
@@ -86,10 +102,31 @@ class Marker {
     this.#reader = new BlobReader(options);
   }
 
-  root(kind: number, digest: Digest): void {
-    if (kind === ROOT_KIND.tree) this.#listing(digest);
-    else if (kind === ROOT_KIND.layer) this.#layer(digest);
-    else this.#mark(digest);
+  roots(): void {
+    const { roots } = this.#options;
+    for (let at = 0; at < roots.byteLength; at += ROOT_BYTES) {
+      const digest = digestFromBytes(roots.subarray(at + 1, at + ROOT_BYTES));
+      const kind = roots[at];
+      if (kind === ROOT_KIND.tree) this.#listing(digest);
+      else if (kind === ROOT_KIND.layer) this.#layer(digest);
+      else this.#mark(digest);
+    }
+  }
+
+  absent(): Absent {
+    const blobs = new Set<Digest>();
+    for (const bytes of this.#marked.digests()) {
+      const digest = digestFromBytes(bytes);
+      const row = this.#view.blob(digest);
+      // Condemned is not gone: the next run of GC revives it.
+      if (row === undefined || row.state === BLOB_STATE.damaged) blobs.add(digest);
+    }
+    const layers: Digest[] = [];
+    for (const digest of this.#damaged) {
+      if (this.#marked.find(digestBytes(digest), 0) === undefined) layers.push(digest);
+      else blobs.add(digest);
+    }
+    return { blobs: [...blobs], layers };
   }
 
   /** What the answer to a plan called present stays for as long as the session may be committed. */

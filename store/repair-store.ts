@@ -54,7 +54,7 @@ export async function repairStore(found: FsckResult, parts: Parts): Promise<Repa
     const big = bad.filter((digest) => ifIntact(() => view.blob(digest))?.kind === "big");
     const names = [...big, ...found.orphaned];
     const { removed } = await committer.collect({ do: "quarantine", names, firstOpenSegment });
-    const lost = bad.filter((digest) => ifIntact(() => view.liveBlob(digest)) === undefined);
+    const lost = bad.filter((digest) => !isThere(digest, view));
     const errors = await thread.call("accounts", undefined);
     const corrected = errors === undefined ? [] : accountNames(errors);
     if (errors !== undefined && corrected.length > 0) await committer.collect({ do: "correct", errors });
@@ -73,6 +73,12 @@ function damagedBlobs(found: FsckResult, view: IndexView): Digest[] {
     else if (ifIntact(() => view.liveBlob(listing)) === undefined) bad.add(listing);
   }
   return [...bad];
+}
+
+/** A blob, or a layer that can be computed. */
+function isThere(digest: Digest, view: IndexView): boolean {
+  const listing = ifIntact(() => view.layer(digest))?.subtree ?? digest;
+  return ifIntact(() => view.liveBlob(listing)) !== undefined;
 }
 
 async function reindex(

@@ -1,11 +1,13 @@
 import { join } from "node:path";
-import type { Digest } from "../proto/digest.ts";
+import { type Digest, digestBytes } from "../proto/digest.ts";
 import type { WorkerData } from "../proto/worker-tasks.ts";
 import type { Finding } from "./check-content.ts";
+import type { Subset } from "./check-pass.ts";
 import { distrustRoots } from "./check-roots.ts";
 import type { Collection } from "./collect-garbage.ts";
 import type { CommitterClient } from "./committer-client.ts";
 import type { ArtifactsNaming } from "./damaged-listings.ts";
+import { findLost, findUnknown, type LostOptions } from "./find-lost.ts";
 import type { FsckOptions, FsckResult } from "./fsck.ts";
 import type { IndexView } from "./index-view.ts";
 import { type RepairResult, repairStore } from "./repair-store.ts";
@@ -42,14 +44,18 @@ export class StoreChecks {
    */
   async fsck(options: FsckOptions): Promise<FsckResult> {
     const { paths, firstSegmentId, log, workerData } = this.#parts;
-    const { artifactsNaming, ...asked } = options;
-    const result = await runFsck({
+    const { artifactsNaming, contentRoots, ...asked } = options;
+    const found = await runFsck({
       ...asked,
       ...this.#rootsAt(),
       storeDir: paths.root,
       fsCells: workerData.fsCells,
       firstOpenSegment: firstSegmentId,
     });
+    const unknown = contentRoots === undefined ? [] : await findUnknown(contentRoots, this.#parts);
+    const known = new Set([...found.corrupt, ...found.missing]);
+    const more = unknown.filter((digest) => !known.has(digest) && isIn(options.subset, digest));
+    const result = { ...found, missing: [...found.missing, ...more] };
     for (const digest of [...result.corrupt, ...result.missing]) await this.#parts.verify(digest);
     this.#distrust(result.brokenRoots);
     const { checked, checkedBytes: _, orphaned, repaired: __, ...damaged } = result;
@@ -79,6 +85,14 @@ export class StoreChecks {
     };
     const store = { storeDir: paths.root, fsCells: workerData.fsCells, ...this.#rootsAt() };
     return runScrub(store, { ...options, onFound });
+  }
+
+  /**
+   * What roots name and the store does not have, after listings and layers were made anew as far as others tell of them.
+   * @throws GranaryError STATE_CONFLICT beside GC, STORE_*
+   */
+  lost(options: LostOptions): Promise<readonly Digest[]> {
+    return this.#parts.collection.alone(() => findLost(options, this.#parts));
   }
 
   #rootsAt(): { rootsDir?: string } {
@@ -115,6 +129,11 @@ export class StoreChecks {
       this.#parts.log("error", "damaged content could not be marked", { digest, error: String(error) });
     });
   }
+}
+
+/** As rows are divided by a check of a part. */
+function isIn(subset: Subset | undefined, digest: Digest): boolean {
+  return subset === undefined || (digestBytes(digest)[0] ?? 0) % subset.of === subset.part;
 }
 
 function countsOf(lists: object): Record<string, number> {

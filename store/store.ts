@@ -12,6 +12,7 @@ import { type ByteRange, Content, type OpenedContent } from "./content.ts";
 import { type ContentFate, contentFate } from "./content-fate.ts";
 import { ContentReader } from "./content-reader.ts";
 import { DAY_MS } from "./damaged-listings.ts";
+import type { LostOptions } from "./find-lost.ts";
 import { createFsCells, StoreFs } from "./fs.ts";
 import type { FsckOptions, FsckResult } from "./fsck.ts";
 import { checkId, Inbox } from "./inbox.ts";
@@ -341,6 +342,11 @@ export class Store {
   /** See {@link StoreChecks.fsck}. */
   fsck(options: FsckOptions = {}): Promise<FsckResult> {
     return this.#checks.fsck(options);
+  }
+
+  /** See {@link StoreChecks.lost}. */
+  lost(options: LostOptions): Promise<readonly Digest[]> {
+    return this.#checks.lost(options);
   }
 
   /** See {@link StoreChecks.scrub}. */

@@ -1,6 +1,8 @@
 import { setPriority } from "node:os";
 import { GranaryError, type Outcome } from "../proto/errors.ts";
 import {
+  type AdoptResult,
+  type AdoptTask,
   type AssembleTask,
   type ExtractResult,
   type ExtractTask,
@@ -13,6 +15,7 @@ import {
   TASK_CELL,
 } from "../proto/worker-tasks.ts";
 import { openThreadStore } from "../store/thread-store.ts";
+import { adoptContent } from "./adopt-content.ts";
 import { assembleUpload } from "./assemble-upload.ts";
 import { extractArchive } from "./extract-archive.ts";
 import { materializeTree } from "./materialize-tree.ts";
@@ -56,6 +59,10 @@ export function materialize(task: MaterializeTask): Outcome<MaterializeResult> {
 
 export function sealLog(task: SealLogTask): Outcome<SealLogResult> {
   return asOutcome(task, () => storeLog(task, store));
+}
+
+export function adopt(task: AdoptTask): Outcome<AdoptResult> {
+  return asOutcome(task, () => adoptContent(task, store));
 }
 
 /** Expected failures leave the thread as data; anything else is a bug and rejects the task. */

@@ -45,10 +45,17 @@ export const DATA_VERBS = [
       "--repair points rows to other, intact records of the same content, copies segments whose records are damaged, and moves damaged",
       "and stray files to the store's quarantine folder. What it cannot restore is named with the releases that need it; publishing those",
       "again heals it. Broken rows of the index need `granary store rebuild-index`.",
+      "--from fetches what is lost from another farm that has it, such as one that was restored from a backup: this command reads it there and",
+      "sends it here, so neither farm needs to know of the other. Both contexts need farm:admin. What is there already is not sent again.",
     ],
     flags: [
       text("subset", "N/T", "Only part N of T, so that T runs check everything."),
       toggle("repair", "Repair what is found, beside publishes and reads."),
+      text(
+        "from",
+        "CONTEXT",
+        "With --repair: fetch what is lost from the farm of this context (`granary context ls`).",
+      ),
     ],
     example: "granary store fsck --subset 1/7",
   }),

@@ -11,6 +11,7 @@ import { isName } from "../../proto/names.ts";
 import type { FsckOptions, FsckResult } from "../../store/fsck.ts";
 import type { Store } from "../../store/store.ts";
 import { artifactsNaming } from "../shared/artifacts-naming.ts";
+import { gcRoots } from "../shared/content-roots.ts";
 import type { Roots } from "../shared/roots.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { whyContent } from "./why-content.ts";
@@ -27,6 +28,7 @@ interface Context {
 export async function checkStore(context: Context, options: FsckOptions): Promise<FsckJson> {
   const result = await context.store.fsck({
     ...options,
+    contentRoots: () => gcRoots((body) => context.read(body)),
     artifactsNaming: (digests) => artifactsNaming(digests, context),
   });
   const repaired = await repairedJson(context, result);

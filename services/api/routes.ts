@@ -23,6 +23,7 @@ import { readRoutes } from "./read-routes.ts";
 import { replicaRoutes } from "./replica-routes.ts";
 import { retireRoute } from "./retire-route.ts";
 import { sessionRoutes } from "./session-routes.ts";
+import { storeBlobRoutes } from "./store-blob-routes.ts";
 import { subscriptionRoutes } from "./subscription-routes.ts";
 import { TreeReads } from "./tree-reads.ts";
 import { trustRoutes } from "./trust-routes.ts";
@@ -59,6 +60,7 @@ export function apiRoutes(server: HttpServer, context: ApiContext): void {
   orgRoutes(server, context);
   webhookRoutes(server, context);
   farmRoutes(server, context);
+  storeBlobRoutes(server, context, slots);
   replicaRoutes(server, context);
   openApiRoute(server, context);
   consoleRoutes(server, context);

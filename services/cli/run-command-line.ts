@@ -5,7 +5,8 @@ import type { FlagSpec, VerbSpec } from "../../proto/verb-spec.ts";
 import { GLOBAL_FLAGS, VERBS, type VerbName } from "../../proto/verbs.ts";
 import { askAgain, pasteableFor } from "./ask-again.ts";
 import { cliVersion } from "./cli-version.ts";
-import { describeToken, resolveSettings, type Settings } from "./config/settings.ts";
+import { readContexts, savedContext } from "./config/contexts.ts";
+import { describeToken, parseFarmUrl, resolveSettings, type Settings } from "./config/settings.ts";
 import { renderVerbHelp } from "./help/render-help.ts";
 import { type ApiClient, createApiClient } from "./http/api-client.ts";
 import { ciToken } from "./http/ci-token.ts";
@@ -84,22 +85,29 @@ async function runVerb(
     interrupted,
     settings,
     pasteable: pasteableFor(line),
+    apiOf: (name) => {
+      const { url, token } = savedContext(name, readContexts(env));
+      return createApiClient({ url: parseFarmUrl(url), token, signal: interrupted, userAgent: userAgent() });
+    },
     api: once((): ApiClient => {
       const { url, token, project } = settings();
-      const userAgent = `granary-cli/${cliVersion()}`;
       const reference = DIRECTORY_VERBS.has(line.verb) ? undefined : line.args[0];
       const named = [line.flags.get("project")?.[0] ?? project?.value, reference];
       return createApiClient({
         url: url.value,
-        token: token?.value ?? ciToken({ env, url, named, signal: interrupted, userAgent }),
+        token: token?.value ?? ciToken({ env, url, named, signal: interrupted, userAgent: userAgent() }),
         signal: interrupted,
-        userAgent,
+        userAgent: userAgent(),
         idempotencyKey: line.flags.get("idempotency-key")?.[0],
       });
     }),
   };
   const handler = await VERB_HANDLERS[line.verb]();
   return handler(context);
+}
+
+function userAgent(): string {
+  return `granary-cli/${cliVersion()}`;
 }
 
 function specOf(name: VerbName): VerbSpec {

@@ -33,6 +33,8 @@ export interface VerbContext<F extends string = string> {
   readonly settings: () => Settings;
   readonly api: () => ApiClient;
   readonly pasteable: Pasteable;
+  /** The farm of a saved context, with the token that was saved for it. @throws GranaryError NOT_FOUND, CONFIG_INVALID */
+  readonly apiOf: (contextName: string) => ApiClient;
 }
 
 /** A verb answers the exit code; every failure is thrown. */

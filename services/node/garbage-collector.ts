@@ -5,7 +5,7 @@ import type { GcResult } from "../../store/collect-garbage.ts";
 import type { GcRoot } from "../../store/gc-root.ts";
 import type { Store } from "../../store/store.ts";
 import { artifactsNaming } from "../shared/artifacts-naming.ts";
-import { contentRoots, logRoots } from "../shared/content-roots.ts";
+import { gcRoots } from "../shared/content-roots.ts";
 import type { Log } from "../shared/log.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 
@@ -179,13 +179,7 @@ export class GarbageCollector {
         "a backup of the store is being made; nothing is deleted meanwhile",
       );
     await confirm();
-    for await (const { artifact } of contentRoots(read)) {
-      yield { digest: artifact.manifest.digest, kind: "blob" };
-      yield { digest: artifact.config.digest, kind: "blob" };
-      for (const { digest } of artifact.layers) yield { digest, kind: "layer" };
-      yield { digest: artifact.tree, kind: "tree" };
-    }
-    for await (const { digest } of logRoots(read)) yield { digest, kind: "blob" };
+    yield* gcRoots(read);
   }
 }
 

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { previewChannel } from "../../proto/channel.ts";
 import type { Name } from "../../proto/names.ts";
 import type { PreviewRecord, ReleaseRecord } from "../../proto/records.ts";
+import type { GcRoot } from "../../store/gc-root.ts";
 import type { KeyRange, StateView } from "./state-db-tx.ts";
 import { type PublishLogRow, RANGES } from "./state-keys.ts";
 
@@ -38,6 +39,19 @@ export async function* contentRoots(
 /** Logs that are kept; read like {@link contentRoots}, and held by their publish's lease until their row is there. */
 export function logRoots(read: <T>(body: (view: StateView) => T) => T): AsyncGenerator<PublishLogRow> {
   return rowsOf(read, RANGES.publishLogs());
+}
+
+/** All of it as the store's garbage collection knows it: what is not named by these may go. */
+export async function* gcRoots(
+  read: <T>(body: (view: StateView) => T) => T,
+): AsyncGenerator<GcRoot, void, undefined> {
+  for await (const { artifact } of contentRoots(read)) {
+    yield { digest: artifact.manifest.digest, kind: "blob" };
+    yield { digest: artifact.config.digest, kind: "blob" };
+    for (const { digest } of artifact.layers) yield { digest, kind: "layer" };
+    yield { digest: artifact.tree, kind: "tree" };
+  }
+  for await (const { digest } of logRoots(read)) yield { digest, kind: "blob" };
 }
 
 async function* rowsOf<T>(

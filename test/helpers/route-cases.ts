@@ -169,6 +169,11 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
     farm("POST /v1/farm::backup", "/v1/farm:backup", ["farm:admin"], json({ dir: "relative" })),
     farm("GET /v1/farm/backup", "/v1/farm/backup", ["farm:read"]),
     farm("POST /v1/store::fsck", "/v1/store:fsck", ["farm:admin"]),
+    farm("POST /v1/store::heal", "/v1/store:heal", ["farm:admin"]),
+    farm("GET /v1/store/blobs/:digest", `/v1/store/blobs/${release.image_digest}`, ["farm:admin"]),
+    farm("PUT /v1/store/blobs/:digest", `/v1/store/blobs/sha256:${"0".repeat(64)}`, ["farm:admin"], {
+      bytes: archive,
+    }),
     { route: "GET /v1/whoami", path: "/v1/whoami", about: "own" },
     { route: "GET /v1/limits", path: "/v1/limits", about: "own" },
     {

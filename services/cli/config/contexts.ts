@@ -45,13 +45,19 @@ export function saveContext(env: Environment, name: string, context: SavedContex
 /** @throws GranaryError NOT_FOUND when there is no such context */
 export function useContext(env: Environment, name: string): SavedContext {
   const before = readContexts(env);
-  const context = before.contexts[name];
-  if (context === undefined) throw contextMissing(name, before);
+  const context = savedContext(name, before);
   write(env, { ...before, current: name });
   return context;
 }
 
-export function contextMissing(name: string, saved: Contexts): GranaryError {
+/** @throws GranaryError NOT_FOUND when there is no such context */
+export function savedContext(name: string, saved: Contexts): SavedContext {
+  const context = saved.contexts[name];
+  if (context === undefined) throw contextMissing(name, saved);
+  return context;
+}
+
+function contextMissing(name: string, saved: Contexts): GranaryError {
   const names = Object.keys(saved.contexts);
   const known =
     names.length === 0 ? "none is saved; `granary login` saves one" : `saved are ${names.join(", ")}`;

@@ -1,7 +1,7 @@
 import { GranaryError } from "../../../proto/errors.ts";
 import { parseToken } from "../../../proto/token.ts";
 import type { Environment } from "../verb-context.ts";
-import { type Contexts, contextMissing, readContexts, type SavedContext } from "./contexts.ts";
+import { type Contexts, readContexts, type SavedContext, savedContext } from "./contexts.ts";
 import { findProjectFile, type ProjectFile } from "./project-file.ts";
 
 export const DEFAULT_URL = "http://127.0.0.1:7421";
@@ -85,7 +85,7 @@ function pickUrl(levels: readonly Level[], saved: Contexts): Sourced {
     if (level.url !== undefined) return { value: parseFarmUrl(level.url), source: level.source };
     if (level.context !== undefined)
       return {
-        value: parseFarmUrl(contextNamed(level.context, saved).url),
+        value: parseFarmUrl(savedContext(level.context, saved).url),
         source: `context ${level.context}`,
       };
   }
@@ -96,7 +96,7 @@ function pickToken(levels: readonly Level[], saved: Contexts, url: string): Sour
   for (const level of levels) {
     if (level.token !== undefined) return { value: level.token, source: level.source };
     if (level.context === undefined) continue;
-    const context = contextNamed(level.context, saved);
+    const context = savedContext(level.context, saved);
     if (context.token !== undefined && parseFarmUrl(context.url) === url)
       return { value: context.token, source: `context ${level.context}` };
   }
@@ -118,16 +118,10 @@ function pickContext(
 ): { name: string; source: string; context: SavedContext } | undefined {
   for (const level of levels) {
     if (level.context === undefined) continue;
-    const context = contextNamed(level.context, saved);
+    const context = savedContext(level.context, saved);
     if (parseFarmUrl(context.url) === url) return { name: level.context, source: level.source, context };
   }
   return undefined;
-}
-
-function contextNamed(name: string, saved: Contexts): SavedContext {
-  const context = saved.contexts[name];
-  if (context === undefined) throw contextMissing(name, saved);
-  return context;
 }
 
 /** The url of a farm without a trailing slash. @throws GranaryError USAGE */
