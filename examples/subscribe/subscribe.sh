@@ -9,9 +9,13 @@ stop_after=${2:-0}
 seen=0
 while :; do
   cursor=$(cat "$cursor_file" 2>/dev/null || echo 0-0)
-  # A page of at most 200 events behind the cursor, one JSON document; --fail-with-body shows a refusal.
+  # A page of at most 200 events behind the cursor, one JSON document. A farm that restarts is waited for; a refusal is shown, and ends this.
   page=$(curl --silent --show-error --fail-with-body --header "Authorization: Bearer $GRANARY_TOKEN" \
-    "${GRANARY_URL:-http://127.0.0.1:7421}/v1/events?limit=200&cursor=$cursor")
+    --retry 600 --retry-delay 1 --retry-connrefused --retry-max-time 600 --max-time 60 \
+    "${GRANARY_URL:-http://127.0.0.1:7421}/v1/events?limit=200&cursor=$cursor") || {
+    printf '%s\n' "$page" >&2
+    exit 1
+  }
   # One line per event: cursor, type, source.
   lines=$(printf '%s' "$page" | tr -d '\n' | sed 's/{"specversion"/\n&/g' | sed -n \
     's/.*"source":"\([^"]*\)","type":"\([^"]*\)".*"granarycursor":"\([^"]*\)".*/\3 \2 \1/p')

@@ -20,8 +20,8 @@ interface ServerFrames {
 }
 
 /**
- * Answers with a text/event-stream until the feed is over, the client or the server goes, or the token dies: then the feed ends, and
- * the reconnect is refused.
+ * Answers with a text/event-stream until the feed is over, the client or the server goes, or the token dies. Only a feed that is over ends
+ * as HTTP answers end: one that was cut off breaks, so that nobody takes what came for all there is.
  */
 export async function sendServerEvents(
   context: ApiContext,
@@ -47,6 +47,7 @@ export async function sendServerEvents(
     wake.ring();
   }, RECHECK_TOKEN_MS);
   let open = true;
+  let isWhole = false;
   const end = (): void => {
     open = false;
     wake.ring();
@@ -59,7 +60,8 @@ export async function sendServerEvents(
       principalOf(context, request);
       const { frames, next } = await feed.next();
       for (const frame of frames) if (!out.write(frame)) await drained(out);
-      if (next === "end") break;
+      isWhole = next === "end";
+      if (isWhole) break;
       if (next === "wait") await wake.rung();
     }
   } catch (error) {
@@ -69,7 +71,8 @@ export async function sendServerEvents(
     clearInterval(recheck);
     unsubscribe();
     context.closing.removeEventListener("abort", end);
-    out.end();
+    if (isWhole) out.end();
+    else out.destroy();
   }
 }
 

@@ -290,6 +290,30 @@ describe("the examples", () => {
     assert.equal((await farm.json<ReleaseJson>(`${projectUrl("app")}/current`)).state, "active");
   });
 
+  test("with curl waits for a farm that is away, and shows a refusal", {
+    skip: has("curl") ? false : "curl is not installed",
+  }, async () => {
+    const answers = [503, 410];
+    const server = createServer((_, response) => {
+      const status = answers.shift() ?? 500;
+      response.writeHead(status, { "retry-after": "0" }).end(`{"code":"STATUS_${status}"}`);
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    try {
+      const { port } = server.address() as AddressInfo;
+      const env = { ...process.env, GRANARY_URL: `http://127.0.0.1:${port}`, GRANARY_TOKEN: "gr_x" };
+      const script = join(ROOT, "examples/subscribe/subscribe.sh");
+      const child = spawn("sh", [script, "none.txt"], { cwd: folder, env });
+      let errors = "";
+      child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
+      assert.deepEqual(await once(child, "close"), [1, null]);
+      assert.deepEqual(answers, []);
+      assert.match(errors, /STATUS_410/);
+    } finally {
+      server.close();
+    }
+  });
+
   test("on the bus misses nothing while the nats-server is away, and ends with its token", async () => {
     const { id, token } = await makeToken(farm, "default", ["read"]);
     const env = { ...process.env, GRANARY_URL: farm.url, GRANARY_TOKEN: token };

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import { formatToken } from "../../../proto/token.ts";
+import type { ApiContext } from "../../../services/api/context.ts";
+import { sendServerEvents } from "../../../services/api/server-events.ts";
+import type { HttpReply, HttpRequest } from "../../../services/shared/http-server.ts";
+
+const RECORD = { id: "t1234567890", org: "acme", scopes: ["read"] };
+const TOKEN = formatToken("tok", RECORD.id, "a".repeat(32));
+
+test("a feed that is over ends its answer; one that is cut off breaks it, whether by the farm's end or the token's", async () => {
+  assert.equal(await readFeed({ feeds: 2, end: "feed" }), "data: 0\n\ndata: 1\n\n");
+  await assert.rejects(readFeed({ feeds: 2, end: "farm" }), TypeError);
+  await assert.rejects(readFeed({ feeds: 2, end: "token" }), TypeError);
+});
+
+/** What a reader gets of a feed of so many frames that ends in one of three ways. */
+async function readFeed({ feeds, end }: { feeds: number; end: "feed" | "farm" | "token" }): Promise<string> {
+  const closing = new AbortController();
+  let sent = 0;
+  const context = {
+    read: () => (end === "token" && sent === feeds ? undefined : RECORD),
+    now: () => 0,
+    closing: closing.signal,
+    log: { info: () => undefined },
+  } as unknown as ApiContext;
+  const server = createServer((request, raw) => {
+    const asked = Object.assign(request, { id: "req_1" }) as unknown as HttpRequest;
+    const reply = { hijack: () => ({ raw }) } as unknown as HttpReply;
+    void sendServerEvents(context, asked, reply, {
+      subscribe: () => () => undefined,
+      next: () => {
+        if (sent < feeds) return { frames: [`data: ${sent++}\n\n`], next: "more" };
+        if (end === "farm") closing.abort();
+        return { frames: [], next: end === "feed" ? "end" : "wait" };
+      },
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const headers = { authorization: `Bearer ${TOKEN}` };
+    return await (await fetch(url, { headers })).text();
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
