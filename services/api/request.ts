@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
+import { Readable } from "node:stream";
 import type { z } from "zod";
 import type { Command, CommandBody, CommandValue } from "../../proto/commands.ts";
 import { GranaryError } from "../../proto/errors.ts";
@@ -59,13 +60,39 @@ export function scopedByEither(
   return scoped(context, request, principalOf(context, request).scopes.has(second) ? second : first);
 }
 
-/** @throws GranaryError USAGE with the JSON pointer of the first wrong field */
-export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
-  const parsed = schema.safeParse(body ?? {});
+/**
+ * @param body undefined when the request has none, which is the same as `{}`
+ * @throws GranaryError USAGE with the JSON pointer (RFC 6901) of the first wrong field
+ */
+export function parseBody<T>(schema: z.ZodType<T>, body: unknown = {}): T {
+  const parsed = schema.safeParse(jsonOf(body));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  const pointer = `/${(issue?.path ?? []).map(String).join("/")}`;
-  throw new GranaryError("USAGE", `${pointer}: ${issue?.message ?? "is not valid"}`, { pointer });
+  const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined;
+  const pointer = jsonPointer([...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])]);
+  const what =
+    unknown !== undefined ? "no such field" : isMissing(body, issue) ? "is missing" : issue?.message;
+  throw new GranaryError("USAGE", `${pointer === "" ? "the body" : pointer}: ${what}`, { pointer });
+}
+
+function isMissing(body: unknown, issue: z.core.$ZodIssue | undefined): boolean {
+  let value = body;
+  for (const key of issue?.path ?? []) value = (value as Record<PropertyKey, unknown>)[key];
+  return value === undefined;
+}
+
+/** A body of another type than JSON is handed over as a stream. @throws GranaryError USAGE */
+function jsonOf(body: unknown): unknown {
+  if (!(body instanceof Readable)) return body;
+  throw new GranaryError("USAGE", "the body is no JSON: its content-type has to be application/json");
+}
+
+/** Names of fields are as long as whoever sent them likes. */
+const POINTER_CHARS = 200;
+
+function jsonPointer(path: readonly PropertyKey[]): string {
+  const pointer = path.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+  return pointer.length <= POINTER_CHARS ? pointer : `${pointer.slice(0, POINTER_CHARS)}...`;
 }
 
 export function query(request: HttpRequest, key: string): string | undefined {
@@ -181,7 +208,7 @@ function keyedId(
   { principal, org, project, type }: Omit<Submission, "body"> & { readonly type: CommandBody["type"] },
   key: string,
 ): string {
-  const asked = [principal.tokenId, org, project, request.url, request.body ?? null, key, type];
+  const asked = [principal.tokenId, org, project, request.url, jsonOf(request.body) ?? null, key, type];
   const hash = createHash("sha256").update(JSON.stringify(asked)).digest("hex");
   return `cmd_${hash.slice(0, 40)}`;
 }

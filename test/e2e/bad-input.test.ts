@@ -46,6 +46,7 @@ const BODIES: readonly (readonly [string, string | Uint8Array])[] = [
   ["a number", "7"],
   ["a string", '"x"'],
   ["true", "true"],
+  ["null", "null"],
   ["an unknown field", '{"unknown_field": 1}'],
   ["a prototype", '{"__proto__": {"scopes": ["admin"]}}'],
   ["a constructor", '{"constructor": {"prototype": {}}}'],
@@ -66,10 +67,38 @@ test("bodies that are none of a route's are refused by each of them, as problems
       BODIES.map(async ([what, body]) => {
         const bytes = typeof body === "string" ? Buffer.from(body) : body;
         const headers = { "content-type": "application/json" };
-        refused(await send(farm, path, { method, bytes, headers }), `${route} with ${what}`);
+        const { code, errors } = refused(
+          await send(farm, path, { method, bytes, headers }),
+          `${route} with ${what}`,
+        );
+        // A field that is missing may be named first.
+        if (what === "an unknown field" && code === "USAGE")
+          assert.match(errors?.[0]?.pointer ?? "", /^\/[a-z]/, route);
       }),
     );
   }
+});
+
+test("a body of another type than JSON is refused for that, and unknown fields are not all repeated", async () => {
+  const path = "/v1/orgs/default/projects/app/rollbacks";
+  for (const type of ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream"]) {
+    const bytes = Buffer.from('{"reason":"x"}');
+    const { detail } = refused(await send(farm, path, { bytes, headers: { "content-type": type } }), type);
+    assert.match(detail, /content-type has to be application\/json/);
+    const headers = { "content-type": type, "idempotency-key": "k" };
+    const hold = "/v1/orgs/default/projects/app/holds";
+    refused(await send(farm, hold, { method: "DELETE", bytes, headers }), `${type} with a key`);
+  }
+  const json = Object.fromEntries(
+    Array.from({ length: 1_000 }, (_, at) => [`a/~${"b".repeat(99)}${at}`, at]),
+  );
+  const problem = refused(await send(farm, path, { json }), "many unknown fields");
+  assert.equal(problem.errors?.[0]?.pointer, `/a~1~0${"b".repeat(99)}0`);
+  const missing = refused(
+    await send(farm, path.replace("rollbacks", "activations"), { json: {} }),
+    "nothing",
+  );
+  assert.deepEqual(missing.errors, [{ pointer: "/version", message: "/version: is missing" }]);
 });
 
 /** The fields of each route's body, from the shapes that validate it. */
