@@ -14,6 +14,7 @@ import { type PublishRecord, TERMINAL_STATES } from "../../proto/records.ts";
 import type { EventSnapshotJson } from "../../proto/webhook-http.ts";
 import { authorize, notFound } from "../shared/authenticate.ts";
 import type { HttpReply, HttpRequest, HttpServer } from "../shared/http-server.ts";
+import { isLostPlace } from "../shared/lost-places.ts";
 import { toProblem } from "../shared/problem.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { KEYS } from "../shared/state-keys.ts";
@@ -41,7 +42,7 @@ const LAST_OF_COMMAND = 999_999;
 export function eventRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/v1/events", async (request, reply) => {
     const feed = feedOf(context, request);
-    const why = isExpired(context, feed) ? "is no longer kept" : await aheadOfLog(context, feed);
+    const why = whyExpired(context, feed) ?? (await aheadOfLog(context, feed));
     if (why !== undefined) {
       const error = new GranaryError("CURSOR_EXPIRED", `${formatCursor(feed.after)} ${why}`);
       reply.code(410).type("application/problem+json");
@@ -83,10 +84,13 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
 }
 
 /** `0-0` is the beginning of what is kept; any other place promises that nothing behind it is missing. */
-function isExpired(context: ApiContext, { of, after }: Feed): boolean {
-  if (after.seq === 0) return false;
-  const through = context.read((view) => view.get(KEYS.eventsTrimmed(of.org)))?.through;
-  return through !== undefined && isBehind(parseCursor(through), after);
+function whyExpired(context: ApiContext, { of, after }: Feed): string | undefined {
+  if (after.seq === 0) return undefined;
+  return context.read((view) => {
+    if (isLostPlace(view, after.seq)) return "is of a time that a restore has undone";
+    const through = view.get(KEYS.eventsTrimmed(of.org))?.through;
+    return through !== undefined && isBehind(parseCursor(through), after) ? "is no longer kept" : undefined;
+  });
 }
 
 /** A cursor that nobody was given here: of another farm, or of one whose newest events were lost. To wait there would miss what comes. */

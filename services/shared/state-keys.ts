@@ -174,6 +174,9 @@ export const KEYS = {
   /** Keys of rows that are removed when their time is over. */
   rowExpiry: (expiresMs: number, at: { seq: number; k: number }): StateKey<readonly string[]> =>
     key("row-expiry", seqText(expiresMs), placeText(at)),
+  /** Places in the log that restores have undone, of all orgs. */
+  lostPlaces: (): StateKey<readonly { readonly after: number; readonly through: number }[]> =>
+    key("lost-places"),
   /** The last event of the org that is no longer kept, and how many went in all. */
   eventsTrimmed: (org: Name): StateKey<{ readonly through: string; readonly count: number }> =>
     key("events-trimmed", org),

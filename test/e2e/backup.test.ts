@@ -23,7 +23,7 @@ import { after, test } from "node:test";
 import { GranaryError } from "../../proto/errors.ts";
 import type { CurrentJson, Page, ReleaseJson } from "../../proto/http.ts";
 import type { FsckJson } from "../../proto/http-store.ts";
-import type { WebhookJson } from "../../proto/webhook-http.ts";
+import type { EventSnapshotJson, WebhookJson } from "../../proto/webhook-http.ts";
 import { restoreBackup } from "../../services/shared/restore-backup.ts";
 import { openStore } from "../../store/store.ts";
 import { appArchive } from "../helpers/app-archive.ts";
@@ -96,6 +96,10 @@ test("a backup that is written while publishes run makes an equal farm on an emp
   over = true;
   await busy;
   assert.deepEqual(await look(farm), before);
+  const { seq: kept } = JSON.parse(written.stdout) as { seq: number };
+  await publishReady(farm, "lost", appArchive({ "a.txt": "behind the backup" }));
+  const lost = (await farm.json<EventSnapshotJson>("/v1/events/snapshot")).cursor;
+  assert.ok(Number(lost.split("-")[0]) > kept);
   const again = await cli(farm, "backup", dir);
   assert.equal(again.code, 7, "a folder that is not empty is not written to");
   const { token } = farm;
@@ -158,6 +162,15 @@ test("a backup that is written while publishes run makes an equal farm on an emp
   assert.deepEqual([tested.code, /^delivered/.test(tested.stdout)], [0, true], tested.stderr);
   const next = await publishReady(farm, "app", appArchive({ "a.txt": "4" }));
   assert.equal(next.version, "v4");
+  // However far the new log has come: what was seen behind the backup is known to be undone, what was seen before it goes on.
+  for (let i = 0; i < 6; i++) await publishReady(farm, "later", appArchive({ "a.txt": `${i}` }));
+  const undone = await send<{ detail: string }>(farm, `/v1/events?cursor=${lost}`);
+  assert.deepEqual(
+    [undone.status, /a restore has undone/.test(undone.body.detail)],
+    [410, true],
+    undone.text,
+  );
+  assert.equal((await send(farm, `/v1/events?cursor=${kept}-0`)).status, 200);
   await farm.stop();
 
   // As a crash in the middle of a backup leaves it.
