@@ -1,5 +1,6 @@
-import { z } from "zod";
+import type { ZodError } from "zod";
 import { GranaryError } from "./errors.ts";
+import { lazyZod } from "./lazy-zod.ts";
 import { LIMITS } from "./limits.ts";
 import { locateKey, readToml, type TomlFault } from "./read-toml.ts";
 
@@ -21,24 +22,31 @@ export interface KartaManifest {
 const ENTRY_POINT =
   /^[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*$/;
 
-const Schema = z.looseObject({
-  entry_point: z.string().max(255).regex(ENTRY_POINT, "must be module:attribute, such as app:app").optional(),
-  buildpack: z.string().optional(),
-  name: z.string().max(255).optional(),
-  deploy: z.unknown().optional(),
-  harness: z.looseObject({ type: z.string().optional(), version: z.string().optional() }).optional(),
-  env: z
-    .record(
-      z.string(),
-      z.looseObject({ required: z.boolean().optional(), description: z.string().optional() }),
-    )
-    .optional(),
-  environment: z.looseObject({ setup: z.union([z.string(), z.array(z.string())]).optional() }).optional(),
-  genui: z.looseObject({}).optional(),
-  artifacts: z.looseObject({}).optional(),
-});
+function createSchema() {
+  const { z } = lazyZod();
+  return z.looseObject({
+    entry_point: z
+      .string()
+      .max(255)
+      .regex(ENTRY_POINT, "must be module:attribute, such as app:app")
+      .optional(),
+    buildpack: z.string().optional(),
+    name: z.string().max(255).optional(),
+    deploy: z.unknown().optional(),
+    harness: z.looseObject({ type: z.string().optional(), version: z.string().optional() }).optional(),
+    env: z
+      .record(
+        z.string(),
+        z.looseObject({ required: z.boolean().optional(), description: z.string().optional() }),
+      )
+      .optional(),
+    environment: z.looseObject({ setup: z.union([z.string(), z.array(z.string())]).optional() }).optional(),
+    genui: z.looseObject({}).optional(),
+    artifacts: z.looseObject({}).optional(),
+  });
+}
 
-const KNOWN: ReadonlySet<string> = new Set(Object.keys(Schema.shape));
+let schema: ReturnType<typeof createSchema> | undefined;
 
 /** @throws GranaryError MANIFEST_TOO_LARGE, MANIFEST_INVALID, BUILDPACK_UNKNOWN */
 export function parseKartaToml(bytes: Uint8Array): KartaManifest {
@@ -55,7 +63,9 @@ export function parseKartaToml(bytes: Uint8Array): KartaManifest {
   const read = readToml(bytes);
   if ("reason" in read) throw faultError(read);
   const { text, value } = read;
-  const parsed = Schema.safeParse(value);
+  schema ??= createSchema();
+  const known = Object.keys(schema.shape);
+  const parsed = schema.safeParse(value);
   if (!parsed.success) throw schemaError(text, parsed.error);
   const { entry_point, buildpack, name } = parsed.data;
   if (buildpack !== undefined && !isBuildpack(buildpack)) {
@@ -65,7 +75,7 @@ export function parseKartaToml(bytes: Uint8Array): KartaManifest {
       { key: "buildpack", known: BUILDPACKS, ...locateKey(text, ["buildpack"]) },
     );
   }
-  const unknown = Object.keys(parsed.data).filter((key) => !KNOWN.has(key));
+  const unknown = Object.keys(parsed.data).filter((key) => !known.includes(key));
   return {
     ...(entry_point === undefined ? {} : { entryPoint: entry_point }),
     ...(buildpack === undefined ? {} : { buildpack }),
@@ -86,7 +96,7 @@ function faultError({ reason, line, column }: TomlFault): GranaryError {
   return new GranaryError("MANIFEST_INVALID", `karta.toml:${line}:${column}: ${reason}`, { line, column });
 }
 
-function schemaError(text: string, error: z.ZodError): GranaryError {
+function schemaError(text: string, error: ZodError): GranaryError {
   const issue = error.issues[0];
   const path = (issue?.path ?? []).map(String);
   const { line, column } = locateKey(text, path);

@@ -9,7 +9,7 @@ import { findToken, isIdTokenUsed, listTrusts } from "../shared/state-queries.ts
 import { newId } from "../shared/submit-command.ts";
 import type { ApiContext } from "./context.ts";
 import { mintToken } from "./mint-token.ts";
-import { claimedIssuer, createIdTokenVerifier, type IdTokenClaims } from "./verify-id-token.ts";
+import type { IdTokenClaims } from "./verify-id-token.ts";
 
 interface Asked {
   readonly idToken: string;
@@ -29,10 +29,7 @@ export function createIdTokenExchange(
   context: ApiContext,
 ): (request: HttpRequest, asked: Asked) => Promise<{ record: TokenRecord; token: string }> {
   let verifying = 0;
-  const verifier = createIdTokenVerifier({
-    loopback: (issuer) => context.oidcIssuers.includes(issuer),
-    now: context.now,
-  });
+  let loaded: ReturnType<typeof loadVerifier> | undefined;
 
   return async (request, asked) => {
     if (verifying >= LIMITS.idTokensVerified)
@@ -41,7 +38,9 @@ export function createIdTokenExchange(
       });
     verifying += 1;
     try {
-      const trusts = trustsFor(context, asked);
+      loaded ??= loadVerifier(context);
+      const { claimedIssuer, verifier } = await loaded;
+      const trusts = trustsFor(context, asked, claimedIssuer(asked.idToken));
       const claims = await verifier.verify(asked.idToken, trusts[0].issuer);
       return await issue(context, request, asked, trustOf(trusts, claims, asked), claims);
     } catch (error) {
@@ -56,11 +55,17 @@ export function createIdTokenExchange(
   };
 }
 
+/** With the first id token: most farms see none, and jose takes 40 ms of CPU of their start. */
+async function loadVerifier({ oidcIssuers, now }: ApiContext) {
+  const { claimedIssuer, createIdTokenVerifier } = await import("./verify-id-token.ts");
+  const loopback = (issuer: string): boolean => oidcIssuers.includes(issuer);
+  return { claimedIssuer, verifier: createIdTokenVerifier({ loopback, now }) };
+}
+
 type Some<T> = readonly [T, ...T[]];
 
 /** The trusts that might be meant: of the token's issuer, and not of another project. Looked for before anything is fetched. */
-function trustsFor(context: ApiContext, asked: Asked): Some<TrustRecord> {
-  const issuer = claimedIssuer(asked.idToken);
+function trustsFor(context: ApiContext, asked: Asked, issuer: string | undefined): Some<TrustRecord> {
   const all = context.read((view) => listTrusts(view, asked.org, { limit: LIMITS.trustsPerOrg })).items;
   const [first, ...others] = all.filter(
     (trust) =>

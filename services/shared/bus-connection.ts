@@ -3,10 +3,10 @@ import {
   AuthorizationError,
   connect,
   type NatsConnection,
-  nkeyAuthenticator,
   PermissionViolationError,
 } from "@nats-io/transport-node";
 import { GranaryError } from "../../proto/errors.ts";
+import { NatsKey } from "./nats-key.ts";
 import type { NatsCredentials } from "./nats-keys.ts";
 
 export interface BusOptions {
@@ -65,12 +65,13 @@ export async function connectNats(options: BusOptions): Promise<BusConnection> {
 }
 
 async function firstConnection(options: BusOptions): Promise<NatsConnection> {
+  const key = new NatsKey(options.credentials.seed);
   const deadline = Date.now() + (options.firstConnectMs ?? FIRST_CONNECT_MS);
   for (;;) {
     try {
       return await connect({
         servers: typeof options.servers === "string" ? options.servers : [...options.servers],
-        authenticator: nkeyAuthenticator(options.credentials.seed),
+        authenticator: (nonce) => ({ nkey: key.publicKey, sig: key.sign(nonce ?? "") }),
         inboxPrefix: options.credentials.inboxPrefix,
         name: options.name,
         maxReconnectAttempts: -1,

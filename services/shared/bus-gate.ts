@@ -2,7 +2,8 @@ import { z } from "zod";
 import { GranaryError } from "../../proto/errors.ts";
 import { NATS_ACCOUNTS } from "../../proto/subjects.ts";
 import { type BusOptions, connectNats } from "./bus-connection.ts";
-import { NatsSigner, readClaims } from "./nats-jwt.ts";
+import { readClaims, signClaims } from "./nats-jwt.ts";
+import type { NatsKey } from "./nats-key.ts";
 import { GATE_SUBJECTS } from "./nats-permissions.ts";
 
 /** A connection of a subscriber, wherever in a cluster it is. */
@@ -49,19 +50,18 @@ export interface BusGate {
 /** @throws GranaryError UNAUTHENTICATED when this nats-server has no gate, UNAVAILABLE when nobody answers in time */
 export async function openBusGate(
   options: BusOptions & {
-    readonly issuer: { readonly publicKey: string; readonly seed: Uint8Array };
+    readonly issuer: NatsKey;
     readonly keeper: BusKeeper;
   },
 ): Promise<BusGate> {
-  const { keeper } = options;
-  const signer = new NatsSigner(options.issuer);
+  const { issuer, keeper } = options;
   const connection = await connectNats(options);
   const { nats } = connection;
   nats.subscribe(GATE_SUBJECTS.logins, {
     // One of several apis answers.
     queue: "granary",
     callback: (error, message) => {
-      if (error === null) message.respond(answerLogin(signer, keeper, message.string()));
+      if (error === null) message.respond(answerLogin(issuer, keeper, message.string()));
     },
   });
   const watch = (subject: string, tell: (event: z.infer<typeof Event>) => void): void => {
@@ -148,7 +148,7 @@ const LoginRequest = z.object({
 /** An empty answer refuses at once, tells nothing, and costs no signature. */
 const REFUSED = "";
 
-function answerLogin(signer: NatsSigner, keeper: BusKeeper, jwt: string): string {
+function answerLogin(issuer: NatsKey, keeper: BusKeeper, jwt: string): string {
   let request: z.infer<typeof LoginRequest>["nats"];
   try {
     request = LoginRequest.parse(readClaims(jwt)).nats;
@@ -164,7 +164,7 @@ function answerLogin(signer: NatsSigner, keeper: BusKeeper, jwt: string): string
     secret: connect_opts.pass || connect_opts.auth_token || connect_opts.user,
   });
   if (admission === undefined) return REFUSED;
-  const user = signer.sign({
+  const user = signClaims(issuer, {
     name: admission.user,
     sub: user_nkey,
     aud: NATS_ACCOUNTS.subscribers,
@@ -178,7 +178,7 @@ function answerLogin(signer: NatsSigner, keeper: BusKeeper, jwt: string): string
       version: 2,
     },
   });
-  return signer.sign({
+  return signClaims(issuer, {
     sub: user_nkey,
     aud: server_id.id,
     nats: { jwt: user, type: "authorization_response", version: 2 },

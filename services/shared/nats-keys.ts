@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { createAccount, createUser, fromSeed } from "@nats-io/nkeys";
+import { createAccount, createUser } from "@nats-io/nkeys";
+import { NatsKey } from "./nats-key.ts";
 import { natsPaths } from "./nats-paths.ts";
 import { inboxPrefixOf, NATS_ROLES, type NatsRole } from "./nats-permissions.ts";
 
 export interface NatsCredentials {
-  /** The nkey seed in its text form, for `nkeyAuthenticator`. */
+  /** The nkey's seed in its text form. */
   readonly seed: Uint8Array;
   readonly inboxPrefix: string;
 }
@@ -22,13 +23,12 @@ export function natsCredentials(dataDir: string, role: NatsRole): NatsCredential
 /** The public keys of all roles, for the server's configuration; makes the seeds that are missing. */
 export function natsPublicKeys(dataDir: string): ReadonlyMap<NatsRole, string> {
   const folder = natsPaths(dataDir).keys;
-  return new Map(NATS_ROLES.map((role) => [role, fromSeed(readOrCreateSeed(folder, role)).getPublicKey()]));
+  return new Map(NATS_ROLES.map((role) => [role, new NatsKey(readOrCreateSeed(folder, role)).publicKey]));
 }
 
 /** What the api signs the admission of subscribers with (`issuer.nk`); the server's configuration has its public key. */
-export function natsIssuer(dataDir: string): { readonly publicKey: string; readonly seed: Uint8Array } {
-  const seed = readOrCreateSeed(natsPaths(dataDir).keys, "issuer");
-  return { publicKey: fromSeed(seed).getPublicKey(), seed };
+export function natsIssuer(dataDir: string): NatsKey {
+  return new NatsKey(readOrCreateSeed(natsPaths(dataDir).keys, "issuer"));
 }
 
 function readOrCreateSeed(folder: string, name: NatsRole | "issuer"): Uint8Array {

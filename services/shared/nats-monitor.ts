@@ -1,3 +1,5 @@
+import { get } from "node:http";
+import { json } from "node:stream/consumers";
 import { z } from "zod";
 import { GranaryError } from "../../proto/errors.ts";
 import { isFitNatsVersion, MIN_NATS_VERSION } from "./nats-version.ts";
@@ -41,10 +43,11 @@ export async function assertNatsFit(monitorUrl: string): Promise<string> {
   return version;
 }
 
-async function ask(url: string): Promise<unknown> {
-  const response = await fetch(url, {
-    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
-    headers: { connection: "close" },
+/** Without `fetch`, whose first use takes 30 ms of CPU at each start of a farm. */
+function ask(url: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    get(url, { agent: false, signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }, (response) =>
+      resolve(json(response)),
+    ).on("error", reject);
   });
-  return response.json();
 }

@@ -9,8 +9,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
-import { z } from "zod";
 import { GranaryError } from "../../proto/errors.ts";
+import { lazyZod } from "../../proto/lazy-zod.ts";
 import { LOCAL_EPOCH } from "./reseed-mark.ts";
 import { DATA_FILE, openStateReader, type StateReader } from "./state-db.ts";
 import { stateDigest } from "./state-db-digest.ts";
@@ -26,17 +26,16 @@ export interface Snapshot extends SnapshotInfo {
   readonly folder: string;
 }
 
-const INFO = z.strictObject({
-  v: z.literal(1),
+export interface SnapshotInfo {
+  readonly v: 1;
   /** The last command in it. */
-  seq: z.int().positive(),
+  readonly seq: number;
   /** sha256 over the sorted rows, hex. */
-  digest: z.string().regex(/^[0-9a-f]{64}$/),
-  state_version: z.int(),
+  readonly digest: string;
+  readonly state_version: number;
   /** The log that it was made from. */
-  epoch: z.string(),
-});
-export type SnapshotInfo = z.infer<typeof INFO>;
+  readonly epoch: string;
+}
 
 const INFO_FILE = "snapshot.json";
 const NEW = "new";
@@ -148,8 +147,19 @@ async function restoreSnapshot(snapshot: Snapshot, dir: string): Promise<void> {
 
 function readInfo(folder: string): SnapshotInfo | undefined {
   try {
-    return INFO.safeParse(JSON.parse(readFileSync(path.join(folder, INFO_FILE), "utf8"))).data;
+    return infoSchema().safeParse(JSON.parse(readFileSync(path.join(folder, INFO_FILE), "utf8"))).data;
   } catch {
     return undefined;
   }
+}
+
+function infoSchema() {
+  const { z } = lazyZod();
+  return z.strictObject({
+    v: z.literal(1),
+    seq: z.int().positive(),
+    digest: z.string().regex(/^[0-9a-f]{64}$/),
+    state_version: z.int(),
+    epoch: z.string(),
+  });
 }
