@@ -4,18 +4,6 @@ import { OPTIONAL } from "./arguments.ts";
 /** What helps people: checks, explanations, completions. */
 export const HELP_VERBS = [
   verb({
-    name: "env hash",
-    aliases: ["envs hash"],
-    group: "Look",
-    summary: "Compute the identities of an environment (karapace.toml), offline",
-    details: [
-      "PATH is a karapace.toml or its directory. Prints the manifest's hash, the preliminary id, the env_id of the karapace.lock beside it",
-      "(of the unresolved lock when there is none) and that of the mock backend. A lock that was tampered with, or is of another manifest, is refused.",
-    ],
-    args: [arg("PATH", "karapace.toml or its directory.", OPTIONAL)],
-    example: "granary env hash examples/environment",
-  }),
-  verb({
     name: "doctor",
     group: "Operate",
     summary: "Check this machine, the configuration and the farm",

@@ -71,7 +71,6 @@ export const VERB_HANDLERS: { readonly [N in VerbName]: () => Promise<VerbHandle
   "pointer reseed": async () => (await import("./verbs/pointer-reseed.ts")).pointerReseed,
   "store gc": async () => (await import("./verbs/store-gc.ts")).storeGc,
   "store why": async () => (await import("./verbs/store-why.ts")).storeWhy,
-  "env hash": async () => (await import("./verbs/env-hash.ts")).envHash,
   doctor: async () => (await import("./verbs/doctor.ts")).doctor,
   "config check": async () => (await import("./verbs/config-check.ts")).configCheck,
   "config print": async () => (await import("./verbs/config-print.ts")).configPrint,
