@@ -44,7 +44,8 @@ const release = {
   source: text.optional(),
   dirty: z.boolean().optional(),
   existing: z.boolean().optional(),
-  not_activated_reason: text.optional(),
+  not_activated_reason: z.enum(["held", "older", "not_requested", "existing"]).optional(),
+  hint: text.optional(),
   activated_at: time.optional(),
   activated_by: text.optional(),
 };
@@ -125,7 +126,7 @@ export const ANSWER_SHAPES = {
     version: version.optional(),
     release: z.looseObject({ version }).optional(),
     held: held.optional(),
-    error: z.looseObject({ code: text, message: text, hint: text }).optional(),
+    error: z.looseObject({ code: text, detail: text, hint: text, params: z.looseObject({}) }).optional(),
   }),
   Why: shape("Why a publish, a release or a preview is as it is; the most important reason first.", {
     about: z.enum(["publish", "release", "preview"]),

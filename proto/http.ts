@@ -30,8 +30,8 @@ export interface Problem {
   readonly request_id: string;
   /** Particulars of the code: member name, actual value, limit, current state. */
   readonly params: ErrorDetail;
-  /** Where a field of the request is wrong. */
-  readonly errors?: readonly { readonly pointer: string; readonly message: string }[];
+  /** Where fields of the request are wrong; none where it is not about one. */
+  readonly errors: readonly { readonly pointer: string; readonly message: string }[];
 }
 
 export interface ReleaseJson
@@ -45,9 +45,14 @@ export interface ReleaseJson
     | "activated_by"
     | "retired_by"
     | "rolled_back_generation"
+    | "not_activated_reason"
   > {
   readonly activated: boolean;
+  /** The answer to a publish of what had been released before: nothing moved. */
   readonly existing?: boolean;
+  readonly not_activated_reason?: ReleaseRecord["not_activated_reason"] | "existing";
+  /** What lets an existing release go live. */
+  readonly hint?: string;
   readonly image_ref: string;
   readonly url: string;
   readonly created_by: string;
@@ -119,13 +124,11 @@ export interface PointerChangeJson extends CurrentJson {
   readonly from_activated_by?: string;
 }
 
-export interface PublishErrorJson {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly hint: string;
-  readonly status: number;
-  readonly detail: ErrorDetail;
-}
+/** What a publish ended with, in the members of a problem document. */
+export type PublishErrorJson = Pick<
+  Problem,
+  "code" | "title" | "detail" | "hint" | "status" | "retryable" | "params"
+>;
 
 export interface PublishJson extends Omit<PublishRecord, "error" | "created_by"> {
   readonly created_by: string;

@@ -98,9 +98,14 @@ export const FARM_ROUTES: readonly RouteSpec[] = [
   route("GET /metrics", "What to watch, as Prometheus text", ["farm:read"], {
     200: { media: "text/plain", description: "Prometheus text." },
   }),
-  route("GET /livez", "The process answers", "public", { 200: "Live" }),
-  route("GET /readyz", "Publishes are taken", "public", { 200: "Ready", 503: "Ready" }),
-  route("GET /version", "Versions", "public", { 200: "Version" }),
+  ...["GET", "HEAD"].flatMap((method) => [
+    route(`${method} /livez`, "The process answers", "public", { 200: method === "HEAD" ? null : "Live" }),
+    route(`${method} /readyz`, "Publishes are taken", "public", {
+      200: method === "HEAD" ? null : "Ready",
+      503: method === "HEAD" ? null : "Ready",
+    }),
+    route(`${method} /version`, "Versions", "public", { 200: method === "HEAD" ? null : "Version" }),
+  ]),
   route("GET /openapi.json", "This document", "public", { 200: "OpenApi" }),
   route(
     "GET /",
@@ -115,6 +120,7 @@ export const FARM_ROUTES: readonly RouteSpec[] = [
       },
     },
   ),
+  route("HEAD /", "Whether a farm answers here", "public", { 200: null }),
   route(
     "GET /console/{org}/{project}",
     "A page about a project",

@@ -79,7 +79,7 @@ export function consoleRoutes(server: HttpServer, context: ApiContext): void {
     }
   };
 
-  server.get("/", async (request, reply) => {
+  server.get("/", { exposeHeadRoute: true }, async (request, reply) => {
     if (wantsPage(request)) return page(request, reply, (principal) => home(context, request, principal));
     return reply.header("vary", "accept").send({
       name: "Granary",

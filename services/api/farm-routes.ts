@@ -13,11 +13,14 @@ import type { ApiContext } from "./context.ts";
 import { booleanQuery, numberQuery, parseBody, principalOf, query, submitFor } from "./request.ts";
 import { whyContent } from "./why-content.ts";
 
+/** Load balancers ask with either method. */
+const PROBE = { exposeHeadRoute: true } as const;
+
 /** What operators look at, and the probes. */
 export function farmRoutes(server: HttpServer, context: ApiContext): void {
-  server.get("/livez", async (_request, reply) => reply.send({ ok: true }));
+  server.get("/livez", PROBE, async (_request, reply) => reply.send({ ok: true }));
 
-  server.get("/readyz", async (_request, reply) => {
+  server.get("/readyz", PROBE, async (_request, reply) => {
     const problems = context.problems();
     if (problems.length > 0) reply.header("retry-after", "1");
     // Everything else is served, so a load balancer must not turn away; the names are for who may read the store.
@@ -28,7 +31,7 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
       .send({ ready: problems.length === 0, problems, warnings });
   });
 
-  server.get("/version", async (_request, reply) =>
+  server.get("/version", PROBE, async (_request, reply) =>
     reply.send({ version: context.version, api: "v1", store_format: 1 }),
   );
 

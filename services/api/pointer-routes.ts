@@ -138,8 +138,10 @@ interface Expected {
 }
 
 export function expectedGeneration(request: HttpRequest, inBody: number | undefined): Expected {
-  const inHeader = generationIn(request.headers["if-match"]);
-  if (request.headers["if-match"] !== undefined && inHeader === undefined)
+  // RFC 9110, 13.1.1: `*` asks for no generation in particular.
+  const header = request.headers["if-match"] === "*" ? undefined : request.headers["if-match"];
+  const inHeader = generationIn(header);
+  if (header !== undefined && inHeader === undefined)
     throw new GranaryError("USAGE", 'If-Match must be the generation, such as "7"');
   if (inHeader !== undefined && inBody !== undefined && inHeader !== inBody)
     throw new GranaryError("USAGE", "If-Match and expected_generation differ");

@@ -135,7 +135,18 @@ function problemSchema(): Json {
   return {
     type: "object",
     description: "RFC 9457.",
-    required: ["type", "title", "status", "detail", "code", "hint", "retryable", "request_id"],
+    required: [
+      "type",
+      "title",
+      "status",
+      "detail",
+      "code",
+      "hint",
+      "retryable",
+      "request_id",
+      "params",
+      "errors",
+    ],
     properties: {
       type: text,
       title: text,

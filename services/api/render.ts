@@ -1,6 +1,6 @@
 import { actorText } from "../../proto/actor-text.ts";
 import { previewOf } from "../../proto/channel.ts";
-import { ERROR_CODES } from "../../proto/errors.ts";
+import { GranaryError } from "../../proto/errors.ts";
 import { formatCursor } from "../../proto/events.ts";
 import type {
   AuditJson,
@@ -29,6 +29,7 @@ import type {
 } from "../../proto/records.ts";
 import type { TreeEntry } from "../../proto/tree.ts";
 import { findHold } from "../shared/find-hold.ts";
+import { toProblem } from "../shared/problem.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { findPreview, findProject, findRelease } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
@@ -55,10 +56,17 @@ export function releaseJson(
     ...(record.activated_by === undefined ? {} : { activated_by: actorText(record.activated_by) }),
     ...(record.retired_by === undefined ? {} : { retired_by: actorText(record.retired_by) }),
     activated: record.state === "active",
-    ...(extra.existing === true ? { existing: true } : {}),
+    ...(extra.existing === true ? existing(record) : {}),
     image_ref: imageRef(links.publicName(), record.org, record.project, record.image_digest),
     url: `${links.url()}/v1/orgs/${record.org}/projects/${record.project}/releases/${record.version}`,
   } as ReleaseJson;
+}
+
+/** An existing release is never made live again by a publish of the same: the answer says so, and what does it. */
+function existing({ org, project, version, state }: ReleaseRecord): Partial<ReleaseJson> {
+  if (state === "active") return { existing: true };
+  const hint = `\`granary activate ${org}/${project}@${version}\` lets it go live.`;
+  return { existing: true, not_activated_reason: "existing", ...(state === "retired" ? {} : { hint }) };
 }
 
 export function currentJson(
@@ -144,14 +152,11 @@ function publishJson(record: PublishRecord, release: ReleaseRecord | undefined, 
 }
 
 function publishError(error: NonNullable<PublishRecord["error"]>): PublishErrorJson {
-  const spec = ERROR_CODES[error.code];
-  return {
-    code: error.code,
-    message: error.message,
-    hint: spec.hint,
-    status: spec.http,
-    detail: error.detail,
-  };
+  const { code, title, detail, hint, status, retryable, params } = toProblem(
+    GranaryError.fromWire(error),
+    "",
+  );
+  return { code, title, detail, hint, status, retryable, params };
 }
 
 export function projectJson(view: StateView, record: ProjectRecord, nowMs: number): ProjectJson {

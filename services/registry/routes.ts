@@ -3,7 +3,7 @@ import { type ErrorCode, GranaryError } from "../../proto/errors.ts";
 import { MEDIA_TYPES } from "../../proto/image.ts";
 import { isName, type Name, parseVersion } from "../../proto/names.ts";
 import type { Store } from "../../store/store.ts";
-import { authenticate, authorize } from "../shared/authenticate.ts";
+import { authenticate, authorize, type Principal } from "../shared/authenticate.ts";
 import type { HttpReply, HttpRequest, HttpServer } from "../shared/http-server.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import {
@@ -13,6 +13,7 @@ import {
   findRelease,
   findRepositoryDigest,
   findTokenByHash,
+  listProjects,
 } from "../shared/state-queries.ts";
 import { PREVIEW_TAG, tagsBehind } from "./tags-behind.ts";
 
@@ -52,48 +53,88 @@ async function serve(context: RegistryContext, request: HttpRequest, reply: Http
     now: context.now,
   });
   if (rest === "") return reply.type("application/json").send("{}");
+  if (rest === "_catalog" && isRead(request)) return sendCatalog(context, request, reply, principal);
   const target = parseTarget(rest);
   try {
     authorize(principal, "read", target);
   } catch (error) {
-    if (error instanceof GranaryError && error.code === "NOT_FOUND") throw nameUnknown(target);
+    if (error instanceof GranaryError && error.code === "NOT_FOUND")
+      throw nameUnknown(`${target.org}/${target.project}`);
     throw error;
   }
-  if (context.read((view) => findProject(view, target)) === undefined) throw nameUnknown(target);
-  if (request.method !== "GET" && request.method !== "HEAD")
-    throw new GranaryError("UNSUPPORTED", "releases are pushed with `granary publish`");
+  if (context.read((view) => findProject(view, target)) === undefined)
+    throw nameUnknown(`${target.org}/${target.project}`);
+  if (!isRead(request)) throw new GranaryError("UNSUPPORTED", "releases are pushed with `granary publish`");
   if (target.kind === "tags") return sendTags(context, request, reply, target);
+  if (target.kind === "referrers") return sendReferrers(reply, target);
   return target.kind === "manifests"
     ? sendManifest(context, request, reply, target)
     : sendBlob(context, request, reply, target);
 }
 
+function isRead({ method }: HttpRequest): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
 interface Target {
   readonly org: Name;
   readonly project: Name;
-  readonly kind: "manifests" | "blobs" | "tags";
+  readonly kind: "manifests" | "blobs" | "tags" | "referrers";
   readonly reference: string;
 }
 
-/** @throws GranaryError NAME_UNKNOWN, UNSUPPORTED */
+/** Repositories of any depth may be asked for; there are those of two names. @throws GranaryError NAME_UNKNOWN, UNSUPPORTED */
 function parseTarget(rest: string): Target {
-  const [org, project, kind, reference, ...more] = rest.split("/");
-  if (!isName(org) || !isName(project)) throw nameUnknown({ org: org ?? "", project: project ?? "" });
-  if (
-    more.length > 0 ||
-    reference === undefined ||
-    (kind !== "manifests" && kind !== "blobs" && kind !== "tags")
-  ) {
+  const [, repository, kind, reference] =
+    /^(.{1,512})\/(manifests|blobs|tags|referrers)\/([^/]+)$/s.exec(rest) ?? [];
+  const [org, project, ...more] = (repository ?? rest).split("/");
+  if (!isName(org) || !isName(project) || (repository !== undefined && more.length > 0))
+    throw nameUnknown(repository ?? `${org}/${project ?? ""}`);
+  if (kind === undefined || reference === undefined)
     throw new GranaryError("UNSUPPORTED", "no such registry operation here");
-  }
-  return { org, project, kind, reference };
+  return { org, project, kind: kind as Target["kind"], reference };
 }
 
-function nameUnknown(target: { org: string; project: string }): GranaryError {
-  return new GranaryError(
-    "NAME_UNKNOWN",
-    `repository ${`${target.org}/${target.project}`.slice(0, 160)} is not known`,
+function nameUnknown(repository: string): GranaryError {
+  return new GranaryError("NAME_UNKNOWN", `repository ${repository.slice(0, 160)} is not known`);
+}
+
+/** What clients of Docker's registry list: the projects of the token's org, or the one that it is bound to. */
+function sendCatalog(
+  context: RegistryContext,
+  request: HttpRequest,
+  reply: HttpReply,
+  principal: Principal,
+): HttpReply {
+  const { org, project: bound } = principal;
+  authorize(principal, "read", { org });
+  const { count, last } = pageAsked(request);
+  const behind = last?.startsWith(`${org}/`) === true ? last.slice(org.length + 1) : undefined;
+  const page = context.read((view) =>
+    bound === undefined
+      ? listProjects(view, org, { limit: count, ...(isName(behind) ? { after: behind } : {}) })
+      : { items: [findProject(view, { org, project: bound }) ?? []].flat(), next_cursor: null },
   );
+  const repositories = page.items.slice(0, count).map(({ project }) => `${org}/${project}`);
+  if (page.next_cursor !== null && repositories.length > 0)
+    reply.header("link", `</v2/_catalog?n=${count}&last=${repositories.at(-1)}>; rel="next"`);
+  return reply.type("application/json").send(JSON.stringify({ repositories }));
+}
+
+/** distribution-spec, "Listing Referrers": nothing refers to an image here, as nothing else is pushed. */
+function sendReferrers(reply: HttpReply, target: Target): HttpReply {
+  if (!isDigest(target.reference))
+    throw new GranaryError("DIGEST_INVALID", `not a sha256 digest: ${target.reference.slice(0, 100)}`);
+  const index = { schemaVersion: 2, mediaType: MEDIA_TYPES.index, manifests: [] };
+  return reply.type(MEDIA_TYPES.index).send(Buffer.from(JSON.stringify(index)));
+}
+
+/** `?n=&last=`; what is no number asks for as many as there may be. */
+function pageAsked(request: HttpRequest): { count: number; last: string | undefined } {
+  const { n, last } = request.query as { n?: string; last?: string | string[] };
+  const count =
+    n !== undefined && /^[0-9]{1,6}$/.test(n) ? Math.min(Number(n), TAGS_PAGE_MAX) : TAGS_PAGE_MAX;
+  return { count, last: typeof last === "string" ? last : undefined };
 }
 
 async function sendTags(
@@ -103,13 +144,8 @@ async function sendTags(
   target: Target,
 ): Promise<HttpReply> {
   if (target.reference !== "list") throw new GranaryError("UNSUPPORTED", "no such registry operation here");
-  const { n, last } = request.query as { n?: string; last?: string | string[] };
-  const count =
-    n !== undefined && /^[0-9]{1,6}$/.test(n) ? Math.min(Number(n), TAGS_PAGE_MAX) : TAGS_PAGE_MAX;
-  const found = await tagsBehind(context, target, {
-    last: typeof last === "string" ? last : undefined,
-    count: count + 1,
-  });
+  const { count, last } = pageAsked(request);
+  const found = await tagsBehind(context, target, { last, count: count + 1 });
   const tags = found.slice(0, count);
   if (found.length > count && tags.length > 0) {
     reply.header(
@@ -247,6 +283,8 @@ const OCI_CODES: Partial<Record<ErrorCode, string>> = {
 function sendOciError(reply: HttpReply, error: GranaryError): HttpReply {
   if (error.code === "UNAUTHENTICATED")
     reply.header("www-authenticate", 'Basic realm="granary", charset="UTF-8"');
+  // RFC 9110, 15.5.6.
+  if (error.spec.http === 405) reply.header("allow", "GET, HEAD");
   const code = OCI_CODES[error.code] ?? error.code;
   const body = {
     errors: [{ code, message: error.message, detail: { ...error.detail, hint: error.spec.hint } }],

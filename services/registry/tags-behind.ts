@@ -6,6 +6,7 @@ import {
   findProject,
   findRelease,
   listPreviews,
+  type PageOptions,
   type ProjectAt,
 } from "../shared/state-queries.ts";
 
@@ -46,14 +47,14 @@ function* candidates(state: StateReader, at: ProjectAt, last: string): Generator
 
 function* previewTags(state: StateReader, at: ProjectAt, last: string): Generator<string | undefined> {
   const name = last.startsWith(PREVIEW_TAG) ? last.slice(PREVIEW_TAG.length) : undefined;
-  let cursor: string | null | undefined = isName(name) ? name : undefined;
-  do {
-    const options: { cursor?: string } = cursor === undefined ? {} : { cursor };
-    const page = state.read((view) => listPreviews(view, at, options));
+  let options: PageOptions | undefined = isName(name) ? { after: name } : {};
+  while (options !== undefined) {
+    const from: PageOptions = options;
+    const page = state.read((view) => listPreviews(view, at, from));
     for (const preview of page.items) yield `${PREVIEW_TAG}${preview.name}`;
     yield undefined;
-    cursor = page.next_cursor;
-  } while (cursor !== null);
+    options = page.next_cursor === null ? undefined : { cursor: page.next_cursor };
+  }
 }
 
 /** 1, 10, 11, 2, 3 ... for 11: what stands below `from` in that order is left out. */

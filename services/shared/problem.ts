@@ -15,6 +15,6 @@ export function toProblem(error: GranaryError, requestId: string): Problem {
     retryable: error.spec.retryable,
     request_id: requestId,
     params,
-    ...(typeof pointer === "string" ? { errors: [{ pointer, message: error.message }] } : {}),
+    errors: typeof pointer === "string" ? [{ pointer, message: error.message }] : [],
   };
 }

@@ -19,6 +19,7 @@ import {
   type TrustRecord,
 } from "../../proto/records.ts";
 import type { WebhookRecord } from "../../proto/webhooks.ts";
+import { formatPageCursor, parsePageCursor } from "./page-cursor.ts";
 import type { KeyRange, StateKey, StateView } from "./state-db-tx.ts";
 import {
   contentText,
@@ -43,6 +44,8 @@ export interface PageOptions {
   readonly limit?: number;
   /** `next_cursor` of the page before. */
   readonly cursor?: string;
+  /** The end of the key that the page begins behind, where the caller knows it: a name, in lists by name. */
+  readonly after?: string;
 }
 
 export interface Page<T> {
@@ -355,7 +358,7 @@ export function listBacklogs(view: StateView): readonly { readonly org: Name; re
 }
 
 /**
- * A cursor is the key's own end: stable while rows come and go, and of no use in another list. Where only some rows fit,
+ * A cursor is the key's own end: stable while rows come and go, and refused by another list. Where only some rows fit,
  * {@link LIMITS.scannedRows} are looked at: such a page may have few rows or none, and its cursor leads on.
  * @throws GranaryError USAGE
  */
@@ -366,18 +369,14 @@ function page<T>(
 ): Page<T> {
   const limit = Math.max(1, Math.min(options.limit ?? LIMITS.pageItems, LIMITS.pageItems));
   const { cursor, reverse = false, fits = () => true } = options;
-  if (cursor !== undefined && !/^[a-z0-9/_-]{1,300}$/i.test(cursor)) {
-    throw new GranaryError("USAGE", `not a cursor: ${JSON.stringify(cursor.slice(0, 40))}`, {
-      pointer: "?cursor",
-    });
-  }
-  const after = cursor === undefined ? {} : { after: `${range.start}${cursor}` };
+  const behind = cursor === undefined ? options.after : parsePageCursor(range.start, cursor);
+  const after = behind === undefined ? {} : { after: `${range.start}${behind}` };
   const items: T[] = [];
   let last = "";
   let looked = 0;
   for (const row of view.range(range, { reverse, limit: LIMITS.scannedRows + 1, ...after })) {
     if (items.length === limit || looked === LIMITS.scannedRows)
-      return { items, next_cursor: last.slice(range.start.length) };
+      return { items, next_cursor: formatPageCursor(range.start, last.slice(range.start.length)) };
     if (fits(row.value)) items.push(row.value);
     last = row.key;
     looked += 1;

@@ -42,6 +42,13 @@ function auth(): string {
   return `Authorization: Bearer ${farm.token}`;
 }
 
+test("load balancers may ask with HEAD", async () => {
+  for (const path of ["/livez", "/readyz", "/version", "/"]) {
+    const answer = await fetch(`${farm.url}${path}`, { method: "HEAD" });
+    assert.deepEqual([answer.status, await answer.text()], [200, ""], path);
+  }
+});
+
 describe("requests that parsers read differently", () => {
   const forms: readonly { name: string; head: readonly string[]; body?: string; status?: number }[] = [
     { name: "two Host headers", head: ["GET /livez HTTP/1.1", "Host: a", "Host: b"] },

@@ -103,6 +103,7 @@ describe("the pointer", () => {
       "USAGE",
     );
     problemOf(await activate("stale", { version: "v1" }, { "if-match": "two" }), 400, "USAGE");
+    assert.equal((await activate("stale", { version: "v2" }, { "if-match": "*" })).status, 200);
     const fresh = await activate("stale", { version: "v1" }, { "if-match": '"2"' });
     assert.equal(fresh.status, 200, fresh.text);
     assert.equal(fresh.headers.get("etag"), '"3"');

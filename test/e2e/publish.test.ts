@@ -68,9 +68,9 @@ describe("publishing over HTTP", () => {
     const again = await publish(farm, "same", archive, { query });
     assert.equal(again.status, 200, again.text);
     assert.equal(again.body.existing, true);
-    assert.equal(again.body.release?.version, "v1");
-    assert.equal(again.body.release?.existing, true);
-    assert.equal(again.body.release?.activated, false);
+    const { version, existing, activated, not_activated_reason: why, hint } = again.body.release ?? {};
+    assert.deepEqual([version, existing, activated, why], ["v1", true, false, "existing"]);
+    assert.equal(hint, "`granary activate default/same@v1` lets it go live.");
     assert.deepEqual(await current("same"), pointer, "neither version nor generation moved");
   });
 
@@ -256,7 +256,7 @@ describe("publishing over HTTP", () => {
     assert.ok(ms < 3_000, `${ms} ms`);
     for (const id of ids) {
       problemOf(await send(farm, `/v1/publishes/${id}:cancel`, { json: {} }), 409, "STATE_CONFLICT");
-      assert.match((await ended(farm, id)).error?.message ?? "", /mistake/);
+      assert.match((await ended(farm, id)).error?.detail ?? "", /mistake/);
     }
     await inboxEmpties();
     assert.equal((await storeStat(farm)).big_files, before.big_files);

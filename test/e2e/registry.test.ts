@@ -211,6 +211,33 @@ describe("tags", () => {
   });
 });
 
+test("the catalog lists the repositories of the token's org, page by page", async () => {
+  const all = await get<{ repositories: string[] }>("_catalog");
+  assert.ok(all.body.repositories.length > 1 && all.body.repositories.includes("default/app"), all.text);
+  const pages: string[] = [];
+  let path: string | undefined = "_catalog?n=1";
+  while (path !== undefined) {
+    const page: Answer<{ repositories: string[] }> = await get(path);
+    assert.ok(page.body.repositories.length <= 1);
+    pages.push(...page.body.repositories);
+    path = /^<\/v2\/([^>]+)>; rel="next"$/.exec(page.headers.get("link") ?? "")?.[1];
+  }
+  assert.deepEqual(pages, all.body.repositories);
+  const { token } = await makeToken(farm, "neighbours", ["read"]);
+  assert.deepEqual((await get("_catalog", { token })).body, { repositories: [] });
+  const blind = await makeToken(farm, "default", ["publish"]);
+  ociError(await get("_catalog", { token: blind.token }), 403, "DENIED");
+});
+
+test("an image has no referrers, in the form that clients look for signatures in", async () => {
+  const answer = await get<{ manifests: unknown[] }>(`default/app/referrers/${release.image_digest}`);
+  assert.equal(answer.status, 200, answer.text);
+  assert.equal(answer.headers.get("content-type"), "application/vnd.oci.image.index.v1+json");
+  assert.deepEqual(answer.body.manifests, []);
+  ociError(await get("default/app/referrers/v1"), 400, "DIGEST_INVALID");
+  ociError(await get(`default/missing/referrers/${release.image_digest}`), 404, "NAME_UNKNOWN");
+});
+
 describe("what is refused", () => {
   const unknown = `sha256:${"0".repeat(64)}`;
 
@@ -222,6 +249,8 @@ describe("what is refused", () => {
     ociError(await get("default/missing/manifests/v1"), 404, "NAME_UNKNOWN");
     ociError(await get("default/missing/tags/list"), 404, "NAME_UNKNOWN");
     ociError(await get("UPPER/case/manifests/v1"), 404, "NAME_UNKNOWN");
+    ociError(await get("alone/manifests/v1"), 404, "NAME_UNKNOWN");
+    ociError(await get("default/app/deeper/manifests/v1"), 404, "NAME_UNKNOWN");
     ociError(await get("default/app/blobs/sha256:short"), 400, "DIGEST_INVALID");
     const head = await get(`default/app/blobs/${unknown}`, { method: "HEAD" });
     assert.deepEqual([head.status, head.text], [404, ""]);
@@ -278,6 +307,7 @@ describe("what is refused", () => {
         ...(method === "DELETE" ? {} : { json: {} }),
       });
       ociError(answer, 405, "UNSUPPORTED");
+      assert.equal(answer.headers.get("allow"), "GET, HEAD");
     }
   });
 });

@@ -144,6 +144,5 @@ async function refusal(
   const end = await ended(farm, (answer.body as { publish_id: string }).publish_id);
   assert.equal(end.state, "failed");
   assert.ok(end.error !== undefined);
-  const { code, message, detail, status } = end.error;
-  return { status, problem: { code, detail: message, params: detail } };
+  return { status: end.error.status, problem: end.error };
 }

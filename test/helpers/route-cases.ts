@@ -183,10 +183,9 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
       ...json({ token: "x", org: "default" }),
     },
     { route: "GET /v2", path: "/v2", about: "public" },
-    { route: "GET /livez", path: "/livez", about: "public" },
-    { route: "GET /readyz", path: "/readyz", about: "public" },
-    { route: "GET /version", path: "/version", about: "public" },
-    { route: "GET /", path: "/", about: "public" },
+    ...["/livez", "/readyz", "/version", "/"].flatMap((path) =>
+      ["GET", "HEAD"].map((method) => ({ route: `${method} ${path}`, path, about: "public" as const })),
+    ),
     org("GET /console/:org/:project", "/console/default/app", ["read"]),
     org("GET /console/events", "/console/events?org=default&follow=false", ["read"]),
     { route: "POST /console/sign-in", path: "/console/sign-in", about: "public", method: "POST" },

@@ -1,5 +1,6 @@
 import { ERROR_CODES, GranaryError } from "../../../proto/errors.ts";
 import type { Problem } from "../../../proto/http.ts";
+import { toProblem } from "../../shared/problem.ts";
 import { isProblem } from "../../shared/read-problem.ts";
 import { forFarm, type Pasteable } from "./for-farm.ts";
 import { printable } from "./format.ts";
@@ -18,7 +19,7 @@ export function renderError(
 ): number {
   const failure = asGranaryError(error);
   const spec = ERROR_CODES[failure.code];
-  const document = toProblem(failure);
+  const document = problemDocument(failure);
   const hint = forVerb(document.hint, verb ?? failure.detail["verb"]);
   if (output.json) {
     output.document({ ...document, hint });
@@ -46,20 +47,8 @@ function forVerb(hint: string, verb: unknown): string {
 }
 
 /** The failure as an RFC 9457 document: the farm's own where it sent one. */
-export function toProblem(failure: GranaryError): Problem {
-  if (isProblem(failure.cause)) return failure.cause;
-  const spec = ERROR_CODES[failure.code];
-  return {
-    type: `urn:granary:error:${failure.code}`,
-    title: spec.title,
-    status: spec.http,
-    detail: failure.message,
-    code: failure.code,
-    hint: failure.hint,
-    retryable: spec.retryable,
-    request_id: "",
-    params: failure.detail,
-  };
+export function problemDocument(failure: GranaryError): Problem {
+  return isProblem(failure.cause) ? failure.cause : toProblem(failure, "");
 }
 
 export function asGranaryError(error: unknown): GranaryError {

@@ -120,8 +120,8 @@ async function publishOnce(
   );
   const publish = await job.follow(accepted);
   if (publish.error !== undefined && (PLAN_AGAIN.has(publish.error.code) || CHANGED.has(publish.error.code)))
-    throw new GranaryError(publish.error.code, publish.error.message, {
-      ...publish.error.detail,
+    throw new GranaryError(publish.error.code, publish.error.detail, {
+      ...publish.error.params,
       publish_id: publish.publish_id,
     });
   checkTree(publish, plan.tree);

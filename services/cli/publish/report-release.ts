@@ -5,7 +5,7 @@ import { holdArgument } from "../output/describe-hold.ts";
 import type { Pasteable } from "../output/for-farm.ts";
 import { formatBytes, plural, printable } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
-import { asGranaryError, toProblem } from "../output/render-error.ts";
+import { asGranaryError, problemDocument } from "../output/render-error.ts";
 import { reportPreview } from "./report-preview.ts";
 
 export interface ReportOptions {
@@ -43,7 +43,7 @@ export function reportRelease(options: ReportOptions): number {
     if (output.json) output.document(release);
     return EXIT.ok;
   } catch (error) {
-    writeOutputFile(outputFile, toProblem(asGranaryError(error)));
+    writeOutputFile(outputFile, problemDocument(asGranaryError(error)));
     throw error;
   }
 }
@@ -64,22 +64,22 @@ export function reportUnchanged(
 /** @throws GranaryError what the publish ended with when it is not ready */
 function releaseOf(publish: PublishJson): ReleaseJson {
   if (publish.state === "ready" && publish.release !== undefined) return publish.release;
-  const detail = { ...publish.error?.detail, publish_id: publish.publish_id };
+  const detail = { ...publish.error?.params, publish_id: publish.publish_id };
   if (publish.state === "cancelled")
     throw new GranaryError(
       "CANCELLED",
-      publish.error?.message ?? `publish ${publish.publish_id} was cancelled`,
+      publish.error?.detail ?? `publish ${publish.publish_id} was cancelled`,
       detail,
     );
   if (publish.state === "overtaken")
     throw new GranaryError(
       "OVERTAKEN",
-      publish.error?.message ?? `a newer publish overtook ${publish.publish_id}`,
+      publish.error?.detail ?? `a newer publish overtook ${publish.publish_id}`,
       detail,
     );
   const { error } = publish;
   if (error !== undefined)
-    throw new GranaryError(isErrorCode(error.code) ? error.code : "INTERNAL", error.message, detail);
+    throw new GranaryError(isErrorCode(error.code) ? error.code : "INTERNAL", error.detail, detail);
   throw new GranaryError(
     "INTERNAL",
     `publish ${publish.publish_id} ended as ${publish.state} without a release`,

@@ -35,9 +35,7 @@ export const status: VerbHandler<"status"> = async ({ args, output, api }) => {
       ["ended", formatTime(publish.ended_at)],
       [
         "error",
-        publish.error === undefined
-          ? undefined
-          : `${publish.error.code}: ${printable(publish.error.message)}`,
+        publish.error === undefined ? undefined : `${publish.error.code}: ${printable(publish.error.detail)}`,
       ],
       ["hint", publish.error?.hint],
       ["image", publish.release?.image_ref ?? publish.preview?.image_ref],

@@ -8,7 +8,7 @@ import type { VerbHandler } from "../verb-context.ts";
 
 /** Makes a token. Its text is in this answer and nowhere else. */
 export const tokenCreate: VerbHandler<"token create"> = async ({ flags, output, api }) => {
-  const scopes = flags.list("scope");
+  const scopes = flags.list("scope").flatMap((scopes) => scopes.split(","));
   if (scopes.length === 0) throw new GranaryError("USAGE", `--scope is missing: ${SCOPES.join(", ")}`);
   for (const scope of scopes) checkScope(scope);
   flags.durationMs("expires");

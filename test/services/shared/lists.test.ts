@@ -55,11 +55,15 @@ test("one look at a list reads a bounded number of rows, and its cursor leads on
   const page = listAudit(state, ORG, { project: RARE });
   assert.equal(page.items.length, 0);
   assert.ok(page.next_cursor?.startsWith("000000000002001/"), String(page.next_cursor));
-  for (const cursor of ["~", "a b", "../x\0", "x".repeat(301), ""])
+  const foreign = String(page.next_cursor).replace("2001", "2002");
+  for (const cursor of ["~", "a b", "../x\0", "x".repeat(301), "", "banana", "0", foreign])
     assert.throws(() => listAudit(state, ORG, { cursor }), { code: "USAGE", detail: { pointer: "?cursor" } });
-  // One that was made up, or whose row is gone, is a place like any other, and of this list only.
-  assert.equal(listAudit(state, ORG, { cursor: "zzz", limit: 1 }).items[0]?.request_id, "3000");
-  assert.equal(listAudit(state, ORG, { cursor: "0" }).items.length, 0);
+  assert.throws(() => listAudit(state, "other" as Name, { cursor: String(page.next_cursor) }), {
+    code: "USAGE",
+  });
+  // One whose row is gone is a place like any other.
+  assert.equal(listAudit(state, ORG, { after: "zzz", limit: 1 }).items[0]?.request_id, "3000");
+  assert.equal(listAudit(state, ORG, { after: "0" }).items.length, 0);
 });
 
 test("tags are listed in lexical order from any place on, whichever releases are kept and previews live", async () => {
