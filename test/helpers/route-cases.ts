@@ -184,7 +184,12 @@ export function routeCases(release: ReleaseJson): readonly RouteCase[] {
     },
     { route: "GET /v2", path: "/v2", about: "public" },
     ...["/livez", "/readyz", "/version", "/"].flatMap((path) =>
-      ["GET", "HEAD"].map((method) => ({ route: `${method} ${path}`, path, about: "public" as const })),
+      ["GET", "HEAD"].map((method) => ({
+        route: `${method} ${path}`,
+        path,
+        method,
+        about: "public" as const,
+      })),
     ),
     org("GET /console/:org/:project", "/console/default/app", ["read"]),
     org("GET /console/events", "/console/events?org=default&follow=false", ["read"]),
