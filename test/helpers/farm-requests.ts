@@ -145,3 +145,12 @@ export interface StoreStat {
 export function storeStat(farm: TestFarm): Promise<StoreStat> {
   return farm.json<StoreStat>("/v1/store");
 }
+
+/** What a feed says until it is cut off, which loses what nobody has read by then; one that ends like a whole one is not cut off. */
+export async function untilCut(feed: Response): Promise<string> {
+  let seen = "";
+  await assert.rejects(async () => {
+    for await (const part of feed.body ?? []) seen += Buffer.from(part).toString();
+  });
+  return seen;
+}

@@ -59,7 +59,7 @@ test("a file that changes while it is sent is read once more, then an error name
 test("content that the farm lost since it was planned is planned again, under the same key", async (t) => {
   const directory = app();
   const release = fakeRelease({ tree: await treeOf(directory) });
-  const error = { code: "CONTENT_GONE", message: "gone", hint: "", status: 409, detail: { path: "app.py" } };
+  const error = { code: "CONTENT_GONE", detail: "gone", hint: "", status: 409, params: { path: "app.py" } };
   let asked = 0;
   const { result, farm } = await publish(t, {
     directory,

@@ -61,7 +61,7 @@ for (const [code, state] of [
   ["OVERTAKEN", "overtaken"],
 ] as const) {
   test(`a publish that ends with ${code} exits ${ERROR_CODES[code].exit} and says so as one problem with --json`, async (t) => {
-    const error = { code, message: `it was ${code}`, hint: "", status: 422, detail: { path: "x" } };
+    const error = { code, detail: `it was ${code}`, hint: "", status: 422, params: { path: "x" } };
     const ended = fakePublish({ state, error });
     const { result } = await publish(t, {
       routes: { [GET]: ({ response }) => sendJson(response, 200, ended) },
@@ -71,7 +71,7 @@ for (const [code, state] of [
     const problem = JSON.parse(result.stdout);
     assert.equal(problem.code, code);
     assert.equal(problem.detail, `it was ${code}`);
-    assert.equal(problem.params.publish_id, "pub_1");
+    assert.deepEqual(problem.params, { path: "x", publish_id: "pub_1" });
   });
 }
 
