@@ -9,6 +9,9 @@ const CHECK_INTERVAL_MS = 250;
 /** How long a request waits for the log before it is refused: a process or a disk that was held up for a moment is no outage. */
 const PATIENCE_MS = 1_000;
 
+/** What tells of this process and not of an org's things: probes, and who watches an outage. */
+const OPEN = /^\/(?:livez|readyz|version|metrics|openapi\.json)(?:\?|$)/;
+
 /**
  * Holds requests while the head of a log that other processes write to cannot be confirmed, and refuses them when that lasts: what is
  * known here may be outdated, tokens included. With a nats-server of its own a process is the only writer, and its state stays right.
@@ -16,13 +19,11 @@ const PATIENCE_MS = 1_000;
  */
 export function refuseWhenStale(
   http: Pick<HttpServer, "addHook">,
-  replica: Pick<Replica, "health">,
+  replica: Pick<Replica, "unconfirmedMs">,
 ): () => void {
-  let confirmedMs = performance.now();
   const waiting = new Set<{ readonly sinceMs: number; readonly done: (error?: Error) => void }>();
-  const isStale = (): boolean => performance.now() - confirmedMs > STALE_MS;
+  const isStale = (): boolean => replica.unconfirmedMs() > STALE_MS;
   const timer = setInterval(() => {
-    if (replica.health().up) confirmedMs = performance.now();
     for (const request of waiting) {
       if (isStale() && performance.now() - request.sinceMs < PATIENCE_MS) continue;
       waiting.delete(request);
@@ -30,7 +31,7 @@ export function refuseWhenStale(
     }
   }, CHECK_INTERVAL_MS);
   http.addHook("onRequest", (request, _reply, done) => {
-    if (isStale() && /^\/v[12](?:\/|$)/.test(request.url)) waiting.add({ sinceMs: performance.now(), done });
+    if (isStale() && !OPEN.test(request.url)) waiting.add({ sinceMs: performance.now(), done });
     else done();
   });
   return () => {

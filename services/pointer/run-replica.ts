@@ -117,7 +117,7 @@ async function follow(
       }
       relay?.wake();
     },
-    onAlive: throttled(() => post({ type: "alive" }), context.now),
+    onAlive: throttled((atHead) => post({ type: "alive", atHead }), context.now),
     onEnd: (error) => halt(error),
   });
   checkReady(appliedSeq(writer));
@@ -193,11 +193,13 @@ function warner(post: (message: ReplicaMessage) => void) {
 }
 
 /** Twice a second is enough for a two-second limit. */
-function throttled(call: () => void, now: () => number): () => void {
+function throttled(call: (atHead: boolean) => void, now: () => number): (atHead: boolean) => void {
   let lastMs = 0;
-  return () => {
-    if (now() - lastMs < 400) return;
+  let wasAtHead = false;
+  return (atHead) => {
+    if (now() - lastMs < 400 && atHead === wasAtHead) return;
     lastMs = now();
-    call();
+    wasAtHead = atHead;
+    call(atHead);
   };
 }

@@ -13,8 +13,8 @@ export interface FollowOptions {
   readonly epoch?: string;
   /** Messages that have arrived, in order, {@link BATCH_MAX} at most. Synchronous; a throw ends the following. */
   onBatch(batch: readonly StreamMessage[]): void;
-  /** The server said that nothing is waiting, or something arrived: what was handed over is (nearly) all there is. */
-  onAlive?(): void;
+  /** The server said that nothing is waiting, or something arrived. `atHead`: what was handed over is (nearly) all there is. */
+  onAlive?(atHead: boolean): void;
   /** The following ended for good. */
   onEnd(error: GranaryError): void;
 }
@@ -90,9 +90,9 @@ export function followStream(
   const serve = async (starting: Promise<ConsumerMessages>, inbox: BusInbox): Promise<void> => {
     const messages = await starting;
     let aliveAt = Date.now();
-    const alive = () => {
+    const alive = (atHead: boolean) => {
       aliveAt = Date.now();
-      options.onAlive?.();
+      options.onAlive?.(atHead);
     };
     inbox.onDelivered = alive;
     const watchdog = setInterval(() => {
@@ -103,7 +103,7 @@ export function followStream(
     });
     const notices = async () => {
       for await (const notice of messages.status()) {
-        if (notice.type === "heartbeat" && inbox.idle) alive();
+        if (notice.type === "heartbeat" && inbox.idle) alive(true);
         else if (notice.type === "reset" || notice.type === "consumer_not_found")
           inbox.end(new Error(notice.type));
       }

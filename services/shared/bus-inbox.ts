@@ -16,14 +16,21 @@ export const BATCH_MAX = 256;
  */
 const PAUSE_MS = 3;
 
+/** `info.pending`: what the server has behind it. */
+type Delivered = Pick<JsMsg, "seq" | "timestampNanos" | "data"> & {
+  readonly info?: Pick<JsMsg["info"], "pending">;
+};
+
 /** Gathers what has arrived until the event loop turns: one group, one transaction. */
 export class BusInbox {
-  onDelivered: (() => void) | undefined;
+  /** A group was handed over; `atHead`: next to nothing is behind it, here or at the server. */
+  onDelivered: ((atHead: boolean) => void) | undefined;
   readonly ended: Promise<never>;
   readonly #deliver: (batch: readonly StreamMessage[], lastSeq: number) => void;
   #end: (error: unknown) => void = () => undefined;
   #waiting: StreamMessage[] = [];
   #lastSeq: number;
+  #newest: Delivered | undefined;
   #scheduled = false;
   readonly #pauseMs: number;
   #pauseUntilMs = 0;
@@ -49,13 +56,14 @@ export class BusInbox {
     return this.#waiting.length === 0;
   }
 
-  push(message: Pick<JsMsg, "seq" | "timestampNanos" | "data">): void {
+  push(message: Delivered): void {
     if (this.#over || message.seq <= this.#lastSeq) return;
     if (message.seq !== this.#lastSeq + 1) {
       this.end(new Error(`message ${message.seq} came after ${this.#lastSeq}`));
       return;
     }
     this.#lastSeq = message.seq;
+    this.#newest = message;
     const timeMs = Number(message.timestampNanos / 1_000_000n);
     this.#waiting.push({ seq: message.seq, timeMs, data: message.data });
     this.#schedule();
@@ -74,7 +82,7 @@ export class BusInbox {
     this.#waiting = this.#waiting.slice(BATCH_MAX);
     try {
       this.#deliver(batch, last.seq);
-      this.onDelivered?.();
+      this.onDelivered?.(this.idle && (this.#newest?.info?.pending ?? 0) <= BATCH_MAX);
     } catch (error) {
       this.end(error);
       return;

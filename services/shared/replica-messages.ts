@@ -52,8 +52,8 @@ export type ReplicaMessage =
   | ({ readonly type: "digest" } & StateMark)
   /** Snapshots that this replica keeps now, by position, the newest first. */
   | { readonly type: "snapshots"; readonly seqs: readonly number[] }
-  /** The log's head was confirmed a moment ago. */
-  | { readonly type: "alive" }
+  /** The log answered a moment ago; `atHead`: what is applied is all that it had. */
+  | { readonly type: "alive"; readonly atHead: boolean }
   /** The connection to the log is lost. */
   | { readonly type: "away" }
   | {

@@ -55,6 +55,8 @@ export interface Replica {
   readonly ready: Promise<void>;
   /** Up: caught up once, and the log's head was confirmed within the last 2 s (ruling 12). */
   health(): ReplicaHealth;
+  /** Since when this copy may lack something: since the log last said that there is no more than what is applied here. */
+  unconfirmedMs(): number;
   /** Answers true as soon as `seq` is applied here, false after `timeoutMs`. */
   waitForSeq(seq: number, timeoutMs: number): Promise<boolean>;
   /** Calls back after each commit; returns what removes the listener. */
@@ -85,6 +87,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   let compared: StateMark | undefined;
   let caughtUp = false;
   let aliveAt = 0;
+  let confirmedAt = Number.NEGATIVE_INFINITY;
   let closed = false;
   let failure: GranaryError | undefined;
   let backoffMs = MIN_BACKOFF_MS;
@@ -102,6 +105,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         backoffMs = MIN_BACKOFF_MS;
         failure = undefined;
         aliveAt = Date.now();
+        confirmedAt = performance.now();
         ready.resolve();
         return;
       case "applied":
@@ -119,6 +123,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         return;
       case "alive":
         aliveAt = Date.now();
+        if (message.atHead) confirmedAt = performance.now();
         return;
       case "away":
         aliveAt = 0;
@@ -194,6 +199,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       const silentS = Math.round(silentMs / 1000);
       return { up: false, busy: true, reason: `the command log has not answered for ${silentS} s` };
     },
+    unconfirmedMs: () => performance.now() - confirmedAt,
     waitForSeq: (seq, timeoutMs) =>
       seq <= appliedSeq ? Promise.resolve(true) : waiters.wait(seq, timeoutMs),
     onApplied(listener) {

@@ -162,6 +162,7 @@ describe("roles in processes of their own", () => {
       const pull = await send(content, "/v2/default/split/manifests/v1");
       problemOf(pull, 503, "UNAVAILABLE");
       assert.match(pull.headers.get("retry-after") ?? "", /^[0-9]+$/);
+      assert.equal((await content.fetch("/")).status, 503, "the console shows an org's things, too");
       assert.equal((await content.fetch("/livez")).status, 200);
     } finally {
       process.kill(nats.pid, "SIGCONT");
