@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import { GranaryError } from "../../proto/errors.ts";
 import type { BusOptions } from "./bus.ts";
 import { EVENTS_MAX_AGE_MS } from "./bus-streams.ts";
+import { healthOfLog, type ReplicaHealth } from "./health-of-log.ts";
 import { recoverState } from "./recover-state.ts";
 import type {
   Applied,
@@ -37,11 +38,6 @@ export interface ReplicaOptions {
   /** Absent: none are kept. A state that is missing is made from the newest. */
   readonly snapshots?: SnapshotOptions;
 }
-
-/** `busy`: the link stands and the log is only slow to answer: what waits for it comes to its end, what must be current does not. */
-export type ReplicaHealth =
-  | { readonly up: true }
-  | { readonly up: false; readonly reason: string; readonly busy?: true };
 
 /** A local copy of the pointer's state that follows the command log in a thread of its own. */
 export interface Replica {
@@ -193,11 +189,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       if (closed) return { up: false, reason: "the replica is closed" };
       if (failure !== undefined) return { up: false, reason: failure.message };
       if (!caughtUp) return { up: false, reason: "the replica is catching up with the command log" };
-      const silentMs = Date.now() - aliveAt;
-      if (silentMs <= HEAD_CONFIRMED_MS) return { up: true };
-      if (silentMs > BUSY_MS) return { up: false, reason: "the command log does not answer" };
-      const silentS = Math.round(silentMs / 1000);
-      return { up: false, busy: true, reason: `the command log has not answered for ${silentS} s` };
+      return healthOfLog(Date.now() - aliveAt);
     },
     unconfirmedMs: () => performance.now() - confirmedAt,
     waitForSeq: (seq, timeoutMs) =>
@@ -224,9 +216,6 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
 const DIGEST_EVERY = 10_000;
 const MIN_BACKOFF_MS = 200;
 const MAX_BACKOFF_MS = 5_000;
-const HEAD_CONFIRMED_MS = 2_000;
-/** As long as an append is tried: a disk that is slow to sync is no outage, and what it holds up is not lost. */
-const BUSY_MS = 10_000;
 /** A connection that is being made gives up after 5 s. */
 const CLOSE_MS = 10_000;
 
