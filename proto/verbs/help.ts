@@ -12,14 +12,17 @@ export const HELP_VERBS = [
   verb({
     name: "config check",
     group: "Help",
-    summary: "Check .granary.toml, karta.toml and the saved contexts",
-    args: [arg("PATH", "Directory to look from.", OPTIONAL)],
+    summary: "Check .granary.toml, karta.toml, the saved contexts, and the configuration file of a farm",
+    args: [arg("PATH", "Directory to look from, or the file of a farm (up --config).", OPTIONAL)],
     example: "granary config check",
   }),
   verb({
     name: "config print",
     group: "Help",
     summary: "Print the settings in force and where each comes from",
+    args: [
+      arg("FILE", "Configuration file of a farm: its settings instead of the command line's.", OPTIONAL),
+    ],
     example: "granary config print",
   }),
   verb({

@@ -1,6 +1,4 @@
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { parse } from "smol-toml";
 import { EXIT, GranaryError } from "../../proto/errors.ts";
 import {
   completeSettings,
@@ -11,6 +9,7 @@ import {
   type SettingsInput,
 } from "../../proto/settings.ts";
 import { createLog, type Log } from "../shared/log.ts";
+import { readSettingsFile } from "../shared/read-settings-file.ts";
 import { letHeapsGrow } from "./let-heaps-grow.ts";
 import { type Farm, startFarm } from "./start-farm.ts";
 
@@ -95,22 +94,6 @@ function settingsOf(options: FarmOptions): FarmSettings {
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
   const input = parseSettings({ ...file, ...given }, options.configFile ?? "the command line");
   return completeSettings(input, availableParallelism());
-}
-
-/** @throws GranaryError CONFIG_INVALID */
-export function readSettingsFile(path: string): SettingsInput {
-  let document: unknown;
-  try {
-    document = parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new GranaryError(
-      "CONFIG_INVALID",
-      `${path}: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
-      {},
-      { cause },
-    );
-  }
-  return parseSettings(document, path);
 }
 
 function rolesOf(names: readonly string[] | undefined): ReadonlySet<Role> {

@@ -4,6 +4,7 @@ import { ERROR_CODES, EXIT, GranaryError } from "../../../proto/errors.ts";
 import { KARTA_FILE, parseKartaToml } from "../../../proto/karta-toml.ts";
 import { parseName } from "../../../proto/names.ts";
 import { contextsFile, readContexts } from "../config/contexts.ts";
+import { farmFile, readFarmFile } from "../config/farm-file.ts";
 import { findProjectFile } from "../config/project-file.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
@@ -14,9 +15,13 @@ interface Check {
   readonly code?: string;
 }
 
-/** Checks every file that the command line reads; exits with the first failure's code. */
+/** Checks every file that the command line reads, and the farm's where one is named; exits with the first failure's code. */
 export const configCheck: VerbHandler<"config check"> = async ({ args, output, env, cwd }) => {
-  const directory = path.resolve(cwd, args[0] ?? ".");
+  const named = path.resolve(cwd, args[0] ?? ".");
+  const stat = statSync(named, { throwIfNoEntry: false });
+  if (stat === undefined) throw new GranaryError("USAGE", `there is no ${named}`, { file: named });
+  const directory = stat.isFile() ? path.dirname(named) : named;
+  const farm = farmFile(args[0] === undefined ? undefined : named, env["GRANARY_CONFIG"]);
   const karta = path.join(directory, KARTA_FILE);
   const checks: Check[] = [
     check(contextsFile(env), () => checkContexts(env, output.warn.bind(output))),
@@ -24,6 +29,7 @@ export const configCheck: VerbHandler<"config check"> = async ({ args, output, e
     check(karta, () =>
       existsSync(karta) ? parseKartaToml(readFileSync(karta)).warnings.join("; ") || "valid" : "none",
     ),
+    ...(farm === undefined ? [] : [await checkFarmFile(farm)]),
   ];
   output.emit(checks, () => {
     for (const { file, ok, detail } of checks) output.line(`${ok ? "ok   " : "error"}  ${file}: ${detail}`);
@@ -43,6 +49,14 @@ function check(file: string, run: () => string): Check {
     if (!(error instanceof GranaryError)) throw error;
     return { file, ok: false, detail: error.message, code: error.code };
   }
+}
+
+async function checkFarmFile(file: string): Promise<Check> {
+  const settings = await readFarmFile(file).catch((error: unknown) => error);
+  return check(file, () => {
+    if (!Array.isArray(settings)) throw settings;
+    return "a farm's settings, valid";
+  });
 }
 
 function checkContexts(env: Parameters<typeof readContexts>[0], warn: (text: string) => void): string {
