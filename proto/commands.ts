@@ -167,6 +167,8 @@ export interface HoldCommand {
   readonly type: "hold";
   readonly reason: string;
   readonly until?: string;
+  /** A hold without an end is refused one that has one. */
+  readonly keeps_endless?: true;
 }
 
 export interface UnholdCommand {
@@ -178,6 +180,7 @@ export interface WiderHoldCommand {
   readonly type: "org.hold" | "farm.hold";
   readonly reason: string;
   readonly until?: string;
+  readonly keeps_endless?: true;
 }
 
 export interface WiderUnholdCommand {

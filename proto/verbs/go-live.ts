@@ -41,7 +41,8 @@ export const GO_LIVE_VERBS = [
     summary: "Keep later publishes of a project, an org or the whole farm from going live",
     details: [
       "They become ready and say `held`. Activating and rolling back by hand goes on. Holds of a project, its org and the",
-      "farm are three: each ends for itself.",
+      "farm are three: each ends for itself. A hold that lasts until it is released, as a rollback leaves one, is not replaced",
+      "by one with --for.",
     ],
     args: [HELD],
     flags: [

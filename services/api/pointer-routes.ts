@@ -100,10 +100,10 @@ export function pointerRoutes(server: HttpServer, context: ApiContext): void {
 export function holdOf(
   body: { reason?: string | undefined; for?: string | undefined },
   nowMs: number,
-): { reason: string; until?: string } {
+): { reason: string; until?: string; keeps_endless: true } {
   const forMs = body.for === undefined ? undefined : parseDurationMs(body.for);
   const until = forMs === undefined ? {} : { until: new Date(nowMs + forMs).toISOString() };
-  return { reason: body.reason ?? "held by request", ...until };
+  return { reason: body.reason ?? "held by request", ...until, keeps_endless: true };
 }
 
 /** @throws GranaryError NOT_FOUND */

@@ -76,6 +76,7 @@ export class Model {
     } else {
       const untilMs = body.until === undefined ? Number.POSITIVE_INFINITY : Date.parse(body.until);
       if (untilMs <= timeMs) return "USAGE";
+      if (wouldShorten(body, before)) return "HELD";
       this.wider[key] = untilMs;
     }
     return before === this.wider[key] ? "unchanged" : "changed";
@@ -202,6 +203,7 @@ function hold(project: ModelProject, body: Extract<CommandBody, { type: "hold" }
   const untilMs = body.until === undefined ? Number.POSITIVE_INFINITY : Date.parse(body.until);
   if (untilMs <= timeMs) return "USAGE";
   expire(project, timeMs);
+  if (wouldShorten(body, project.hold?.untilMs)) return "HELD";
   if (project.hold?.reason === body.reason && project.hold.untilMs === untilMs) return "unchanged";
   project.hold = { reason: body.reason, untilMs };
   return "changed";
@@ -245,6 +247,10 @@ function answer(publish: ModelPublish): string {
 
 function contentOf(body: AcceptCommand): string {
   return JSON.stringify([body.channel, body.commit, body.upload.digest, body.strip ?? 0]);
+}
+
+function wouldShorten(body: { until?: string; keeps_endless?: true }, heldMs: number | undefined): boolean {
+  return body.keeps_endless === true && body.until !== undefined && heldMs === Number.POSITIVE_INFINITY;
 }
 
 type WiderBody = Extract<CommandBody, { type: `${"org" | "farm"}.${"hold" | "unhold"}` }>;

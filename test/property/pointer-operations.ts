@@ -147,6 +147,7 @@ export function bodyOf(
         type: `${operation.level}hold`,
         reason: "freeze",
         ...(operation.ms > 0 && { until: new Date(logMs + operation.ms).toISOString() }),
+        ...(operation.ms === DAY_MS && { keeps_endless: true }),
       };
     case "set":
       return {

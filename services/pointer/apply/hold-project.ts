@@ -1,5 +1,6 @@
 import type { CommandValue, HoldCommand } from "../../../proto/commands.ts";
 import type { HoldRecord } from "../../../proto/records.ts";
+import { refuseShorterHold } from "./refuse-shorter-hold.ts";
 import { settleHold } from "./settle-hold.ts";
 import type { Step } from "./step.ts";
 
@@ -10,6 +11,7 @@ export function holdProject(step: Step, body: HoldCommand): CommandValue {
     step.refuse("USAGE", `a hold must end in the future, not at ${body.until}`);
   }
   const project = settleHold(step);
+  refuseShorterHold(step, body, { before: project.hold, what: `${project.org}/${project.project}` });
   const { reason } = body;
   const end = body.until === undefined ? {} : { until: body.until };
   if (project.hold !== undefined && project.hold.reason === reason && project.hold.until === body.until) {

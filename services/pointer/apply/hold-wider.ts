@@ -2,6 +2,7 @@ import type { CommandValue, WiderHoldCommand, WiderUnholdCommand } from "../../.
 import type { HoldRecord } from "../../../proto/records.ts";
 import type { StateKey } from "../../shared/state-db-tx.ts";
 import { KEYS } from "../../shared/state-keys.ts";
+import { refuseShorterHold } from "./refuse-shorter-hold.ts";
 import type { Step } from "./step.ts";
 
 /**
@@ -14,6 +15,8 @@ export function holdWider(step: Step, body: WiderHoldCommand): CommandValue {
   if (until !== undefined && !(Date.parse(until) > step.timeMs))
     step.refuse("USAGE", `a hold must end in the future, not at ${until}`);
   const before = step.get(key);
+  const what = body.type === "farm.hold" ? "the farm" : `the org ${step.command.org}`;
+  refuseShorterHold(step, body, { before, what });
   if (before?.reason === reason && before.until === until) return { type: "done", changed: false };
   const end = until === undefined ? {} : { until };
   step.put(key, { reason, since: step.at, by: step.command.actor, ...end });
