@@ -6,13 +6,14 @@ import { isFitNatsVersion, MIN_NATS_VERSION } from "./nats-version.ts";
 
 const ANSWER_TIMEOUT_MS = 2_000;
 
-/** Whether the server behind a monitor URL says that it is up and its JetStream is ready (`/healthz`). */
-export async function isNatsHealthy(monitorUrl: string): Promise<boolean> {
+/** "ok" when a server says that it is up and its JetStream is ready (`/healthz`), else what it says, "" when it does not answer. */
+export async function natsHealth(monitorUrl: string): Promise<string> {
   try {
-    const answer = z.object({ status: z.string() }).parse(await ask(`${monitorUrl}/healthz`));
-    return answer.status === "ok";
+    const answer = z.object({ status: z.string(), error: z.string().optional() });
+    const { status, error } = answer.parse(await ask(`${monitorUrl}/healthz`));
+    return error ?? status;
   } catch {
-    return false;
+    return "";
   }
 }
 

@@ -5,9 +5,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { GranaryError } from "../../proto/errors.ts";
 import type { NatsPorts } from "./nats-config.ts";
-import { isNatsHealthy } from "./nats-monitor.ts";
+import { natsHealth } from "./nats-monitor.ts";
 import type { NatsPaths } from "./nats-paths.ts";
 import { guardAgainstOrphan } from "./orphan-guard.ts";
+import { unreadableStream } from "./unreadable-stream.ts";
 
 /** One run of the server, from spawn to exit. */
 export interface NatsProcess {
@@ -32,7 +33,8 @@ interface StartOptions {
  * Starts the server with the configuration at `paths.config` and waits until it is healthy. It runs in a session of its
  * own, so that a terminal's Ctrl-C reaches it only through our ordered shutdown, and under a guard that ends it when we
  * die.
- * @throws GranaryError UNAVAILABLE with the server's last words when it ends, hangs or is aborted
+ * @throws GranaryError UNAVAILABLE with the server's last words when it ends, hangs or is aborted; with `unreadable` in its detail when
+ *   that is a stream which it cannot read
  */
 export async function startNatsProcess(options: StartOptions): Promise<NatsProcess> {
   const { paths } = options;
@@ -43,7 +45,7 @@ export async function startNatsProcess(options: StartOptions): Promise<NatsProce
   const exited = new Promise<string>((resolve) => {
     child.once("exit", (code, signal) => {
       guard.close();
-      rmSync(paths.pidFile, { force: true });
+      forgetPid(paths);
       resolve(signal ?? `code ${code}`);
     });
   });
@@ -57,8 +59,16 @@ export async function startNatsProcess(options: StartOptions): Promise<NatsProce
   const deadlineMs = Date.now() + options.startTimeoutMs;
   while (child.exitCode === null && child.signalCode === null) {
     const ports = readPorts(paths, pid);
-    if (ports && (await isNatsHealthy(`http://127.0.0.1:${ports.monitor}`)))
-      return { pid, ports, exited, stop };
+    const health = ports && (await natsHealth(`http://127.0.0.1:${ports.monitor}`));
+    if (ports && health === "ok") return { pid, ports, exited, stop };
+    // It has its ports when it has tried all streams.
+    const unreadable = unreadableStream(health ?? "");
+    if (unreadable !== undefined) {
+      await stop(STOP_UNREADY_MS);
+      throw new GranaryError("UNAVAILABLE", `nats-server cannot read its stream ${unreadable}`, {
+        unreadable,
+      });
+    }
     if (options.signal.aborted || Date.now() > deadlineMs) {
       await stop(0);
       break;
@@ -70,6 +80,16 @@ export async function startNatsProcess(options: StartOptions): Promise<NatsProce
 }
 
 const POLL_MS = 15;
+const STOP_UNREADY_MS = 5_000;
+
+/** On a disk that has failed the file stays; a pid that runs something else by then is known by its command line. */
+function forgetPid(paths: NatsPaths): void {
+  try {
+    rmSync(paths.pidFile, { force: true });
+  } catch {
+    // Thrown here, behind an event, it would end the process before its parts are closed.
+  }
+}
 
 function spawnServer(binary: string, paths: NatsPaths): { child: ChildProcess; pid: number } {
   const output = openSync(paths.startLog, "w");

@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { GranaryError } from "../../proto/errors.ts";
 import { environment } from "./environment.ts";
 import { checkNatsBinary, findNatsBinary } from "./nats-binary.ts";
 import { type NatsPorts, natsConfig } from "./nats-config.ts";
@@ -8,6 +9,7 @@ import { assertNatsFit } from "./nats-monitor.ts";
 import { type NatsPaths, natsPaths } from "./nats-paths.ts";
 import { type NatsProcess, startNatsProcess } from "./nats-process.ts";
 import { stopProcess } from "./stop-process.ts";
+import { setStreamAside } from "./unreadable-stream.ts";
 
 /** What the supervisor reports; a pino logger fits. */
 export interface NatsServerLog {
@@ -50,6 +52,7 @@ export interface NatsServer {
 /**
  * Starts the server of a data folder and keeps it running: when it ends it is started again on the same ports, after
  * 100 ms at first and at most 5 s. One that was left over from a killed process is ended first.
+ * A stream that it cannot read and that is made from the state is set aside.
  * @throws GranaryError NATS_MISSING or NATS_UNFIT (no binary, too old, not durable), UNAVAILABLE (it does not start)
  */
 export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
@@ -72,7 +75,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
       signal: abort.signal,
       startTimeoutMs: START_TIMEOUT_MS,
     };
-    const run = await startNatsProcess(startOptions);
+    const run = await startReadable(startOptions, options.log);
     try {
       return { run, version: await assertNatsFit(monitorUrl(run.ports)) };
     } catch (error) {
@@ -157,6 +160,23 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
       return closed;
     },
   };
+}
+
+/** @throws GranaryError as {@link startNatsProcess}; STATE_BEHIND when a stream cannot be read that cannot be made anew */
+async function startReadable(
+  options: Parameters<typeof startNatsProcess>[0],
+  log: NatsServerLog,
+): Promise<NatsProcess> {
+  for (;;) {
+    try {
+      return await startNatsProcess(options);
+    } catch (error) {
+      const stream = error instanceof GranaryError ? error.detail["unreadable"] : undefined;
+      if (typeof stream !== "string") throw error;
+      const kept = setStreamAside(options.paths, stream);
+      log.warn({ stream, kept }, "nats-server could not read a stream: it is made anew from the state");
+    }
+  }
 }
 
 const START_TIMEOUT_MS = 60_000;
