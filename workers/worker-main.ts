@@ -14,6 +14,7 @@ import {
   type SealLogTask,
   TASK_CELL,
 } from "../proto/worker-tasks.ts";
+import { asGranaryError } from "../store/as-granary-error.ts";
 import { openThreadStore } from "../store/thread-store.ts";
 import { adoptContent } from "./adopt-content.ts";
 import { assembleUpload } from "./assemble-upload.ts";
@@ -65,16 +66,21 @@ export function adopt(task: AdoptTask): Outcome<AdoptResult> {
   return asOutcome(task, () => adoptContent(task, store));
 }
 
-/** Expected failures leave the thread as data; anything else is a bug and rejects the task. */
+/** Expected failures leave the thread as data, those of the disk among them; anything else is a bug and rejects the task. */
 function asOutcome<T>(task: { cell: SharedArrayBuffer }, run: () => T): Outcome<T> {
   // The first sign of life: from here on the task's clocks run.
   new Float64Array(task.cell)[TASK_CELL.progress] = 1;
   try {
     return { ok: true, value: run() };
   } catch (error) {
-    if (error instanceof GranaryError) return { ok: false, error: error.toWire() };
-    throw error;
+    if (!(error instanceof GranaryError) && !isOfDisk(error)) throw error;
+    return { ok: false, error: asGranaryError(error).toWire() };
   }
+}
+
+/** A file that is not there is none: it will not come back. */
+function isOfDisk(error: unknown): boolean {
+  return error instanceof Error && "syscall" in error && "code" in error && error.code !== "ENOENT";
 }
 
 // On Linux a thread has a priority of its own; elsewhere this would be the whole process's.

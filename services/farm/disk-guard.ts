@@ -1,4 +1,6 @@
 import { type StatsFs, statfsSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setInterval } from "node:timers";
 import { GranaryError } from "../../proto/errors.ts";
 import type { Log } from "../shared/log.ts";
@@ -26,13 +28,18 @@ export interface DiskGuard {
   assertRoomForUpload(): void;
   /** @throws GranaryError STORE_FULL when not even a command has room, STORE_IO when nobody can tell */
   assertRoomForCommand(): void;
+  /** Finds out whether the disk still takes what is written, as when a command got no answer. */
+  probe(): void;
+  /** What a probe failed with: the process has to end. */
+  readonly failed: GranaryError | undefined;
   close(): void;
 }
 
 /**
  * Keeps the command log off the end of the disk. A nats-server that meets it answers no append any more, also when there is room
  * again, until it is restarted (2.10 to 2.15): so commands are refused before, and when somebody else fills the disk all the
- * same, the embedded server is restarted once there is room.
+ * same, the embedded server is restarted once there is room. One whose disk has failed says nothing at all (2.15): that is asked of the
+ * disk itself.
  */
 export function startDiskGuard(options: {
   dir: string;
@@ -64,6 +71,18 @@ export function startDiskGuard(options: {
     server.restart().catch((error: unknown) => log.error({ err: error }, "nats-server did not stop"));
   };
   const timer = setInterval(check, CHECK_INTERVAL_MS);
+  let failed: GranaryError | undefined;
+  let probing = false;
+  const probe = async (): Promise<void> => {
+    if (probing || failed !== undefined) return;
+    probing = true;
+    const errno = await writeSynced(join(dir, PROBE_FILE));
+    probing = false;
+    if (errno !== undefined && DEAD_ERRNOS.has(errno))
+      failed = new GranaryError("STORE_IO", `the disk of the data folder takes no writes: ${errno}`, {
+        errno,
+      });
+  };
   const assertRoom = (reserve: Reserve, what: string): void => {
     const room = roomOf(dir);
     const lack = lackOf(room, reserve);
@@ -82,8 +101,27 @@ export function startDiskGuard(options: {
     },
     assertRoomForUpload: () => assertRoom(UPLOAD, "another upload"),
     assertRoomForCommand: () => assertRoom(COMMAND, "another command"),
+    probe: () => void probe(),
+    get failed() {
+      return failed;
+    },
     close: () => clearInterval(timer),
   };
+}
+
+const PROBE_FILE = "disk.probe";
+/** Of a disk that will not come back to this process: one that is full may. */
+const DEAD_ERRNOS: ReadonlySet<string> = new Set(["EIO", "EROFS", "ENXIO", "ENODEV", "ESHUTDOWN"]);
+
+/** Writes a small file down to the disk and removes it. @returns the errno of what failed */
+async function writeSynced(file: string): Promise<string | undefined> {
+  try {
+    await writeFile(file, "probe", { flush: true });
+    await rm(file, { force: true });
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code;
+  }
 }
 
 interface Reserve {

@@ -6,12 +6,13 @@ import type { DiskGuard } from "./disk-guard.ts";
 const FAILURE_POLL_MS = 500;
 
 /** A failed sync is never retried: the process ends, and recovery starts from what is durable. */
-export function failureOf(store: Store): Promise<Error> {
+export function failureOf(...parts: readonly { readonly failed: Error | undefined }[]): Promise<Error> {
   return new Promise((resolve) => {
     const timer = setInterval(() => {
-      if (store.failed === undefined) return;
+      const failure = parts.find(({ failed }) => failed !== undefined)?.failed;
+      if (failure === undefined) return;
       clearInterval(timer);
-      resolve(store.failed);
+      resolve(failure);
     }, FAILURE_POLL_MS);
     timer.unref();
   });

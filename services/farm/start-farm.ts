@@ -141,7 +141,12 @@ async function startParts(options: {
   const append = createSubmit({ bus: api, replica });
   const submit = async (command: Command): Promise<CommandResult> => {
     disk.assertRoomForCommand();
-    return append(command);
+    try {
+      return await append(command);
+    } catch (error) {
+      disk.probe();
+      throw error;
+    }
   };
   const read = <T>(body: (view: StateView) => T): T => replica.read(body);
   if (roles.has("hooks")) await startDeliveries(parts, { read, submit });
@@ -155,7 +160,7 @@ async function startParts(options: {
       ...base,
       url: "",
       registry: "",
-      failed: new Promise(() => undefined),
+      failed: failureOf(replica, disk),
       close: () => shutdown.run(),
     };
   const content = await startContent({ parts, read, submit, api, disk });
@@ -301,7 +306,11 @@ async function startContent(options: {
     closing.abort();
     await closeHttpServer(http, HTTP_GRACE_MS);
   });
-  return { url: context.url(), registry: context.publicName(), failed: failureOf(store) };
+  return {
+    url: context.url(),
+    registry: context.publicName(),
+    failed: failureOf(store, replica, options.disk),
+  };
 }
 
 /** Connections of orgs' subscribers to the bus: whoever serves the api decides about them. */

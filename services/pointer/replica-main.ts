@@ -13,10 +13,19 @@ port.on("message", (order: ReplicaOrder) => {
   if (order.type === "close") abort.abort();
 });
 
+const halt = (error: unknown): void => {
+  const wire = error instanceof GranaryError ? error : new GranaryError("INTERNAL", String(error));
+  post({ type: "halted", error: wire.toWire() });
+};
+// Of timers: an error event of the thread would lose its code.
+process.once("uncaughtException", (error) => {
+  halt(error);
+  process.exit(1);
+});
+
 try {
   await runReplica(workerData as ReplicaThreadData, { post, signal: abort.signal, now: Date.now });
 } catch (error) {
-  const wire = error instanceof GranaryError ? error : new GranaryError("INTERNAL", String(error));
-  post({ type: "halted", error: wire.toWire() });
+  halt(error);
 }
 port.close();

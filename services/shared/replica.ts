@@ -49,6 +49,8 @@ export interface Replica {
   readonly snapshots: readonly number[];
   /** Resolves when everything that the log had at the start is applied. @throws GranaryError STATE_BEHIND, STORE_FORMAT ... */
   readonly ready: Promise<void>;
+  /** Why nothing can be applied any more, after a failed write or sync of the state: the process has to restart. */
+  readonly failed: GranaryError | undefined;
   /** Up: caught up once, and the log's head was confirmed within the last 2 s (ruling 12). */
   health(): ReplicaHealth;
   /** Since when this copy may lack something: since the log last said that there is no more than what is applied here. */
@@ -185,6 +187,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       return snapshots;
     },
     ready: ready.promise,
+    get failed() {
+      return failure?.code === "STORE_IO" ? failure : undefined;
+    },
     health() {
       if (closed) return { up: false, reason: "the replica is closed" };
       if (failure !== undefined) return { up: false, reason: failure.message };
@@ -219,12 +224,16 @@ const MAX_BACKOFF_MS = 5_000;
 /** A connection that is being made gives up after 5 s. */
 const CLOSE_MS = 10_000;
 
-/** Another log, an unknown command, a damaged state: starting again would end the same way. */
+/**
+ * Another log, an unknown command, a damaged state: starting again would end the same way. A disk that failed to sync may have dropped
+ * what it could not write, and must not be asked again.
+ */
 const FINAL: readonly string[] = [
   "STATE_BEHIND",
   "STATE_DIVERGED",
   "STORE_FORMAT",
   "STORE_CORRUPT",
+  "STORE_IO",
   "UNAUTHENTICATED",
   "NATS_UNFIT",
 ];

@@ -5,6 +5,7 @@ import { type Database, open, type RootDatabase, type Transaction } from "lmdb";
 import { GranaryError } from "../../proto/errors.ts";
 import { Lru } from "../../store/lru.ts";
 import type { KeyRange, RangeOptions, StateKey, StateRow, StateTx, StateView } from "./state-db-tx.ts";
+import { onStateDisk } from "./state-failure.ts";
 import { KEYS, STATE_VERSION } from "./state-keys.ts";
 
 /**
@@ -14,7 +15,7 @@ import { KEYS, STATE_VERSION } from "./state-keys.ts";
  * it takes no part in the digest.
  */
 export interface StateWriter {
-  /** Runs `body` as one transaction: all of it is durable, or none when it throws. */
+  /** Runs `body` as one transaction: all of it is durable, or none when it throws. @throws GranaryError STORE_FULL, STORE_IO */
   transact<T>(body: (tx: StateTx, local: LocalTx) => T): T;
   read<T>(body: (view: StateView) => T): T;
   readLocal(key: string): string | undefined;
@@ -55,11 +56,11 @@ export interface StateReader {
  * commit's pages, then its meta page; that second sync is left out (MDB_NOMETASYNC), and the next commit's first makes up for it. The
  * file stays whole: a transaction overwrites only pages that neither of the last two states has. Measured on a loaded
  * machine, a transaction of 12 rows: p50 0.6 instead of 2.1 ms, CPU 0.21 instead of 0.35 ms.
- * @throws GranaryError STORE_FORMAT when another version of the state machine wrote it
+ * @throws GranaryError STORE_FORMAT when another version of the state machine wrote it; STORE_FULL, STORE_IO
  */
 export function openStateWriter(dir: string, { replayable = false } = {}): StateWriter {
   mkdirSync(dir, { recursive: true });
-  const db = openDatabases(dir, { noMetaSync: replayable });
+  const db = onStateDisk(dir, () => openDatabases(dir, { noMetaSync: replayable }));
   const view = viewOf(db.state);
   const tx: StateTx = {
     ...view,
@@ -75,7 +76,7 @@ export function openStateWriter(dir: string, { replayable = false } = {}): State
     },
   };
   const writer: StateWriter = {
-    transact: (body) => db.root.transactionSync(() => body(tx, local)),
+    transact: (body) => onStateDisk(dir, () => db.root.transactionSync(() => body(tx, local))),
     read: (body) => {
       db.root.resetReadTxn();
       return body(view);
@@ -92,7 +93,7 @@ export function openStateWriter(dir: string, { replayable = false } = {}): State
     },
     copy: (file) => db.root.backup(file, true),
     // The sync of this transaction's pages is that of the meta page before it.
-    settle: () => db.root.transactionSync(() => db.local.putSync(SETTLED, String(Date.now()))),
+    settle: () => writer.transact((_, own) => own.put(SETTLED, String(Date.now()))),
     close: () => db.root.close(),
   };
   const meta = writer.read((state) => state.get(KEYS.meta()));
