@@ -79,7 +79,7 @@ function parseTarget(text: string): Reference["target"] {
   const version = parseVersion(text);
   if (version !== undefined) return { kind: "version", version };
   if (text.startsWith("preview/")) return { kind: "preview", name: parseName(text.slice(8), "preview") };
-  if (/^[0-9a-f]{7,64}$/.test(text)) return { kind: "commit", commit: text };
+  if (/^[0-9a-f]{7,64}$/i.test(text)) return { kind: "commit", commit: text.toLowerCase() };
   throw new GranaryError(
     "USAGE",
     `not a release: ${JSON.stringify(text.slice(0, 80))}; use vN, current, preview/NAME or a commit`,

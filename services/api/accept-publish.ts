@@ -171,6 +171,8 @@ export function checkCommit(commit: string | undefined, pointer: string): string
       limit: LIMITS.commitBytes,
     });
   }
+  // References are in lower case: under another spelling nobody would find the release.
+  if (commit !== undefined && /^[0-9a-f]+$/i.test(commit)) return commit.toLowerCase();
   return commit ?? null;
 }
 
