@@ -83,6 +83,7 @@ export const GO_LIVE_VERBS = [
     summary:
       "Change a project's settings: require_commit, portable_names, public_pull, overtake, default_ttl, retention, quota_bytes",
     details: [
+      "public_pull: whoever reaches the farm may pull the project's images without a token; all else stays closed.",
       "overtake: a queued publish ends when a newer one of its channel arrives; previews do so unless it is false.",
       "default_ttl: how long previews live after a publish, such as 24h.",
       "retention: how many of the newest releases stay, and for how long releases stay after they were made or live: 10,30d",

@@ -48,6 +48,8 @@ export function registryRoutes(server: HttpServer, context: RegistryContext): vo
 
 async function serve(context: RegistryContext, request: HttpRequest, reply: HttpReply): Promise<HttpReply> {
   const rest = (request.params as { "*": string })["*"];
+  if (isRead(request) && isPublic(context, rest))
+    return sendTarget(context, request, reply, parseTarget(rest));
   const principal = authenticate(request.headers.authorization, {
     tokenByHash: (hash) => context.read((view) => findTokenByHash(view, hash)),
     now: context.now,
@@ -65,6 +67,22 @@ async function serve(context: RegistryContext, request: HttpRequest, reply: Http
   if (context.read((view) => findProject(view, target)) === undefined)
     throw nameUnknown(`${target.org}/${target.project}`);
   if (!isRead(request)) throw new GranaryError("UNSUPPORTED", "releases are pushed with `granary publish`");
+  return sendTarget(context, request, reply, target);
+}
+
+/** Whether the repository is of a project that lets anybody pull: no token is looked at. */
+function isPublic(context: RegistryContext, rest: string): boolean {
+  const [org, project] = rest.split("/");
+  if (!isName(org) || !isName(project)) return false;
+  return context.read((view) => findProject(view, { org, project }))?.settings.public_pull === true;
+}
+
+async function sendTarget(
+  context: RegistryContext,
+  request: HttpRequest,
+  reply: HttpReply,
+  target: Target,
+): Promise<HttpReply> {
   if (target.kind === "tags") return sendTags(context, request, reply, target);
   if (target.kind === "referrers") return sendReferrers(reply, target);
   return target.kind === "manifests"

@@ -269,6 +269,34 @@ describe("what is refused", () => {
     ociError(await get(`default/app/blobs/${release.tree}`), 404, "BLOB_UNKNOWN");
   });
 
+  test("a project that is set to public_pull is pulled without a token, and nothing else is", async () => {
+    await publishReady(farm, "open", appArchive({ a: "1" }));
+    const ask = async (path: string, init: RequestInit = {}) =>
+      (await fetch(`${farm.url}${path}`, { redirect: "manual", ...init })).status;
+    const manifest = "/v2/default/open/manifests/current";
+    assert.equal(await ask(manifest), 401);
+    const set = (open: boolean) =>
+      send(farm, "/v1/orgs/default/projects/open/settings", { method: "PUT", json: { public_pull: open } });
+    assert.equal((await set(true)).status, 200);
+    const { layers } = (await (await fetch(`${farm.url}${manifest}`)).json()) as Manifest;
+    const blobs = "/v2/default/open/blobs";
+    assert.equal(await ask(`${blobs}/${layers[0]?.digest}`), 200);
+    assert.equal(await ask("/v2/default/open/tags/list"), 200);
+    const basic = `Basic ${Buffer.from(":").toString("base64")}`;
+    assert.equal(await ask(manifest, { headers: { authorization: basic } }), 200, "what skopeo sends");
+    assert.equal(await ask(`${blobs}/${layer.digest}`), 404, "what another project has");
+    for (const path of [
+      "/v2/",
+      "/v2/_catalog",
+      "/v2/default/app/tags/list",
+      "/v1/orgs/default/projects/open",
+    ])
+      assert.equal(await ask(path), 401, path);
+    assert.equal(await ask(`${blobs}/uploads/`, { method: "POST" }), 401);
+    assert.equal((await set(false)).status, 200);
+    assert.equal(await ask(manifest), 401);
+  });
+
   test("without a token it is 401 with a challenge, and with a wrong one too", async () => {
     for (const authorization of ["", "Bearer nonsense", `Basic ${Buffer.from("u:p").toString("base64")}`]) {
       const response = await fetch(`${farm.url}/v2/`, { headers: authorization ? { authorization } : {} });
