@@ -21,6 +21,11 @@ const Limits = z.strictObject({
   file_bytes: positive.optional(),
   entries: positive.max(2_000_000).optional(),
   ratio: positive.optional(),
+  ratio_grace_bytes: positive.optional(),
+  meta_bytes: positive.max(16_777_216).optional(),
+  meta_total_bytes: positive.max(67_108_864).optional(),
+  gzip_header_bytes: positive.max(1_048_576).optional(),
+  gzip_members: positive.max(1_000_000).optional(),
   extract_ms: positive.optional(),
 });
 
@@ -193,15 +198,24 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
     webhookAllowPrivate: input.webhook_allow_private ?? false,
     gc: completeGc(input),
     scrub: completeScrub(input),
-    limits: {
-      ...ARCHIVE_LIMITS,
-      uploadBytes: limits.upload_bytes ?? ARCHIVE_LIMITS.uploadBytes,
-      expandedBytes: limits.expanded_bytes ?? ARCHIVE_LIMITS.expandedBytes,
-      fileBytes: limits.file_bytes ?? ARCHIVE_LIMITS.fileBytes,
-      entries: limits.entries ?? ARCHIVE_LIMITS.entries,
-      ratio: limits.ratio ?? ARCHIVE_LIMITS.ratio,
-      extractMs: limits.extract_ms ?? ARCHIVE_LIMITS.extractMs,
-    },
+    limits: completeLimits(limits),
+  };
+}
+
+function completeLimits(limits: NonNullable<SettingsInput["limits"]>): ArchiveLimits {
+  return {
+    ...ARCHIVE_LIMITS,
+    uploadBytes: limits.upload_bytes ?? ARCHIVE_LIMITS.uploadBytes,
+    expandedBytes: limits.expanded_bytes ?? ARCHIVE_LIMITS.expandedBytes,
+    fileBytes: limits.file_bytes ?? ARCHIVE_LIMITS.fileBytes,
+    entries: limits.entries ?? ARCHIVE_LIMITS.entries,
+    ratio: limits.ratio ?? ARCHIVE_LIMITS.ratio,
+    ratioGraceBytes: limits.ratio_grace_bytes ?? ARCHIVE_LIMITS.ratioGraceBytes,
+    metaBytes: limits.meta_bytes ?? ARCHIVE_LIMITS.metaBytes,
+    metaTotalBytes: limits.meta_total_bytes ?? ARCHIVE_LIMITS.metaTotalBytes,
+    gzipHeaderBytes: limits.gzip_header_bytes ?? ARCHIVE_LIMITS.gzipHeaderBytes,
+    gzipMembers: limits.gzip_members ?? ARCHIVE_LIMITS.gzipMembers,
+    extractMs: limits.extract_ms ?? ARCHIVE_LIMITS.extractMs,
   };
 }
 

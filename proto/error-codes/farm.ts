@@ -10,6 +10,13 @@ export const FARM_CODES = {
     "Try again after the time in Retry-After; `granary doctor` shows the parts.",
   ),
   NO_FARM: spec(503, EXIT.unavailable, true, "No farm answers there.", "Start one: npm start"),
+  ADDRESS_REFUSED: spec(
+    500,
+    EXIT.unavailable,
+    false,
+    "The address cannot be listened on.",
+    "Choose another with --port or --listen; --port 0 takes any free port.",
+  ),
   NATS_MISSING: spec(
     500,
     EXIT.unavailable,

@@ -16,6 +16,16 @@ import { whyContent } from "./why-content.ts";
 /** Load balancers ask with either method. */
 const PROBE = { exposeHeadRoute: true } as const;
 
+/** By the names that settings and all other answers are spelt in: `uploadBytes` is `upload_bytes`. */
+function limitNames(limits: object): object {
+  return Object.fromEntries(
+    Object.entries(limits).map(([name, value]: [string, unknown]) => [
+      name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      typeof value === "object" && value !== null && !Array.isArray(value) ? limitNames(value) : value,
+    ]),
+  );
+}
+
 /** What operators look at, and the probes. */
 export function farmRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/livez", PROBE, async (_request, reply) => reply.send({ ok: true }));
@@ -37,7 +47,7 @@ export function farmRoutes(server: HttpServer, context: ApiContext): void {
 
   server.get("/v1/limits", async (request, reply) => {
     principalOf(context, request);
-    return reply.send({ archive: context.limits, ...LIMITS });
+    return reply.send(limitNames({ archive: context.limits, ...LIMITS }));
   });
 
   server.get("/v1/nodes", async (request, reply) => {

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
 import { EXIT, GranaryError } from "../../proto/errors.ts";
 import {
   completeSettings,
@@ -93,7 +94,8 @@ function settingsOf(options: FarmOptions): FarmSettings {
   };
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
   const input = parseSettings({ ...file, ...given }, options.configFile ?? "the command line");
-  return completeSettings(input, availableParallelism());
+  const settings = completeSettings(input, availableParallelism());
+  return { ...settings, data: resolve(settings.data) };
 }
 
 function rolesOf(names: readonly string[] | undefined): ReadonlySet<Role> {

@@ -1,7 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { FarmSettings, Role } from "../../proto/settings.ts";
@@ -19,7 +18,7 @@ import { type Bus, connectBus } from "../shared/bus.ts";
 import { openBusGate } from "../shared/bus-gate.ts";
 import { confirmHead } from "../shared/confirm-head.ts";
 import { lockDataDir } from "../shared/data-lock.ts";
-import { closeHttpServer, createHttpServer, type HttpServer } from "../shared/http-server.ts";
+import { closeHttpServer, createHttpServer } from "../shared/http-server.ts";
 import type { Log } from "../shared/log.ts";
 import { natsCredentials, natsIssuer } from "../shared/nats-keys.ts";
 import { assertNatsFit } from "../shared/nats-monitor.ts";
@@ -34,6 +33,7 @@ import { secretBox } from "../shared/webhook-secrets.ts";
 import { resolveHost } from "../shared/webhook-target.ts";
 import { ensureAdminToken } from "./admin-token.ts";
 import { type DiskGuard, startDiskGuard } from "./disk-guard.ts";
+import { listen } from "./listen.ts";
 import { openFarmStore } from "./open-store.ts";
 import { failureOf, problemsOf } from "./problems.ts";
 import { refuseWhenStale } from "./refuse-when-stale.ts";
@@ -369,12 +369,6 @@ async function checkExternalNats(settings: FarmSettings, log: Log): Promise<void
       { nats: settings.nats },
       "durability of the external NATS is not checked: set nats_monitor; it needs sync_interval: always",
     );
-}
-
-async function listen(http: HttpServer, settings: FarmSettings): Promise<string> {
-  await http.listen({ host: settings.listen, port: settings.port });
-  const { address, family, port } = http.server.address() as AddressInfo;
-  return `${family === "IPv6" ? `[${address}]` : address}:${port}`;
 }
 
 function readVersion(): string {

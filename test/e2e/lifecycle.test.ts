@@ -234,8 +234,9 @@ describe("the life of a farm", { concurrency: 3 }, () => {
       ["up", "--data", join(folder, "port", "two"), "--port", new URL(farm.url).port, "--json"],
       { env: { NATS_SERVER_BIN: path } },
     );
-    assert.notEqual(taken.code, 0);
-    assert.match(taken.stdout + taken.stderr, /port|EADDRINUSE/i);
+    assert.equal(taken.code, 10, taken.stderr);
+    const { code, params } = JSON.parse(taken.stdout) as Problem;
+    assert.deepEqual([code, params["reason"]], ["ADDRESS_REFUSED", "EADDRINUSE"]);
     assert.equal(await farm.stop(), 0);
   });
 });

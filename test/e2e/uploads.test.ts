@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import type { Problem } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
@@ -17,7 +18,7 @@ before(async () => {
   const config = join(folder, "farm.toml");
   writeFileSync(
     config,
-    `[limits]\nupload_bytes = ${UPLOAD_LIMIT}\nexpanded_bytes = 1_000_000\nfile_bytes = 500_000\nentries = 50\n`,
+    `[limits]\nupload_bytes = ${UPLOAD_LIMIT}\nexpanded_bytes = 1_000_000\nfile_bytes = 500_000\nentries = 50\ngzip_members = 3\n`,
   );
   farm = await startTestFarm({ data: join(folder, "data"), args: ["--config", config] });
 });
@@ -54,8 +55,15 @@ describe("the limits that an operator sets", () => {
   test("are told by /v1/limits", async () => {
     const { archive } = await farm.json<{ archive: Record<string, number> }>("/v1/limits");
     assert.deepEqual(
-      [archive["uploadBytes"], archive["expandedBytes"], archive["fileBytes"], archive["entries"]],
+      [archive["upload_bytes"], archive["expanded_bytes"], archive["file_bytes"], archive["entries"]],
       [UPLOAD_LIMIT, 1_000_000, 500_000, 50],
+    );
+    const members = Buffer.concat(Array.from({ length: 3 }, () => gzipSync("")));
+    const bytes = Buffer.concat([members, appArchive({ a: "1" })]);
+    problemOf(
+      await publish(farm, "limits", bytes, { waitSeconds: 30 }),
+      413,
+      "ARCHIVE_TOO_MANY_GZIP_MEMBERS",
     );
   });
 

@@ -7,7 +7,7 @@ export async function fetchLimits(api: ApiClient): Promise<ArchiveLimits> {
   try {
     const { archive } = await api.get<{ archive?: Readonly<Record<string, unknown>> }>("/v1/limits");
     const known = Object.entries(ARCHIVE_LIMITS).map(([key, fallback]) => {
-      const value = archive?.[key];
+      const value = archive?.[key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)];
       return [key, typeof value === "number" ? value : fallback];
     });
     return { ...ARCHIVE_LIMITS, ...Object.fromEntries(known) };
