@@ -207,8 +207,7 @@ function projectsOf(
   const found = one === undefined ? undefined : findProject(view, { org, project: one });
   const first = found === undefined ? [] : [found];
   if (project !== undefined) return { items: first, next_cursor: null };
-  // A cursor of projects is a name: the list goes on behind it.
-  const rest = listProjects(view, org, { ...(one === undefined ? {} : { cursor: one }), ...page });
+  const rest = listProjects(view, org, { ...(one === undefined ? {} : { after: one }), ...page });
   return { items: [...first, ...rest.items], next_cursor: rest.next_cursor };
 }
 
