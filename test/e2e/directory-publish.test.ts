@@ -8,7 +8,9 @@ import type { PublishJson, ReleaseJson, UploadJson } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
 import { removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { makeToken, problemOf, projectUrl, publishReady, send } from "../helpers/farm-requests.ts";
+import { publishEvolvingTrees } from "../helpers/image-campaign.ts";
 import { commitUpload, listFiles, missingContent, plan, putStream, sendListed } from "../helpers/listing.ts";
+import { random } from "../helpers/random.ts";
 
 const folder = tempDir("directory");
 const data = join(folder, "data");
@@ -41,6 +43,12 @@ test("a directory gives the same tree, image and numbers as the archive of its f
   assert.deepEqual(release.layers, archived.layers);
   assert.equal(release.commit, "abc1234");
   assert.deepEqual(counts(release), counts(archived));
+});
+
+test("an image follows from its files alone, whatever was published before it, as archive or by listing", async (t) => {
+  const seed = Number(process.env["GRANARY_SEED"] ?? Date.now() % 2 ** 31);
+  t.diagnostic(`GRANARY_SEED=${seed}`);
+  await publishEvolvingTrees(farm, { publishes: 25, random: random(seed) });
 });
 
 function counts({ stats }: ReleaseJson): Partial<ReleaseJson["stats"]> {
