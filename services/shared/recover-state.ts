@@ -1,4 +1,4 @@
-import { existsSync, renameSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { GranaryError } from "../../proto/errors.ts";
 import { listSnapshots, restoreMissingState } from "./snapshots.ts";
@@ -17,8 +17,9 @@ export async function recoverState(options: {
   log: { warn(detail: object, message: string): void };
 }): Promise<void> {
   const { dir, snapshots, log } = options;
+  const crashes = crashesOf(dir);
   try {
-    await probeState(dir);
+    await probeState(dir, { extent: crashes < 2 ? "some" : "all" });
   } catch (error) {
     if (!(error instanceof GranaryError)) throw error;
     if (snapshots === undefined || listSnapshots(snapshots).length === 0) throw withWayOut(error, dir);
@@ -27,10 +28,26 @@ export async function recoverState(options: {
     syncFile(path.dirname(dir));
     log.warn({ err: error, kept: aside }, "STORE_CORRUPT: the state cannot be read and was set aside");
   }
-  if (snapshots === undefined) return;
-  const restored = await restoreMissingState(dir, snapshots);
+  const restored = snapshots === undefined ? undefined : await restoreMissingState(dir, snapshots);
   if (restored !== undefined)
     log.warn({ seq: restored.seq }, "the state was missing: it goes on from a snapshot");
+  if (existsSync(dir)) writeFileSync(path.join(dir, OPENED), String(crashes + 1));
+}
+
+/** The state that was recovered is not used any more, and nothing went wrong with it. */
+export function closedInOrder(dir: string): void {
+  rmSync(path.join(dir, OPENED), { force: true });
+}
+
+/** How often the state was opened since it was last closed in order: after two crashes all of it is looked at, which may be their cause. */
+const OPENED = "opened";
+
+function crashesOf(dir: string): number {
+  try {
+    return Number(readFileSync(path.join(dir, OPENED), "utf8")) || 0;
+  } catch {
+    return 0;
+  }
 }
 
 /** A log is trimmed below snapshots only: where there is none, it is whole, unless it was begun anew. */

@@ -3,7 +3,7 @@ import { GranaryError } from "../../proto/errors.ts";
 import type { BusOptions } from "./bus.ts";
 import { EVENTS_MAX_AGE_MS } from "./bus-streams.ts";
 import { healthOfLog, type ReplicaHealth } from "./health-of-log.ts";
-import { recoverState } from "./recover-state.ts";
+import { closedInOrder, recoverState } from "./recover-state.ts";
 import type {
   Applied,
   ReplicaMessage,
@@ -49,7 +49,10 @@ export interface Replica {
   readonly snapshots: readonly number[];
   /** Resolves when everything that the log had at the start is applied. @throws GranaryError STATE_BEHIND, STORE_FORMAT ... */
   readonly ready: Promise<void>;
-  /** Why nothing can be applied any more, after a failed write or sync of the state: the process has to restart. */
+  /**
+   * Why nothing can be applied any more, after a failed write or sync of the state, or damage that was found in it: the process has to
+   * restart, which is where a damaged state is made anew.
+   */
   readonly failed: GranaryError | undefined;
   /** Up: caught up once, and the log's head was confirmed within the last 2 s (ruling 12). */
   health(): ReplicaHealth;
@@ -173,6 +176,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     ready.reject(new GranaryError("UNAVAILABLE", "the replica was closed"));
     if (thread !== undefined) await stopThread(thread);
     await state.close();
+    if (failure === undefined) closedInOrder(options.dir);
   };
   let closing: Promise<void> | undefined;
 
@@ -188,7 +192,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     },
     ready: ready.promise,
     get failed() {
-      return failure?.code === "STORE_IO" ? failure : undefined;
+      return failure !== undefined && ENDS.has(failure.code) ? failure : undefined;
     },
     health() {
       if (closed) return { up: false, reason: "the replica is closed" };
@@ -237,6 +241,9 @@ const FINAL: readonly string[] = [
   "UNAUTHENTICATED",
   "NATS_UNFIT",
 ];
+
+/** What the next start of the process can mend, or has to say. */
+const ENDS: ReadonlySet<string> = new Set(["STORE_IO", "STORE_CORRUPT"]);
 
 function startThread(
   options: ReplicaOptions,

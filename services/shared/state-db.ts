@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
-import { crc32 } from "node:zlib";
 import { type Database, open, type RootDatabase, type Transaction } from "lmdb";
 import { GranaryError } from "../../proto/errors.ts";
 import { Lru } from "../../store/lru.ts";
 import type { KeyRange, RangeOptions, StateKey, StateRow, StateTx, StateView } from "./state-db-tx.ts";
 import { onStateDisk } from "./state-failure.ts";
 import { KEYS, STATE_VERSION } from "./state-keys.ts";
+import { openRow, sealRow } from "./state-row.ts";
 
 /**
  * The state on disk. `transact` has fsynced when it returns (see {@link openStateWriter}): call it on a thread that serves nobody else.
@@ -64,7 +64,7 @@ export function openStateWriter(dir: string, { replayable = false } = {}): State
   const view = viewOf(db.state);
   const tx: StateTx = {
     ...view,
-    put: (key, value) => db.state.putSync(key, sealed(key, JSON.stringify(value))),
+    put: (key, value) => db.state.putSync(key, sealRow(key, JSON.stringify(value))),
     remove: (key) => {
       db.state.removeSync(key);
     },
@@ -160,7 +160,7 @@ function openDatabases(dir: string, { noMetaSync = false } = {}): Databases {
 /** From a row's key and sealed text to its value. */
 type Parser = (key: string, text: string) => unknown;
 
-const parseRow: Parser = (key, text) => JSON.parse(opened(key, text));
+const parseRow: Parser = (key, text) => JSON.parse(openRow(key, text));
 
 function viewOf(db: Database<string, string>, parse = parseRow): StateView {
   return {
@@ -232,23 +232,5 @@ function* rowsOf(
   db: Database<string, string>,
   at: { transaction?: Transaction } = {},
 ): Generator<readonly [key: string, json: string]> {
-  for (const { key, value } of db.getRange(at)) yield [key, opened(key, value)];
-}
-
-/** LMDB does not notice bit flips: each value begins with the crc32 of its key and text, 8 hex digits. */
-function sealed(key: string, json: string): string {
-  return checksum(key, json) + json;
-}
-
-/** @throws GranaryError STORE_CORRUPT */
-function opened(key: string, text: string): string {
-  const json = text.slice(CHECKSUM_LENGTH);
-  if (text.slice(0, CHECKSUM_LENGTH) === checksum(key, json)) return json;
-  throw new GranaryError("STORE_CORRUPT", `row ${key} of the state does not match its checksum`, { key });
-}
-
-const CHECKSUM_LENGTH = 8;
-
-function checksum(key: string, json: string): string {
-  return crc32(json, crc32(key)).toString(16).padStart(CHECKSUM_LENGTH, "0");
+  for (const { key, value } of db.getRange(at)) yield [key, openRow(key, value)];
 }

@@ -2,12 +2,12 @@ import fs from "node:fs";
 import { join } from "node:path";
 
 /** Flips one bit of a file in place. */
-export function flipBit(path: string, offset: number): void {
+export function flipBit(path: string, offset: number, bit = 1): void {
   const fd = fs.openSync(path, "r+");
   try {
     const byte = Buffer.alloc(1);
     fs.readSync(fd, byte, 0, 1, offset);
-    byte[0] = (byte[0] ?? 0) ^ 1;
+    byte[0] = (byte[0] ?? 0) ^ bit;
     fs.writeSync(fd, byte, 0, 1, offset);
   } finally {
     fs.closeSync(fd);
