@@ -6,6 +6,7 @@ import { GranaryError } from "../proto/errors.ts";
 import { parseTree, summarizeTree, type TreeEntry } from "../proto/tree.ts";
 import { type MaterializeResult, type MaterializeTask, TASK_CELL } from "../proto/worker-tasks.ts";
 import { checkTreeFolder, looksLikeTree } from "../store/check-tree-folder.ts";
+import { assertRoomOf, CONTENT_RESERVE, roomOf } from "../store/disk-room.ts";
 import type { TaskWriter } from "../store/task-writer.ts";
 import type { ThreadStore } from "../store/thread-store.ts";
 import { looksUntouched, TreeFolder } from "../store/tree-folder.ts";
@@ -32,6 +33,10 @@ interface RootMark {
   readonly boot: string;
 }
 
+/** Between two looks at the disk, which cost 3 us. */
+const ROOM_BYTES = 4 * 1024 * 1024;
+const ROOM_FILES = 64;
+
 class Materializer {
   readonly #task: MaterializeTask;
   readonly #writer: TaskWriter;
@@ -41,6 +46,9 @@ class Materializer {
   #linked = 0;
   #written = 0;
   #writtenBytes = 0;
+  /** What may be written before the disk is asked again. */
+  #roomBytes = 0;
+  #roomFiles = 0;
 
   constructor(task: MaterializeTask, writer: TaskWriter) {
     this.#task = task;
@@ -110,12 +118,28 @@ class Materializer {
           this.#linked += 1;
           continue;
         }
+        this.#needRoom(entry.size);
         folder.file(entry.path, entry.executable, this.#writer.readBlob(entry.digest));
         this.#written += 1;
         this.#writtenBytes += entry.size;
         sources.add(entry, staging);
       }
     }
+  }
+
+  /**
+   * What is kept for the pointer and for publishes is not for roots, which can be made again: it is looked at before files are written,
+   * again and again, because others write meanwhile.
+   */
+  #needRoom(bytes: number): void {
+    this.#roomBytes -= bytes;
+    this.#roomFiles -= 1;
+    if (this.#roomBytes >= 0 && this.#roomFiles >= 0) return;
+    const room = roomOf(this.#task.stagingDir);
+    const rest = { ...room, freeBytes: room.freeBytes - bytes };
+    assertRoomOf(rest, CONTENT_RESERVE, `the root ${this.#name}`);
+    this.#roomBytes = ROOM_BYTES;
+    this.#roomFiles = ROOM_FILES;
   }
 
   /** The files of the project's newest whole root. */

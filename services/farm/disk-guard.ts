@@ -1,21 +1,20 @@
-import { type StatsFs, statfsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setInterval } from "node:timers";
 import { GranaryError } from "../../proto/errors.ts";
+import {
+  COMMAND_RESERVE,
+  CONTENT_RESERVE,
+  lackOf,
+  noRoom,
+  type Reserve,
+  type Room,
+  roomOf,
+} from "../../store/disk-room.ts";
 import type { Log } from "../shared/log.ts";
 import type { NatsServer } from "../shared/nats-server.ts";
 
 const MIB = 1024 * 1024;
-/** Left of the disk when uploads are refused: room for the log, the state and the index of what is under way. */
-const UPLOAD_RESERVE_BYTES = 64 * MIB;
-/** Left when every command is refused: what the log writes beside a command, and what a collection of garbage needs. */
-const COMMAND_RESERVE_BYTES = 8 * MIB;
-/** The same for small disks. */
-const RESERVE_SHARE = 0.05;
-/** The same of inodes: a publish that is received, and a nats-server that begins a block or a snapshot, make files. */
-const UPLOAD_RESERVE_INODES = 2_048;
-const COMMAND_RESERVE_INODES = 256;
 /** So little that nats-server may have met the end of the disk. */
 const FULL_BYTES = MIB;
 const FULL_INODES = 16;
@@ -61,7 +60,7 @@ export function startDiskGuard(options: {
     }
     isLost = false;
     if (room.freeBytes < FULL_BYTES || room.freeInodes < FULL_INODES) metEnd = true;
-    if (!metEnd || lackOf(room, UPLOAD) !== undefined) return;
+    if (!metEnd || lackOf(room, CONTENT_RESERVE) !== undefined) return;
     metEnd = false;
     if (server === undefined) return;
     log.warn(
@@ -86,21 +85,14 @@ export function startDiskGuard(options: {
   const assertRoom = (reserve: Reserve, what: string): void => {
     const room = roomOf(dir);
     const lack = lackOf(room, reserve);
-    if (lack === undefined && !metEnd) return;
-    const of = lack === "inodes" ? "no inodes left" : "no room";
-    throw new GranaryError("STORE_FULL", `the disk of the data folder has ${of} for ${what}`, {
-      free_bytes: room.freeBytes,
-      ...(lack === "inodes" && { free_inodes: room.freeInodes }),
-      reserve_bytes: Math.min(reserve.bytes, room.bytes * RESERVE_SHARE),
-      retry_after_s: 5,
-    });
+    if (lack !== undefined || metEnd) throw noRoom(room, reserve, { what, lack });
   };
   return {
     get isThere() {
       return !isLost;
     },
-    assertRoomForUpload: () => assertRoom(UPLOAD, "another upload"),
-    assertRoomForCommand: () => assertRoom(COMMAND, "another command"),
+    assertRoomForUpload: () => assertRoom(CONTENT_RESERVE, "another upload"),
+    assertRoomForCommand: () => assertRoom(COMMAND_RESERVE, "another command"),
     probe: () => void probe(),
     get failed() {
       return failed;
@@ -121,45 +113,5 @@ async function writeSynced(file: string): Promise<string | undefined> {
     return undefined;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code;
-  }
-}
-
-interface Reserve {
-  readonly bytes: number;
-  readonly inodes: number;
-}
-
-const UPLOAD: Reserve = { bytes: UPLOAD_RESERVE_BYTES, inodes: UPLOAD_RESERVE_INODES };
-const COMMAND: Reserve = { bytes: COMMAND_RESERVE_BYTES, inodes: COMMAND_RESERVE_INODES };
-
-interface Room {
-  readonly bytes: number;
-  readonly freeBytes: number;
-  readonly inodes: number;
-  readonly freeInodes: number;
-}
-
-function lackOf({ bytes, freeBytes, inodes, freeInodes }: Room, reserve: Reserve): keyof Reserve | undefined {
-  if (freeBytes < Math.min(reserve.bytes, bytes * RESERVE_SHARE)) return "bytes";
-  return freeInodes < Math.min(reserve.inodes, inodes * RESERVE_SHARE) ? "inodes" : undefined;
-}
-
-/** @throws GranaryError STORE_IO. File systems that make inodes as they are needed say that they have none. */
-function roomOf(dir: string): Room {
-  const { bavail, blocks, bsize, files, ffree } = statfsOf(dir);
-  return {
-    bytes: blocks * bsize,
-    freeBytes: bavail * bsize,
-    inodes: files,
-    freeInodes: files === 0 ? Number.POSITIVE_INFINITY : ffree,
-  };
-}
-
-function statfsOf(dir: string): StatsFs {
-  try {
-    return statfsSync(dir);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new GranaryError("STORE_IO", `the data folder cannot be asked for its room: ${why}`, {}, { cause });
   }
 }

@@ -1,5 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { type Dirent, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync } from "node:fs";
+import {
+  type Dirent,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -15,6 +25,10 @@ const STALL_MS = 30_000;
 const DEADLINE_MS = 600_000;
 const STAGING = ".staging";
 const ROOT = /^[0-9a-f]{64}$/;
+/** Of a mark (materialize-tree.ts, check-roots.ts), and of a version's name. */
+const DRAFT = /^(?:[0-9a-f]{64}\.json\.(?:new|doubted)|\.[0-9a-f-]{36})$/;
+/** A file system's clock is a tick behind. */
+const CLOCK_MS = 1_000;
 
 interface Materializable {
   readonly org: Name;
@@ -32,6 +46,7 @@ export class Roots {
   readonly #dir: string;
   readonly #pool: Pick<WorkerPool, "run">;
   readonly #boot = bootId();
+  readonly #startedMs = Date.now();
   readonly #running = new Map<string, Promise<MaterializeResult>>();
 
   constructor(options: { dir: string; pool: Pick<WorkerPool, "run"> }) {
@@ -78,6 +93,7 @@ export class Roots {
   #moveAway(projectDir: string, kept: ReadonlySet<Digest>): string[] {
     const names = new Set([...kept].map(digestHex));
     const entries = entriesOf(projectDir);
+    for (const { name } of entries) if (this.#isLeftOver(projectDir, name)) rmSync(join(projectDir, name));
     const doomed = entries.filter(
       ({ name }) => ROOT.test(name) && !names.has(name) && !this.#running.has(join(projectDir, name)),
     );
@@ -95,6 +111,15 @@ export class Roots {
       renameSync(join(projectDir, name), away);
       return away;
     });
+  }
+
+  /** Drafts of marks and names that an earlier process left, and marks whose root is not there. */
+  #isLeftOver(projectDir: string, name: string): boolean {
+    const root = /^([0-9a-f]{64})\.json$/.exec(name)?.[1];
+    const path = join(projectDir, name);
+    if (root === undefined ? !DRAFT.test(name) : existsSync(join(projectDir, root))) return false;
+    const { mtimeMs } = lstatSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: Number.POSITIVE_INFINITY };
+    return mtimeMs < this.#startedMs - CLOCK_MS;
   }
 
   async #run(tree: Digest, projectDir: string, signal: AbortSignal): Promise<MaterializeResult> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { BackupJson } from "../../proto/http-pointer.ts";
@@ -119,6 +119,25 @@ describe("a farm whose disk is full", { skip: mounted ? false : "needs root to m
     assert.equal(release?.version, "v3");
     const fsck = await farm.json<FsckJson>("/v1/store:fsck", { method: "POST" });
     assert.deepEqual([fsck.corrupt, fsck.missing, fsck.orphaned], [0, 0, 0]);
+  });
+
+  test("makes no root of what is kept for others: it is refused before, leaves nothing, and is made when there is room", async () => {
+    const own = randomBytes(8_000_000).toString("hex");
+    await publishReady(
+      farm,
+      "roots",
+      appArchive({ "a.txt": own.slice(0, 8_000_000), "b.txt": own.slice(8_000_000) }),
+    );
+    const filler = join(disk, "filler");
+    // Uploads are refused below 5 % of this disk, 13 MiB: one of the two files would fit.
+    fill(filler, 22);
+    const path = `${projectUrl("roots")}/releases/v1:materialize`;
+    problemOf(await send(farm, path, { method: "POST" }), 507, "STORE_FULL");
+    assert.deepEqual(readdirSync(join(disk, "data", "roots", ".staging")), []);
+    assert.ok(statfsSync(disk).bavail * statfsSync(disk).bsize > 13 * 1024 * 1024);
+    rmSync(filler);
+    const made = await send<{ files: number }>(farm, path, { method: "POST" });
+    assert.deepEqual([made.status, made.body.files], [200, 2], made.text);
   });
 
   test("says that a backup's disk is full, and takes the next backup elsewhere", async () => {

@@ -1,5 +1,17 @@
 import assert from "node:assert/strict";
-import { existsSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import {
+  existsSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { digestHex, digestOf } from "../../proto/digest.ts";
@@ -71,5 +83,26 @@ test("a sweep takes roots, marks and names of what is not kept", async () => {
   assert.ok(!existsSync(join(projectDir, `${digestHex(OTHER)}.json`)));
   assert.equal(lstatSync(join(projectDir, "v1"), { throwIfNoEntry: false }), undefined);
   assert.ok(existsSync(join(projectDir, "v2")));
+  rmSync(dir, { recursive: true });
+});
+
+test("a sweep takes drafts and marks that an earlier process left, and leaves those of this one", async () => {
+  const dir = tempDir("roots");
+  const projectDir = join(dir, org, project);
+  const hex = digestHex(tree);
+  mkdirSync(join(projectDir, hex), { recursive: true });
+  const left = [`${hex}.json.new`, `${hex}.json.doubted`, `${digestHex(OTHER)}.json`];
+  for (const name of [`${hex}.json`, ...left]) {
+    writeFileSync(join(projectDir, name), "{}");
+    utimesSync(join(projectDir, name), 1_000, 1_000);
+  }
+  const draft = `.${randomUUID()}`;
+  symlinkSync(hex, join(projectDir, draft));
+  lutimesSync(join(projectDir, draft), 1_000, 1_000);
+  const own = `${digestHex(OTHER)}.json.new`;
+  const roots = new Roots({ dir, pool: slowPool(1) });
+  writeFileSync(join(projectDir, own), "{}");
+  assert.equal(await roots.sweep(() => new Set([tree])), 0);
+  assert.deepEqual(readdirSync(projectDir).sort(), [hex, `${hex}.json`, own].sort());
   rmSync(dir, { recursive: true });
 });
