@@ -41,6 +41,8 @@ export interface ApiContext {
   /** Base URL of this api and public name of its registry, for links and image references. */
   url(): string;
   publicName(): string;
+  /** @throws GranaryError UNAVAILABLE when a token may have been revoked elsewhere and nobody has heard of it here */
+  assertConfirmed(): void;
   /** @throws GranaryError STORE_FULL when the disk has no room for another upload */
   assertRoom(): void;
   /** Parts that are not well, by name; empty when the farm takes publishes. */

@@ -22,6 +22,7 @@ export interface Scoped {
 }
 
 export function principalOf(context: ApiContext, request: HttpRequest): Principal {
+  context.assertConfirmed();
   return authenticate(request.headers.authorization, {
     tokenByHash: (hash) => context.read((view) => findTokenByHash(view, hash)),
     now: context.now,

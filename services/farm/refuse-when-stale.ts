@@ -9,8 +9,8 @@ const CHECK_INTERVAL_MS = 250;
 /** How long a request waits for the log before it is refused: a process or a disk that was held up for a moment is no outage. */
 const PATIENCE_MS = 1_000;
 
-/** What tells of this process and not of an org's things: probes, and who watches an outage. */
-const OPEN = /^\/(?:livez|readyz|version|metrics|openapi\.json)(?:\?|$)/;
+/** What no token is asked for. */
+const OPEN = /^\/(?:livez|readyz|version|openapi\.json)(?:\?|$)/;
 
 /**
  * Holds requests while the head of a log that other processes write to cannot be confirmed, and refuses them when that lasts: what is
@@ -22,7 +22,7 @@ export function refuseWhenStale(
   replica: Pick<Replica, "unconfirmedMs">,
 ): () => void {
   const waiting = new Set<{ readonly sinceMs: number; readonly done: (error?: Error) => void }>();
-  const isStale = (): boolean => replica.unconfirmedMs() > STALE_MS;
+  const isStale = (): boolean => isUnconfirmed(replica);
   const timer = setInterval(() => {
     for (const request of waiting) {
       if (isStale() && performance.now() - request.sinceMs < PATIENCE_MS) continue;
@@ -38,6 +38,15 @@ export function refuseWhenStale(
     clearInterval(timer);
     for (const { done } of waiting) done(stale());
   };
+}
+
+/** For what is open already: feeds, and answers that are waited for. @throws GranaryError UNAVAILABLE */
+export function assertConfirmed(replica: Pick<Replica, "unconfirmedMs">): void {
+  if (isUnconfirmed(replica)) throw stale();
+}
+
+function isUnconfirmed(replica: Pick<Replica, "unconfirmedMs">): boolean {
+  return replica.unconfirmedMs() > STALE_MS;
 }
 
 function stale(): GranaryError {

@@ -36,7 +36,7 @@ import { type DiskGuard, startDiskGuard } from "./disk-guard.ts";
 import { listen } from "./listen.ts";
 import { openFarmStore } from "./open-store.ts";
 import { failureOf, problemsOf } from "./problems.ts";
-import { refuseWhenStale } from "./refuse-when-stale.ts";
+import { assertConfirmed, refuseWhenStale } from "./refuse-when-stale.ts";
 import { Shutdown } from "./shutdown.ts";
 import { trimLog } from "./trim-log.ts";
 
@@ -270,6 +270,9 @@ async function startContent(options: {
     read,
     replica,
     submit,
+    assertConfirmed: () => {
+      if (parts.server === undefined) assertConfirmed(replica);
+    },
     assertRoom: () => options.disk.assertRoomForUpload(),
     barrier: createBarrier({ bus: options.api, replica }),
     log,

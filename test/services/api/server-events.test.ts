@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { GranaryError } from "../../../proto/errors.ts";
 import { formatToken } from "../../../proto/token.ts";
 import type { ApiContext } from "../../../services/api/context.ts";
 import { sendServerEvents } from "../../../services/api/server-events.ts";
@@ -10,19 +11,29 @@ import type { HttpReply, HttpRequest } from "../../../services/shared/http-serve
 const RECORD = { id: "t1234567890", org: "acme", scopes: ["read"] };
 const TOKEN = formatToken("tok", RECORD.id, "a".repeat(32));
 
-test("a feed that is over ends its answer; one that is cut off breaks it, whether by the farm's end or the token's", async () => {
+test("a feed that is over ends its answer; one that is cut off breaks it, by the farm's end, the token's or a log that does not answer", async () => {
   assert.equal(await readFeed({ feeds: 2, end: "feed" }), "data: 0\n\ndata: 1\n\n");
   await assert.rejects(readFeed({ feeds: 2, end: "farm" }), TypeError);
   await assert.rejects(readFeed({ feeds: 2, end: "token" }), TypeError);
+  await assert.rejects(readFeed({ feeds: 2, end: "log" }), TypeError);
 });
 
 /** What a reader gets of a feed of so many frames that ends in one of three ways. */
-async function readFeed({ feeds, end }: { feeds: number; end: "feed" | "farm" | "token" }): Promise<string> {
+async function readFeed({
+  feeds,
+  end,
+}: {
+  feeds: number;
+  end: "feed" | "farm" | "token" | "log";
+}): Promise<string> {
   const closing = new AbortController();
   let sent = 0;
   const context = {
     read: () => (end === "token" && sent === feeds ? undefined : RECORD),
     now: () => 0,
+    assertConfirmed: () => {
+      if (end === "log" && sent === feeds) throw new GranaryError("UNAVAILABLE", "the log is away");
+    },
     closing: closing.signal,
     log: { info: () => undefined },
   } as unknown as ApiContext;
