@@ -87,7 +87,8 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
 function whyExpired(context: ApiContext, { of, after }: Feed): string | undefined {
   if (after.seq === 0) return undefined;
   return context.read((view) => {
-    if (isLostPlace(view, after.seq)) return "is of a time that a restore has undone";
+    if (isLostPlace(view, after.seq))
+      return "is of what was lost and undone since, by a restore or with the log";
     const through = view.get(KEYS.eventsTrimmed(of.org))?.through;
     return through !== undefined && isBehind(parseCursor(through), after) ? "is no longer kept" : undefined;
   });

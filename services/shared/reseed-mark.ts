@@ -1,4 +1,5 @@
 import type { LogSeed } from "./bus-streams.ts";
+import { skipLostPlaces } from "./lost-places.ts";
 import type { StateReader, StateWriter } from "./state-db.ts";
 import { KEYS } from "./state-keys.ts";
 
@@ -9,13 +10,14 @@ const CURSORS = ["jobs-cursor", "events-cursor"];
 
 /**
  * Says durably that this state goes on with a new log, which the next start makes: its first command is the one behind the last
- * applied. Until that log is there, no other one is accepted.
+ * applied and all that may be lost. Until that log is there, no other one is accepted.
  */
 export function markReseed(writer: StateWriter, epoch: string): LogSeed {
   return writer.transact((tx, local) => {
     local.put(RESEED, epoch);
     // Whatever the queues and the event stream lost with the log is put in again; what they still have is known by its id.
     for (const cursor of CURSORS) local.remove(cursor);
+    skipLostPlaces(tx);
     return { epoch, firstSeq: (tx.get(KEYS.meta())?.seq ?? 0) + 1 };
   });
 }

@@ -10,7 +10,6 @@ import { contentRoots } from "./content-roots.ts";
 import { copyHashed } from "./copy-hashed.ts";
 import { damagedBackup } from "./damaged-backup.ts";
 import { lockDataDir } from "./data-lock.ts";
-import { skipLostPlaces } from "./lost-places.ts";
 import { markReseed } from "./reseed-mark.ts";
 import { RestoreFolder } from "./restore-folder.ts";
 import { DATA_FILE, openStateWriter, type StateWriter } from "./state-db.ts";
@@ -75,7 +74,6 @@ async function fill(
       throw damagedBackup(path.join(dir, "state"), "its rows are not those that were backed up");
     await rebuildIndex(path.join(staged, "store"), { log });
     const releases = await checkReleases(path.join(staged, "store"), { writer, log });
-    skipLostPlaces(writer);
     markReseed(writer, randomUUID());
     return releases;
   } catch (error) {

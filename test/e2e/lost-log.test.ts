@@ -113,6 +113,13 @@ test("a trimmed log, a lost state and a lost log: the farm goes on from its snap
     "an old cursor goes on without gap",
   );
   assert.ok(items.length >= 3);
+  const [seq] = cursor?.split("-") ?? [];
+  const lost = await send(farm, `/v1/events?cursor=${Number(seq) + 5}-0`);
+  assert.equal(
+    lost.status,
+    410,
+    "a place that only the lost log had is none, however far the new one has come",
+  );
   await eventually(
     async () => {
       const pointer = await farm.json<PointerJson>("/v1/pointer");
