@@ -62,7 +62,7 @@ describe("the limits that an operator sets", () => {
     const bytes = Buffer.concat([members, appArchive({ a: "1" })]);
     problemOf(
       await publish(farm, "limits", bytes, { waitSeconds: 30 }),
-      413,
+      422,
       "ARCHIVE_TOO_MANY_GZIP_MEMBERS",
     );
   });
