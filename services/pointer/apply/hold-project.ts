@@ -11,7 +11,8 @@ export function holdProject(step: Step, body: HoldCommand): CommandValue {
     step.refuse("USAGE", `a hold must end in the future, not at ${body.until}`);
   }
   const project = settleHold(step);
-  refuseShorterHold(step, body, { before: project.hold, what: `${project.org}/${project.project}` });
+  const argument = `${project.org}/${project.project}`;
+  refuseShorterHold(step, body, { before: project.hold, what: argument, argument });
   const { reason } = body;
   const end = body.until === undefined ? {} : { until: body.until };
   if (project.hold !== undefined && project.hold.reason === reason && project.hold.until === body.until) {

@@ -15,8 +15,12 @@ export function holdWider(step: Step, body: WiderHoldCommand): CommandValue {
   if (until !== undefined && !(Date.parse(until) > step.timeMs))
     step.refuse("USAGE", `a hold must end in the future, not at ${until}`);
   const before = step.get(key);
-  const what = body.type === "farm.hold" ? "the farm" : `the org ${step.command.org}`;
-  refuseShorterHold(step, body, { before, what });
+  const { org } = step.command;
+  const named =
+    body.type === "farm.hold"
+      ? { what: "the farm", argument: "--all" }
+      : { what: `org ${org}`, argument: org };
+  refuseShorterHold(step, body, { before, ...named });
   if (before?.reason === reason && before.until === until) return { type: "done", changed: false };
   const end = until === undefined ? {} : { until };
   step.put(key, { reason, since: step.at, by: step.command.actor, ...end });

@@ -9,13 +9,17 @@ import type { Step } from "./step.ts";
 export function refuseShorterHold(
   step: Step,
   body: HoldCommand | WiderHoldCommand,
-  { before, what }: { before: HoldRecord | undefined; what: string },
+  { before, what, argument }: { before: HoldRecord | undefined; what: string; argument: string },
 ): void {
   if (body.keeps_endless !== true || body.until === undefined) return;
   if (before === undefined || before.until !== undefined) return;
   step.refuse(
     "HELD",
     `${what} is held since ${before.since} until somebody releases it (${before.reason}): a hold with an end would do that`,
-    { since: before.since, reason: before.reason },
+    {
+      since: before.since,
+      reason: before.reason,
+      hint: `Release it first with \`granary unhold ${argument}\`, or leave the end out.`,
+    },
   );
 }
