@@ -35,6 +35,7 @@ export class Output {
   /** Whether stderr is a terminal: progress bars are drawn there only. */
   readonly interactive: boolean;
   readonly #options: OutputOptions;
+  readonly #warned = new Set<string>();
   #transient = "";
 
   constructor(options: OutputOptions) {
@@ -89,7 +90,10 @@ export class Output {
     if (!this.quiet) this.say(text);
   }
 
+  /** Once: what is found here before anything is sent, the farm finds again. */
   warn(text: string): void {
+    if (this.#warned.has(text)) return;
+    this.#warned.add(text);
     this.say(`${this.styled("yellow", "warning:", this.#options.stderr)} ${text}`);
   }
 

@@ -14,10 +14,15 @@ const SECRET_NAMES: readonly { readonly pattern: RegExp; readonly what: string }
   { pattern: /\.tfstate$/, what: "looks like Terraform state, which holds secrets" },
 ];
 
+/** Files whose folder tells what they are. */
+const SECRET_PATHS =
+  /(?:^|\/)(?:\.aws\/credentials|\.kube\/config|\.docker\/config\.json|\.config\/gh\/hosts\.yml)$/;
+
 /** Why a file probably should not be published, or undefined. `head` reads its first kilobytes when the name alone cannot tell. */
 export function secretRisk(path: string, head: () => string): string | undefined {
   const name = path.slice(path.lastIndexOf("/") + 1);
   if (TEMPLATES.test(name)) return undefined;
+  if (SECRET_PATHS.test(path)) return "looks like a file of credentials";
   const known = SECRET_NAMES.find(({ pattern }) => pattern.test(name));
   if (known !== undefined) return known.what;
   if (/\.(?:pem|key)$/.test(name) && /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(head()))

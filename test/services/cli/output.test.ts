@@ -64,6 +64,12 @@ describe("what others wrote", () => {
   });
 });
 
+test("a warning that the farm repeats is said once", () => {
+  const { output, stderr } = open();
+  for (const text of ["a", "b", "a"]) output.warn(text);
+  assert.equal(stderr.text, "warning: a\nwarning: b\n");
+});
+
 describe("columns", () => {
   test("wide characters take two, marks none, and none is cut in two", () => {
     assert.deepEqual(

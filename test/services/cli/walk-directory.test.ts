@@ -137,10 +137,19 @@ test("files that look like secrets are warned about", () => {
       "tls/server.key": key,
       "ca.pem": "-----BEGIN CERTIFICATE-----",
       ".npmrc": "//r/:_authToken=x",
+      "home/.aws/credentials": "x",
+      ".docker/config.json": "{}",
     }),
   );
   const warned = walked.warnings.join("\n");
-  for (const name of ['".env"', "id_ed25519", "tls/server.key", ".npmrc"])
+  for (const name of [
+    '".env"',
+    "id_ed25519",
+    "tls/server.key",
+    ".npmrc",
+    ".aws/credentials",
+    ".docker/config",
+  ])
     assert.ok(warned.includes(name), name);
   for (const name of [".env.example", "ca.pem"]) assert.ok(!warned.includes(name), name);
 });
