@@ -30,7 +30,7 @@ import type { ApiContext } from "./context.ts";
 import { readable } from "./publish-routes.ts";
 import { pageOf } from "./read-routes.ts";
 import { booleanQuery, numberQuery, principalOf, query } from "./request.ts";
-import { sendServerEvents } from "./server-events.ts";
+import { sendServerEvents, wantsEventStream } from "./server-events.ts";
 
 /** Behind every event of one command. */
 const LAST_OF_COMMAND = 999_999;
@@ -48,7 +48,7 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
       reply.code(410).type("application/problem+json");
       return reply.send({ ...toProblem(error, request.id), snapshot: snapshotOf(context, feed.of, {}) });
     }
-    if (!String(request.headers.accept ?? "").includes("text/event-stream")) {
+    if (!wantsEventStream(request)) {
       const limit = numberQuery(request, "limit", { min: 1, max: LIMITS.pageItems, fallback: 50 });
       const events = context.read((view) => listEvents(view, feed.of, { after: feed.after, limit }));
       const last = events.at(-1);

@@ -14,7 +14,7 @@ import type { ApiContext } from "./context.ts";
 import { readable } from "./publish-routes.ts";
 import { readPublishLog } from "./read-publish-log.ts";
 import { numberQuery, query } from "./request.ts";
-import { sendServerEvents } from "./server-events.ts";
+import { sendServerEvents, wantsEventStream } from "./server-events.ts";
 
 const BEGINNING: LogCursor = { attempt: -1, n: 0 };
 
@@ -23,7 +23,7 @@ export function publishLogRoute(server: HttpServer, context: ApiContext): void {
   server.get("/v1/publishes/:id/logs", async (request, reply) => {
     const record = readable(context, request);
     const from = cursorOf(request);
-    if (String(request.headers.accept ?? "").includes("text/event-stream")) {
+    if (wantsEventStream(request)) {
       await sendServerEvents(context, request, reply, feedOf(context, record.publish_id, from));
       return reply;
     }

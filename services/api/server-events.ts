@@ -13,6 +13,13 @@ interface ServerFeed {
   subscribe(ring: () => void): () => void;
 }
 
+/** Whether frames are asked for instead of a page: by name, or, where no form is asked for, by what only readers of frames send. */
+export function wantsEventStream({ headers }: HttpRequest): boolean {
+  const accept = headers.accept ?? "";
+  if (accept.includes("text/event-stream")) return true;
+  return headers["last-event-id"] !== undefined && !accept.includes("json");
+}
+
 interface ServerFrames {
   readonly frames: readonly string[];
   /** Ask again at once, when something is new, or never. */

@@ -197,6 +197,14 @@ describe("webhooks", () => {
       headers: { "last-event-id": ready },
     });
     assert.deepEqual(types(resumed.text), ["release.activated"]);
+    for (const [accept, form] of [
+      ["*/*", /^text\/event-stream/],
+      ["application/json", /^application\/json/],
+    ] as const) {
+      const headers = { accept, "last-event-id": ready };
+      const { headers: answered } = await send(farm, "/v1/events?follow=false", { headers });
+      assert.match(answered.get("content-type") ?? "", form, "who sends Last-Event-ID reads frames");
+    }
     const accepted = await publish(farm, "followed", appArchive({ a: "3" }));
     const live = await send(farm, `/v1/publishes/${accepted.body.publish_id}/events`);
     assert.deepEqual(types(live.text), [...expected, "release.superseded"]);
