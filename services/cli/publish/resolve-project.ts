@@ -37,7 +37,7 @@ export function resolveProject(sources: ProjectSources): ProjectName {
       ? ""
       : path.basename(path.resolve(sources.file)).replace(/\.(?:tar\.gz|tgz)$/, "");
   const fromFile = nameFrom(base);
-  if (fromFile !== undefined) return { org: undefined, project: fromFile, source: `the name ${base}` };
+  if (fromFile !== undefined) return { org: undefined, project: fromFile, source: `its own name, ${base}` };
   throw new GranaryError("USAGE", "nothing names the project: pass -p [ORG/]PROJECT");
 }
 

@@ -1,11 +1,18 @@
-import { EXIT } from "../../../proto/errors.ts";
+import { isDigest } from "../../../proto/digest.ts";
+import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { StoreWhyJson } from "../../../proto/http-store.ts";
 import { formatBytes } from "../output/format.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Names what keeps a blob; one that is neither stored nor referenced ends in the exit code of what is not found. */
 export const storeWhy: VerbHandler<"store why"> = async ({ args, output, api }) => {
-  const why = await api().get<StoreWhyJson>(`/v1/store/why/${encodeURIComponent(args[0] ?? "")}`);
+  const [digest = ""] = args;
+  if (!isDigest(digest))
+    throw new GranaryError(
+      "USAGE",
+      `not a digest: ${JSON.stringify(digest.slice(0, 80))}; they are sha256:HEX`,
+    );
+  const why = await api().get<StoreWhyJson>(`/v1/store/why/${digest}`);
   const { stored, references } = why;
   output.emit(why, () => {
     output.line(
