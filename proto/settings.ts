@@ -38,7 +38,17 @@ const Snapshots = z.strictObject({
 export const SettingsFile = z.strictObject({
   data: z.string().min(1).optional().describe("data folder"),
   port: z.int().min(0).max(65_535).optional().describe("port of api and registry; 0: any free one"),
-  listen: z.string().min(1).optional().describe("address to listen on; beyond loopback needs --insecure"),
+  listen: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("address to listen on; beyond loopback needs TLS files or --insecure"),
+  tls_cert: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("PEM file of the certificate to listen with, and of those up to its authority; needs tls_key"),
+  tls_key: z.string().min(1).optional().describe("PEM file of its key"),
   threads: positive.max(LIMITS.threadsPerNode).optional().describe("worker threads of this node"),
   node: z.string().optional().describe("name of this node"),
   labels: z.record(z.string(), z.string()).optional().describe("labels of this node"),
@@ -106,6 +116,8 @@ export interface FarmSettings {
   readonly data: string;
   readonly port: number;
   readonly listen: string;
+  /** Files of the certificate and the key to listen with; undefined: plain HTTP. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly threads: number;
   readonly node: Name;
   readonly labels: Readonly<Record<string, string>>;
@@ -180,6 +192,7 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
     data: input.data ?? "./.granary",
     port: input.port ?? DEFAULT_PORT,
     listen: input.listen ?? "127.0.0.1",
+    tls: completeTls(input),
     threads: input.threads ?? cores,
     node,
     labels: input.labels ?? {},
@@ -200,6 +213,13 @@ export function completeSettings(input: SettingsInput, cores: number): FarmSetti
     scrub: completeScrub(input),
     limits: completeLimits(limits),
   };
+}
+
+/** @throws GranaryError CONFIG_INVALID */
+function completeTls({ tls_cert: cert, tls_key: key }: SettingsInput): FarmSettings["tls"] {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert !== undefined && key !== undefined) return { cert, key };
+  throw new GranaryError("CONFIG_INVALID", "tls_cert and tls_key: one needs the other");
 }
 
 function completeLimits(limits: NonNullable<SettingsInput["limits"]>): ArchiveLimits {

@@ -110,7 +110,7 @@ export function consoleRoutes(server: HttpServer, context: ApiContext): void {
       if (!(error instanceof GranaryError)) throw error;
       return sendPage(reply, 401, signInPage("This token is not valid, has expired or was revoked."));
     }
-    const secure = request.headers["x-forwarded-proto"] === "https";
+    const secure = request.protocol === "https" || request.headers["x-forwarded-proto"] === "https";
     const cookie = cookies.seal(token, { nowMs: context.now(), secure });
     return reply.header("set-cookie", cookie).header("cache-control", "no-store").redirect("/", 303);
   });

@@ -120,10 +120,11 @@ function rolesOf(names: readonly string[] | undefined): ReadonlySet<Role> {
 
 /** Tokens travel in headers: in clear text only over loopback, unless the operator says that a proxy does TLS. */
 function refuseOpenListener(settings: FarmSettings, insecure: boolean): void {
-  if (insecure || ["127.0.0.1", "::1", "localhost"].includes(settings.listen)) return;
+  if (insecure || settings.tls !== undefined || ["127.0.0.1", "::1", "localhost"].includes(settings.listen))
+    return;
   throw new GranaryError(
     "USAGE",
-    `listening on ${settings.listen} without TLS needs --insecure (put a TLS proxy in front)`,
+    `listening on ${settings.listen} without TLS needs --insecure (put a TLS proxy in front), or tls_cert and tls_key in the configuration`,
   );
 }
 

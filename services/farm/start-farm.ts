@@ -18,7 +18,7 @@ import { type Bus, connectBus } from "../shared/bus.ts";
 import { openBusGate } from "../shared/bus-gate.ts";
 import { confirmHead } from "../shared/confirm-head.ts";
 import { lockDataDir } from "../shared/data-lock.ts";
-import { closeHttpServer, createHttpServer } from "../shared/http-server.ts";
+import { closeHttpServer, createHttpServer, type TlsFiles } from "../shared/http-server.ts";
 import type { Log } from "../shared/log.ts";
 import { natsCredentials, natsIssuer } from "../shared/nats-keys.ts";
 import { assertNatsFit } from "../shared/nats-monitor.ts";
@@ -36,6 +36,7 @@ import { type DiskGuard, startDiskGuard } from "./disk-guard.ts";
 import { listen } from "./listen.ts";
 import { openFarmStore } from "./open-store.ts";
 import { failureOf, problemsOf } from "./problems.ts";
+import { readTls } from "./read-tls.ts";
 import { assertConfirmed, refuseWhenStale } from "./refuse-when-stale.ts";
 import { Shutdown } from "./shutdown.ts";
 import { trimLog } from "./trim-log.ts";
@@ -57,6 +58,7 @@ export interface Farm {
 /** What the parts share. */
 interface Parts {
   readonly settings: FarmSettings;
+  readonly tls: TlsFiles | undefined;
   readonly dataDir: string;
   readonly log: Log;
   readonly natsUrl: string;
@@ -95,6 +97,7 @@ async function startParts(options: {
   shutdown: Shutdown;
 }): Promise<Farm> {
   const { settings, roles, log, shutdown } = options;
+  const tls = readTls(settings);
   const dataDir = resolve(settings.data);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const lock = await lockDataDir(dataDir);
@@ -134,7 +137,7 @@ async function startParts(options: {
     );
   await replica.ready;
 
-  const parts: Parts = { settings, dataDir, log, natsUrl, server, replica, shutdown };
+  const parts: Parts = { settings, tls, dataDir, log, natsUrl, server, replica, shutdown };
   const api = await connectRole(parts, roles.has("api") || !roles.has("hooks") ? "api" : "hooks");
   const disk = startDiskGuard({ dir: dataDir, server, log });
   shutdown.add("disk guard", async () => disk.close());
@@ -254,7 +257,8 @@ async function startContent(options: {
   scrubber.start();
 
   const subscribers = await admitSubscribers(parts, read);
-  const http = createHttpServer({ log });
+  const { tls } = parts;
+  const http = createHttpServer({ log, tls });
   const closing = new AbortController();
   // One listener per feed and long poll.
   setMaxListeners(0, closing.signal);
@@ -280,7 +284,7 @@ async function startContent(options: {
     oidcIssuers: settings.oidcIssuers,
     version: PROGRAM_VERSION,
     now: () => Date.now(),
-    url: () => `http://${address}`,
+    url: () => `${tls === undefined ? "http" : "https"}://${address}`,
     publicName: () => settings.publicName ?? address,
     problems,
     nodes: () => [node.describe()],

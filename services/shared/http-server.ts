@@ -17,12 +17,26 @@ export type HttpServer = FastifyInstance;
 export type HttpRequest = FastifyRequest;
 export type HttpReply = FastifyReply;
 
+/** PEM texts. */
+export interface TlsFiles {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
 /**
  * The HTTP server that every role shares: strict about requests (one Host, bounded headers, bodies and nesting), problem+json
  * for every failure, a request id on every answer, one log line a request without secrets.
  */
-export function createHttpServer(options: { log: Log }): HttpServer {
-  const server = fastify({
+export function createHttpServer(options: { log: Log; tls?: TlsFiles | undefined }): HttpServer {
+  const { tls } = options;
+  const limits = {
+    headersTimeout: LIMITS.headersMs,
+    maxHeaderSize: 16_384,
+    connectionsCheckingInterval: 2_000,
+    // A missing Host is refused below, in the form of every other failure.
+    requireHostHeader: false,
+  };
+  const server: HttpServer = fastify({
     genReqId: () => `req_${randomBytes(9).toString("base64url")}`,
     bodyLimit: LIMITS.jsonBodyBytes,
     routerOptions: { maxParamLength: 512 },
@@ -36,13 +50,9 @@ export function createHttpServer(options: { log: Log }): HttpServer {
     return503OnClosing: false,
     logger: false,
     exposeHeadRoutes: false,
-    http: {
-      headersTimeout: LIMITS.headersMs,
-      maxHeaderSize: 16_384,
-      connectionsCheckingInterval: 2_000,
-      // A missing Host is refused below, in the form of every other failure.
-      requireHostHeader: false,
-    },
+    http: limits,
+    // Both kinds of server have all that is used of one.
+    ...(tls && ({ https: { ...limits, ...tls, handshakeTimeout: LIMITS.headersMs } } as object)),
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (error, request, reply) => sendProblem(reply, request, toGranaryError(error)),
   });
@@ -137,7 +147,20 @@ const idleSockets = new WeakMap<NodeServer, Set<Socket>>();
 function trackIdleSockets(server: NodeServer): void {
   const idle = new Set<Socket>();
   idleSockets.set(server, idle);
+  /** Those that have not spoken TLS yet, by who is at their other end: a socket of TLS does not name the one below it. */
+  const bare = new Map<string, Socket>();
   server.on("connection", (socket) => {
+    const peer = peerOf(socket);
+    bare.set(peer, socket);
+    idle.add(socket);
+    socket.once("close", () => {
+      idle.delete(socket);
+      if (bare.get(peer) === socket) bare.delete(peer);
+    });
+  });
+  server.on("secureConnection", (socket: Socket) => {
+    const below = bare.get(peerOf(socket));
+    if (below !== undefined) idle.delete(below);
     idle.add(socket);
     socket.once("close", () => idle.delete(socket));
   });
@@ -148,6 +171,10 @@ function trackIdleSockets(server: NodeServer): void {
       if (!socket.destroyed) idle.add(socket);
     });
   });
+}
+
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 const expectsContinue = new WeakSet<IncomingMessage>();

@@ -16,7 +16,8 @@ interface PendingAnswer extends NodeJS.EventEmitter {
  */
 export function refuseUnparsable(error: Error & { code?: string }, socket: Socket): void {
   const answer = Reflect.get(socket, "_httpMessage") as PendingAnswer | null | undefined;
-  if (!socket.writable || error.code === "ECONNRESET") {
+  // What failed before it was TLS has nothing to read an answer with.
+  if (!socket.writable || error.code === "ECONNRESET" || error.code?.startsWith("ERR_SSL") === true) {
     socket.destroy();
     return;
   }
