@@ -24,8 +24,14 @@ const OUTPUTS = [
   ["image-ref", "GRANARY_IMAGE_REF", (result) => result.image_ref],
   ["url", "GRANARY_RELEASE_URL", (result) => result.url],
   ["publish-id", "GRANARY_PUBLISH_ID", (result) => result.publish_id ?? result.params?.publish_id],
-  ["state", "GRANARY_STATE", (result) => result.state ?? (result.code === undefined ? undefined : "failed")],
+  ["state", "GRANARY_STATE", (result) => result.state ?? stateOf(result)],
 ];
+
+/** What a problem says of the publish: one that takes too long goes on, and of one that nobody answered for nothing is known. */
+function stateOf({ code, params }) {
+  if (code === "TIMED_OUT") return params?.state;
+  return code === undefined ? undefined : code === "OUTCOME_UNKNOWN" ? "unknown" : "failed";
+}
 
 async function main(env) {
   checkNodeVersion(process.versions.node);

@@ -197,6 +197,10 @@ describe("the GitHub Action", () => {
     const refused = await runAction({ url: farm.url, project: "default/bot" }, env);
     assert.equal(refused.code, 5, refused.output);
     assert.match(refused.output, /ID_TOKEN_REFUSED.*repository_id=4712/);
+    assert.deepEqual([refused.outputs["state"], refused.outputs["publish-id"]], ["failed", ""]);
+    writeFileSync(join(workspace, "karta.toml"), "entry_point = 3\n");
+    const invalid = await runAction({ url: farm.url, project: "default/bot" }, idTokenEnv());
+    assert.deepEqual([invalid.code, invalid.outputs["state"]], [2, "failed"]);
     const hostile = await runAction(
       { url: farm.url, project: '"; touch pwned; "$(touch pwned)' },
       idTokenEnv(),

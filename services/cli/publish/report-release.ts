@@ -5,7 +5,6 @@ import { holdArgument } from "../output/describe-hold.ts";
 import type { Pasteable } from "../output/for-farm.ts";
 import { formatBytes, plural, printable } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
-import { asGranaryError, problemDocument } from "../output/render-error.ts";
 import { reportPreview } from "./report-preview.ts";
 
 export interface ReportOptions {
@@ -13,7 +12,7 @@ export interface ReportOptions {
   readonly publish: PublishJson;
   /** Exit 7 when the release is ready but not live. */
   readonly requireActive: boolean;
-  /** File that gets the JSON, too. */
+  /** File that gets the JSON, too; of a failure the caller writes it. */
   readonly outputFile: string | undefined;
   readonly pasteable: Pasteable;
   /** What was live before, when that is certain. */
@@ -27,25 +26,20 @@ export interface ReportOptions {
  */
 export function reportRelease(options: ReportOptions): number {
   const { output, publish, outputFile, requireActive } = options;
-  try {
-    if (publish.channel !== "production" && publish.state === "ready") {
-      const document = reportPreview(options);
-      writeOutputFile(outputFile, document);
-      if (output.json) output.document(document);
-      return EXIT.ok;
-    }
-    const release = releaseOf(publish);
-    const refused = requireActive && !isLive(release);
-    if (!output.json) printName(output, release);
-    printSummary(options, { release, refused });
-    if (refused) throw notActivated(release, whyNotLive(options, release));
-    writeOutputFile(outputFile, release);
-    if (output.json) output.document(release);
+  if (publish.channel !== "production" && publish.state === "ready") {
+    const document = reportPreview(options);
+    writeOutputFile(outputFile, document);
+    if (output.json) output.document(document);
     return EXIT.ok;
-  } catch (error) {
-    writeOutputFile(outputFile, problemDocument(asGranaryError(error)));
-    throw error;
   }
+  const release = releaseOf(publish);
+  const refused = requireActive && !isLive(release);
+  if (!output.json) printName(output, release);
+  printSummary(options, { release, refused });
+  if (refused) throw notActivated(release, whyNotLive(options, release));
+  writeOutputFile(outputFile, release);
+  if (output.json) output.document(release);
+  return EXIT.ok;
 }
 
 /** Shows that nothing was published because what is live has the same image. @returns exit code */

@@ -13,6 +13,7 @@ import { isPassing, withRetries } from "../http/with-retries.ts";
 import { formatBytes, formatDuration, plural, printable, shortCommit } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
 import { createProgress } from "../output/progress.ts";
+import { asGranaryError, problemDocument } from "../output/render-error.ts";
 import { type ArchiveSource, openSource, type PublishSource } from "../publish/archive-source.ts";
 import { type Deadline, notAccepted, startDeadline } from "../publish/deadline.ts";
 import { describeLeftOut } from "../publish/describe-left-out.ts";
@@ -89,10 +90,12 @@ export const publish: VerbHandler<"publish"> = async (context) => {
   } catch (error) {
     const { aborted: isOver, reason } = deadline.signal;
     const isLate = !interrupted.aborted && isOver && (error === reason || isAbort(error));
-    if (unknown !== undefined && (interrupted.aborted || isLate || isPassing(error)))
-      throw outcomeUnknown(isLate ? reason : error, unknown);
-    if (!interrupted.aborted) throw isLate ? notAccepted(deadline) : error;
-    return detached(context, known);
+    const isUnknown = unknown !== undefined && (interrupted.aborted || isLate || isPassing(error));
+    if (interrupted.aborted && !isUnknown) return detached(context, known);
+    let failure = isLate ? notAccepted(deadline) : error;
+    if (isUnknown && unknown !== undefined) failure = outcomeUnknown(isLate ? reason : error, unknown);
+    writeOutputFile(outputFile, problemDocument(asGranaryError(failure)));
+    throw failure;
   }
 };
 

@@ -1,7 +1,8 @@
 import { EXIT } from "../../../proto/errors.ts";
 import type { PublishJson } from "../../../proto/http.ts";
 import { TERMINAL_STATES } from "../../../proto/records.ts";
-import { reportRelease } from "../publish/report-release.ts";
+import { asGranaryError, problemDocument } from "../output/render-error.ts";
+import { reportRelease, writeOutputFile } from "../publish/report-release.ts";
 import { waitForPublish } from "../publish/wait-for-publish.ts";
 import { findPublishId } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
@@ -38,7 +39,10 @@ export const wait: VerbHandler<"wait"> = async ({
       pasteable,
     });
   } catch (error) {
-    if (!interrupted.aborted) throw error;
+    if (!interrupted.aborted) {
+      writeOutputFile(env["GRANARY_OUTPUT_FILE"], problemDocument(asGranaryError(error)));
+      throw error;
+    }
     if (output.json && last !== undefined) output.document(last);
     output.say(
       last === undefined
