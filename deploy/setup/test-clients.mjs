@@ -4,7 +4,13 @@ import { runCommand } from "./run-command.mjs";
 import { say } from "./say.mjs";
 
 /** Programs that some tests use as judges, and the Debian package of each. */
-const CLIENTS = { skopeo: "skopeo", podman: "podman", bsdtar: "libarchive-tools", strace: "strace" };
+const CLIENTS = {
+  skopeo: "skopeo",
+  podman: "podman",
+  bsdtar: "libarchive-tools",
+  strace: "strace",
+  openssl: "openssl",
+};
 
 /**
  * Installs the optional test clients that are missing, where set-up may change the system: as root, and with `CI=true`

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { natsPaths } from "../shared/nats-paths.ts";
 
 const CLI = fileURLToPath(new URL("../cli/main.js", import.meta.url));
 const START_LIMIT_MS = 60_000;
@@ -20,9 +21,11 @@ export interface DemoFarm {
   readonly url: string;
   readonly registry: string;
   readonly token: string;
-  /** Runs `granary ARGS`; a failure is an error unless it is expected. */
-  run(args: readonly string[], options?: { expectCode?: number }): Promise<CliResult>;
+  /** Runs `granary ARGS`; another exit code than these is an error. */
+  run(args: readonly string[], options?: { codes?: readonly number[] }): Promise<CliResult>;
   runJson<T>(args: readonly string[]): Promise<T & { readonly tookMs: number }>;
+  /** Ends a process as a crash does (SIGKILL), and answers when the farm is there again; it starts its nats-server again by itself. */
+  crash(what: "farm" | "nats-server"): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -36,13 +39,18 @@ export async function startDemoFarm(options: { folder: string; env: NodeJS.Proce
     GRANARY_URL: undefined,
     GRANARY_TOKEN: undefined,
   };
-  const args = [CLI, "up", "--port", "0", "--data", join(options.folder, "data"), "--json"];
-  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "inherit"] });
+  const data = join(options.folder, "data");
+  const start = (port: string): ChildProcess =>
+    spawn(process.execPath, [CLI, "up", "--port", port, "--data", data, "--json"], {
+      env,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+  let child = start("0");
   const ready = await readyLine(child);
   const clientEnv = { ...env, GRANARY_URL: ready.url, GRANARY_TOKEN: ready.token };
-  const run: DemoFarm["run"] = async (verb, { expectCode = 0 } = {}) => {
+  const run: DemoFarm["run"] = async (verb, { codes = [0] } = {}) => {
     const result = await runCli(verb, clientEnv);
-    if (result.code !== expectCode)
+    if (!codes.includes(result.code))
       throw new Error(
         `granary ${verb.join(" ")} ended with ${result.code}: ${result.stderr || result.stdout}`,
       );
@@ -55,11 +63,22 @@ export async function startDemoFarm(options: { folder: string; env: NodeJS.Proce
       const result = await run([...verb, "--json"]);
       return { ...(JSON.parse(result.stdout) as T), tookMs: result.tookMs };
     },
-    close: async () => {
-      child.kill("SIGTERM");
-      if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    crash: async (what) => {
+      if (what === "nats-server") {
+        process.kill(Number(readFileSync(natsPaths(data).pidFile, "utf8")), "SIGKILL");
+        return;
+      }
+      await end(child, "SIGKILL");
+      child = start(new URL(ready.url).port);
+      await readyLine(child);
     },
+    close: () => end(child, "SIGTERM"),
   };
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  child.kill(signal);
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
 }
 
 async function readyLine(child: ChildProcess): Promise<{ url: string; registry: string; token: string }> {

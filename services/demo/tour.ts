@@ -5,40 +5,24 @@ import type { ReleaseJson } from "../../proto/http.ts";
 import type { DemoFarm } from "./demo-farm.ts";
 import { packPair } from "./package-pair.ts";
 import { pullImage } from "./pull-image.ts";
-import { renderTable } from "./render-table.ts";
+import { readEvents } from "./read-events.ts";
 
 const EXAMPLES = fileURLToPath(new URL("../../../examples/", import.meta.url));
 const PAIR = { name: "date-fns", versions: ["4.0.0", "4.1.0"] } as const;
 
-interface Step {
-  readonly step: string;
-  readonly outcome: string;
-  readonly ms: number;
-}
+/** Tells of a step that has ended. */
+export type Note = (step: string, outcome: string, ms: number) => void;
 
-export interface Tour {
-  readonly table: string;
-  readonly closing: string;
-  readonly summary: {
-    readonly ok: true;
-    readonly steps: readonly Step[];
-    readonly events: number;
-    readonly image_ref: string;
-  };
-}
-
-/** The tour: each step is a CLI call (or a registry client) and ends in one row. A step that fails ends the demo. */
-export async function runTour(options: {
+/** The tour: each step is a CLI call (or a registry client) and ends in one note. A step that fails ends the demo. */
+export async function runTour({
+  farm,
+  folder,
+  note,
+}: {
   farm: DemoFarm;
   folder: string;
-  say: (line: string) => void;
-}): Promise<Tour> {
-  const { farm, folder, say } = options;
-  const steps: Step[] = [];
-  const note = (step: string, outcome: string, ms: number): void => {
-    steps.push({ step, outcome, ms });
-    say(`  ${step}: ${outcome} (${ms} ms)`);
-  };
+  note: Note;
+}): Promise<{ events: number; image_ref: string }> {
   const bot = join(folder, "support-bot");
   cpSync(join(EXAMPLES, "support-bot"), bot, { recursive: true });
   const publish = async (
@@ -94,32 +78,21 @@ export async function runTour(options: {
     `default/support-bot@${second.version}`,
   ]);
   note("activate the newer one again", `${forward.from} -> ${forward.to}`, forward.tookMs);
-  const events = await farm.run(["event", "ls", "--json"]);
-  const list = JSON.parse(events.stdout) as readonly { type: string }[];
-  const activations = list.filter((event) => event.type.includes("release.activated")).length;
+  const events = await readEvents(farm);
+  const activations = events.list.filter(({ type }) => type.includes("release.activated")).length;
   note(
     "replay the event stream",
-    `${list.length} events, ${activations} activations, none missing`,
+    `${events.list.length} events, ${activations} activations, none missing`,
     events.tookMs,
   );
-
-  const table = renderTable(
-    ["step", "what happened", "ms"],
-    steps.map((row) => [row.step, row.outcome, String(row.ms)]),
-  );
-  return {
-    table,
-    closing:
-      "All of it ran on a real nats-server, real worker threads and a real store. Keep a farm up: npm start",
-    summary: { ok: true, steps, events: list.length, image_ref: first.image_ref },
-  };
+  return { events: events.list.length, image_ref: first.image_ref };
 }
 
 /** Two consecutive versions of a real package: what a CI fleet publishes all day. */
 async function publishPair(options: {
   publish: (what: string, args: readonly string[]) => Promise<unknown>;
   folder: string;
-  note: (step: string, outcome: string, ms: number) => void;
+  note: Note;
 }): Promise<void> {
   const archives = await packPair({ ...PAIR, folder: options.folder });
   if (archives === undefined) {
