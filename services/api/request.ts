@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
+import { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import type { z } from "zod";
 import type { Command, CommandBody, CommandValue } from "../../proto/commands.ts";
@@ -66,13 +67,14 @@ export function scopedByEither(
  * @throws GranaryError USAGE with the JSON pointer (RFC 6901) of the first wrong field
  */
 export function parseBody<T>(schema: z.ZodType<T>, body: unknown = {}): T {
-  const parsed = schema.safeParse(jsonOf(body));
+  const json = jsonOf(body) === undefined ? {} : body;
+  const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined;
   const pointer = jsonPointer([...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])]);
   const what =
-    unknown !== undefined ? "no such field" : isMissing(body, issue) ? "is missing" : issue?.message;
+    unknown !== undefined ? "no such field" : isMissing(json, issue) ? "is missing" : issue?.message;
   throw new GranaryError("USAGE", `${pointer === "" ? "the body" : pointer}: ${what}`, { pointer });
 }
 
@@ -85,6 +87,8 @@ function isMissing(body: unknown, issue: z.core.$ZodIssue | undefined): boolean 
 /** A body of another type than JSON is handed over as a stream. @throws GranaryError USAGE */
 function jsonOf(body: unknown): unknown {
   if (!(body instanceof Readable)) return body;
+  // `curl -d ''` names a type, and sends nothing.
+  if (body instanceof IncomingMessage && body.headers["content-length"] === "0") return undefined;
   throw new GranaryError("USAGE", "the body is no JSON: its content-type has to be application/json");
 }
 

@@ -89,6 +89,13 @@ test("a body of another type than JSON is refused for that, and unknown fields a
     const hold = "/v1/orgs/default/projects/app/holds";
     refused(await send(farm, hold, { method: "DELETE", bytes, headers }), `${type} with a key`);
   }
+  const holds = path.replace("rollbacks", "holds");
+  const nothing = {
+    bytes: Buffer.alloc(0),
+    headers: { "content-type": "application/x-www-form-urlencoded" },
+  };
+  assert.equal((await send(farm, holds, nothing)).status, 200, "no body at all");
+  await send(farm, holds, { method: "DELETE" });
   const json = Object.fromEntries(
     Array.from({ length: 1_000 }, (_, at) => [`a/~${"b".repeat(99)}${at}`, at]),
   );
