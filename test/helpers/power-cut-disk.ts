@@ -12,6 +12,8 @@ const SHUTDOWN =
 export interface PowerCutDisk {
   readonly folder: string;
   cut(): void;
+  /** As the system does it when a file system finds itself damaged. */
+  makeReadOnly(): void;
   /** After all who used it have ended. */
   restore(): void;
   remove(): void;
@@ -46,14 +48,27 @@ function createPowerCutDisk(sizeMib: number): PowerCutDisk | string {
   fs.mkdirSync(folder);
   fs.writeFileSync(image, "");
   fs.truncateSync(image, sizeMib * 1024 * 1024);
-  const made = run("mkfs.ext4", "-q", image) ?? run("mount", "-o", "loop", image, folder);
+  const made = run("mkfs.ext4", "-q", image) ?? mount(image, folder);
   if (made !== undefined) return made;
   return {
     folder,
     cut: () => must(run("perl", "-e", SHUTDOWN, folder)),
-    restore: () => must(run("umount", folder) ?? run("mount", "-o", "loop", image, folder)),
+    makeReadOnly: () => fs.writeFileSync(`/sys/fs/ext4/${deviceOf(folder)}/trigger_fs_error`, "test"),
+    restore: () => must(run("umount", folder) ?? mount(image, folder)),
     remove: () => void run("umount", "-l", folder),
   };
+}
+
+function mount(image: string, folder: string): string | undefined {
+  return run("mount", "-o", "loop,errors=remount-ro", image, folder);
+}
+
+function deviceOf(folder: string): string {
+  const line = fs
+    .readFileSync("/proc/mounts", "utf8")
+    .split("\n")
+    .find((row) => row.split(" ")[1] === folder);
+  return (line?.split(" ")[0] ?? "").replace("/dev/", "");
 }
 
 function run(command: string, ...args: string[]): string | undefined {

@@ -83,8 +83,15 @@ async function assertKept(farm: TestFarm, clients: Clients): Promise<void> {
   assert.deepEqual([fsck.corrupt, fsck.missing, fsck.broken_rows], [0, 0, 0]);
 }
 
-for (const publishing of [false, true])
-  test(`a farm whose disk fails while clients activate${publishing ? " and publish" : ""} ends with exit code 3, and starts with all that it acknowledged`, {
+const FAILURES = [
+  { what: "fails", how: "cut", publishing: false },
+  { what: "fails", how: "cut", publishing: true },
+  { what: "becomes read-only", how: "makeReadOnly", publishing: false },
+  { what: "becomes read-only", how: "makeReadOnly", publishing: true },
+] as const;
+
+for (const { what, how, publishing } of FAILURES)
+  test(`a farm whose disk ${what} while clients activate${publishing ? " and publish" : ""} ends with exit code 3, and starts with all that it acknowledged`, {
     timeout: 180_000,
   }, async (t) => {
     await withPowerCutDisk(t, DISK_MIB, async (disk) => {
@@ -92,7 +99,7 @@ for (const publishing of [false, true])
       for (const a of ["1", "2"]) await publishReady(farm, "bot", appArchive({ a }));
       const clients = new Clients(farm, { publishing });
       await sleep(1_500);
-      disk.cut();
+      disk[how]();
       const ended = (): boolean => farm.process.exitCode !== null || farm.process.signalCode !== null;
       await waitUntil("the farm has ended", 60_000, ended).catch(() => assert.fail(farm.log().slice(-4_000)));
       await clients.stop();
