@@ -11,9 +11,14 @@ export function formatBytes(bytes: number): string {
   return `${value < 10 ? value.toFixed(1).replace(/\.0$/, "") : Math.round(value)} ${units[unit]}`;
 }
 
+/** `12,345`. Without `toLocaleString`, whose first use takes 14 ms, a twelfth of a command. */
+export function formatCount(count: number): string {
+  return String(count).replace(/\B(?=(?:[0-9]{3})+$)/g, ",");
+}
+
 /** `1 file`, `2 files`. */
 export function plural(count: number, singular: string, several = `${singular}s`): string {
-  return `${count.toLocaleString("en-US")} ${count === 1 ? singular : several}`;
+  return `${formatCount(count)} ${count === 1 ? singular : several}`;
 }
 
 /** A time of the log as people read it, to the second, UTC. */

@@ -3,7 +3,7 @@ import { EXIT, GranaryError, isErrorCode } from "../../../proto/errors.ts";
 import type { CurrentJson, PublishJson, ReleaseJson } from "../../../proto/http.ts";
 import { holdArgument } from "../output/describe-hold.ts";
 import type { Pasteable } from "../output/for-farm.ts";
-import { formatBytes, plural, printable } from "../output/format.ts";
+import { formatBytes, formatCount, plural, printable } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
 import { reportPreview } from "./report-preview.ts";
 
@@ -109,7 +109,7 @@ function sizes(release: ReleaseJson): string {
   const files = plural(release.file_count, "file");
   if (release.existing === true) return `${files}; identical to an existing release`;
   const sent = `${files}, ${formatBytes(stats.uploaded_bytes)} sent`;
-  return `${sent}; ${plural(stats.new_blobs, "new file")} (${formatBytes(stats.new_blob_bytes)}), ${stats.reused_blobs.toLocaleString("en-US")} reused`;
+  return `${sent}; ${plural(stats.new_blobs, "new file")} (${formatBytes(stats.new_blob_bytes)}), ${formatCount(stats.reused_blobs)} reused`;
 }
 
 function standing(options: ReportOptions, release: ReleaseJson): string {

@@ -6,6 +6,7 @@ import type { PointerJson } from "../../../proto/http-pointer.ts";
 import type { StoreJson } from "../../../proto/http-store.ts";
 import { findNatsBinary } from "../../shared/nats-binary.ts";
 import { cliVersion } from "../cli-version.ts";
+import { formatCount } from "../output/format.ts";
 import { scrubText } from "../output/scrub-text.ts";
 import { renderTable } from "../output/table.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";
@@ -121,7 +122,7 @@ async function farmFindings(context: VerbContext): Promise<Finding[]> {
 
 /** @throws GranaryError STORE_CORRUPT when some of it is refused, whoever has found that */
 function contentFinding({ blobs, damaged_blobs: damaged }: StoreJson): string {
-  if (damaged === 0) return `${blobs.toLocaleString("en-US")} blobs, none known to be damaged`;
+  if (damaged === 0) return `${formatCount(blobs)} blobs, none known to be damaged`;
   throw new GranaryError(
     "STORE_CORRUPT",
     `${damaged} blobs are damaged and refused; granary store fsck --repair names what needs them`,

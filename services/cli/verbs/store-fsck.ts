@@ -1,7 +1,7 @@
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { FsckJson, FsckRepairedJson, HealedJson } from "../../../proto/http-store.ts";
 import { healFrom } from "../heal-from.ts";
-import { formatBytes } from "../output/format.ts";
+import { formatBytes, formatCount } from "../output/format.ts";
 import { printFields } from "../output/print-fields.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";
 
@@ -27,7 +27,7 @@ export const storeFsck: VerbHandler<"store fsck"> = async ({ flags, output, api,
   const { wrong_accounts: accounts, broken_roots: roots } = result;
   const healed = peer === undefined ? undefined : await healFrom(peer, api());
   output.emit({ ...result, ...(healed !== undefined && { healed }) }, () => {
-    const checked = `${result.checked.toLocaleString("en-US")} blobs and layers, ${formatBytes(result.checked_bytes)}`;
+    const checked = `${formatCount(result.checked)} blobs and layers, ${formatBytes(result.checked_bytes)}`;
     printFields(output, [
       ["checked", checked],
       ["corrupt", named(corrupt, result.corrupt_digests)],

@@ -1,6 +1,6 @@
 import { EXIT } from "../../../proto/errors.ts";
 import type { DamagedListingJson, GcJson } from "../../../proto/http-store.ts";
-import { formatBytes } from "../output/format.ts";
+import { formatBytes, formatCount } from "../output/format.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Collects garbage, or says what a run would bring. */
@@ -14,7 +14,7 @@ export const storeGc: VerbHandler<"store gc"> = async ({ flags, output, api }) =
   const result = await api().command<GcJson>("POST", `/v1/store:gc${query === "" ? "" : `?${query}`}`, {});
   output.emit(result, () => {
     const bytes = result.reclaimable_bytes ?? result.reclaimed_bytes ?? 0;
-    const blobs = `${result.blobs.toLocaleString("en-US")} blobs`;
+    const blobs = `${formatCount(result.blobs)} blobs`;
     output.line(
       dryRun
         ? `${formatBytes(bytes)} could be had back (${bytes} bytes; ${blobs} that nothing needs)`

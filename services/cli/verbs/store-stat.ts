@@ -1,6 +1,6 @@
 import { EXIT } from "../../../proto/errors.ts";
 import type { GcRunJson, StoreJson } from "../../../proto/http-store.ts";
-import { formatBytes, formatTime } from "../output/format.ts";
+import { formatBytes, formatCount, formatTime } from "../output/format.ts";
 import { printFields } from "../output/print-fields.ts";
 import { scrubText } from "../output/scrub-text.ts";
 import type { VerbHandler } from "../verb-context.ts";
@@ -24,7 +24,7 @@ export const storeStat: VerbHandler<"store stat"> = async ({ output, api }) => {
 
 function textOf(key: string, value: number | null): string {
   if (value === null) return "none";
-  return key.endsWith("_bytes") ? formatBytes(value) : value.toLocaleString("en-US");
+  return key.endsWith("_bytes") ? formatBytes(value) : formatCount(value);
 }
 
 function gcText(run: GcRunJson): string {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { formatCount } from "../../../services/cli/output/format.ts";
 import { Output } from "../../../services/cli/output/output.ts";
 import { createProgress } from "../../../services/cli/output/progress.ts";
 import { renderTable } from "../../../services/cli/output/table.ts";
@@ -119,4 +120,9 @@ describe("columns", () => {
     assert.equal(drawn(40), "sending [#####.....] 50 %  1 MB of 2 MB");
     assert.equal(drawn(30), "sending 50 %  1 MB of 2 MB");
   });
+});
+
+test("a count has a comma before every three digits from the right", () => {
+  for (const count of [0, 12, 999, 1_000, 12_345, 123_456, 1_234_567, 1e9])
+    assert.equal(formatCount(count), count.toLocaleString("en-US"));
 });
