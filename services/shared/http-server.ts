@@ -214,9 +214,14 @@ export function leaveUnreadBody(request: HttpRequest, reply: HttpReply): void {
     reply.header("connection", "close");
     return;
   }
-  const { socket } = reply.raw;
-  const timer = setTimeout(() => socket?.destroy(), UNREAD_BODY_MS).unref();
+  const { socket } = raw;
+  const timer = setTimeout(() => socket.destroy(), UNREAD_BODY_MS).unref();
   raw.once("end", () => clearTimeout(timer));
+  // For a client that asked for it, Node closes as soon as the answer is out.
+  if (raw.httpVersion === "1.0" || /\bclose\b/i.test(raw.headers.connection ?? "")) {
+    const close = socket.destroySoon.bind(socket);
+    socket.destroySoon = () => (raw.complete ? close() : raw.once("end", close));
+  }
   raw.resume();
 }
 

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readdirSync, writeFileSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Problem } from "../../proto/http.ts";
@@ -74,6 +77,22 @@ describe("the limits that an operator sets", () => {
     assert.equal(problem.code, "ARCHIVE_UPLOAD_TOO_LARGE");
     assert.deepEqual(problem.params, { actual: UPLOAD_LIMIT + 1, limit: UPLOAD_LIMIT });
     assert.ok(answer.ms < 2_000, `${answer.ms} ms`);
+  });
+
+  test("a client that closes behind its request gets the answer that comes before its body was read, too", async () => {
+    for (const [size, token, status] of [
+      [8_000_000, "gr_none", 401],
+      [UPLOAD_LIMIT + 8_000_000, farm.token, 413],
+    ] as const) {
+      const sent = request(`${farm.url}${projectUrl("closing")}/publishes`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token}`, connection: "close", "content-length": size },
+      });
+      sent.end(Buffer.alloc(size));
+      const [answer] = (await once(sent, "response")) as [IncomingMessage];
+      assert.equal(answer.statusCode, status);
+      assert.equal((JSON.parse(await text(answer)) as Problem).status, status);
+    }
   });
 
   test("a client that asks with Expect is refused without a 100 Continue", async () => {
