@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Change } from "./diff-trees.ts";
-import { DURATION } from "./duration.ts";
+import { DURATION, parseDurationMs } from "./duration.ts";
 import type { ErrorCode, ErrorDetail } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import type {
@@ -309,6 +309,11 @@ const version = z.union([
 ]);
 const reason = z.string().max(LIMITS.reasonBytes);
 const generation = z.int().nonnegative();
+const ttl = z.string().regex(DURATION, "must be a duration such as 90s, 15m or 8h");
+const boundedDuration = ttl.refine(
+  (text) => (parseDurationMs(text) ?? 0) <= LIMITS.durationMs,
+  `is longer than ${LIMITS.durationMs / 86_400_000} d: without one there is no end`,
+);
 
 export const ActivationBody = z.strictObject({
   version,
@@ -323,9 +328,8 @@ export const RollbackBody = z.strictObject({
 export const RetireBody = z.strictObject({ reason: reason.optional() });
 export const HoldBody = z.strictObject({
   reason: reason.optional(),
-  for: z.string().regex(DURATION).optional(),
+  for: boundedDuration.optional(),
 });
-const ttl = z.string().regex(DURATION);
 export const PromoteBody = z.strictObject({
   activate: z.boolean().optional(),
   /** Only if the preview still shows this image. */
@@ -352,7 +356,7 @@ export const CancelBody = z.strictObject({ reason: reason.optional() });
 export const TokenBody = z.strictObject({
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
   project: z.string().optional(),
-  expires: z.string().regex(DURATION).optional(),
+  expires: boundedDuration.optional(),
 });
 export const NodeBody = z.strictObject({
   /** null: back to what the node was started with. */

@@ -108,6 +108,8 @@ export const LIMITS = {
   /** How long an idempotency key binds. */
   idempotencyKeyMs: 7 * 24 * 3_600_000,
   idempotencyKeyBytes: 255,
+  /** Longest time of a hold or a token that has an end: years beyond 9999 are no RFC 3339. */
+  durationMs: 3_650 * 24 * 3_600_000,
   /** Longest time to live of a preview; what has to stay longer is pinned. */
   previewTtlMs: 3_650 * 24 * 3_600_000,
   /** Most that `retention` may count: its rule walks that many releases for each one that it retires. */

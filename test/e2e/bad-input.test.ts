@@ -96,6 +96,11 @@ test("a body of another type than JSON is refused for that, and unknown fields a
   };
   assert.equal((await send(farm, holds, nothing)).status, 200, "no body at all");
   await send(farm, holds, { method: "DELETE" });
+  const endless = refused(
+    await send(farm, holds, { json: { for: "9999999d" } }),
+    "a hold until the year 29405",
+  );
+  assert.match(endless.detail, /^\/for: is longer than 3650 d/);
   const json = Object.fromEntries(
     Array.from({ length: 1_000 }, (_, at) => [`a/~${"b".repeat(99)}${at}`, at]),
   );
