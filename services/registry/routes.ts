@@ -4,7 +4,7 @@ import { MEDIA_TYPES } from "../../proto/image.ts";
 import { isName, type Name, parseVersion } from "../../proto/names.ts";
 import type { Store } from "../../store/store.ts";
 import { authenticate, authorize, type Principal } from "../shared/authenticate.ts";
-import type { HttpReply, HttpRequest, HttpServer } from "../shared/http-server.ts";
+import { type HttpReply, type HttpRequest, type HttpServer, leaveUnreadBody } from "../shared/http-server.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import {
   findCurrentRelease,
@@ -301,6 +301,7 @@ const OCI_CODES: Partial<Record<ErrorCode, string>> = {
 function sendOciError(reply: HttpReply, error: GranaryError): HttpReply {
   if (error.code === "UNAUTHENTICATED")
     reply.header("www-authenticate", 'Basic realm="granary", charset="UTF-8"');
+  leaveUnreadBody(reply.request, reply);
   // RFC 9110, 15.5.6.
   if (error.spec.http === 405) reply.header("allow", "GET, HEAD");
   const code = OCI_CODES[error.code] ?? error.code;
