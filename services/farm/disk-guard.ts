@@ -43,12 +43,21 @@ export interface DiskGuard {
 export function startDiskGuard(options: {
   dir: string;
   server: Pick<NatsServer, "restart"> | undefined;
+  /** Whether something that needs the disk does not answer. */
+  isSuspect(): boolean;
   log: Log;
 }): DiskGuard {
-  const { dir, server, log } = options;
+  const { dir, server, isSuspect, log } = options;
   let metEnd = false;
   let isLost = false;
+  let isRestarting = false;
+  const restart = async (freeBytes: number): Promise<void> => {
+    if (server === undefined) return;
+    log.warn({ free_bytes: freeBytes }, "the disk was full and has room again: nats-server is restarted");
+    await server.restart().catch((error: unknown) => log.error({ err: error }, "nats-server did not stop"));
+  };
   const check = (): void => {
+    if (isSuspect()) void probe();
     let room: Room;
     try {
       room = roomOf(dir);
@@ -60,14 +69,13 @@ export function startDiskGuard(options: {
     }
     isLost = false;
     if (room.freeBytes < FULL_BYTES || room.freeInodes < FULL_INODES) metEnd = true;
-    if (!metEnd || lackOf(room, CONTENT_RESERVE) !== undefined) return;
-    metEnd = false;
-    if (server === undefined) return;
-    log.warn(
-      { free_bytes: room.freeBytes },
-      "the disk was full and has room again: nats-server is restarted",
-    );
-    server.restart().catch((error: unknown) => log.error({ err: error }, "nats-server did not stop"));
+    if (!metEnd || isRestarting || lackOf(room, CONTENT_RESERVE) !== undefined) return;
+    isRestarting = true;
+    // Until it has stopped a command could still be taken, and the next would meet the restart.
+    void restart(room.freeBytes).finally(() => {
+      metEnd = false;
+      isRestarting = false;
+    });
   };
   const timer = setInterval(check, CHECK_INTERVAL_MS);
   let failed: GranaryError | undefined;

@@ -139,7 +139,7 @@ async function startParts(options: {
 
   const parts: Parts = { settings, tls, dataDir, log, natsUrl, server, replica, shutdown };
   const api = await connectRole(parts, roles.has("api") || !roles.has("hooks") ? "api" : "hooks");
-  const disk = startDiskGuard({ dir: dataDir, server, log });
+  const disk = startDiskGuard({ dir: dataDir, server, log, isSuspect: () => !replica.health().up });
   shutdown.add("disk guard", async () => disk.close());
   const append = createSubmit({ bus: api, replica });
   const submit = async (command: Command): Promise<CommandResult> => {
@@ -147,6 +147,7 @@ async function startParts(options: {
     try {
       return await append(command);
     } catch (error) {
+      // Its log may be on a disk that has failed.
       disk.probe();
       throw error;
     }

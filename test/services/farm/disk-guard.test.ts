@@ -14,7 +14,7 @@ test("a data folder that goes away is logged once and refuses uploads and comman
   mkdirSync(dir);
   const logged: string[] = [];
   const log = { error: (_: unknown, message: string) => logged.push(message) } as unknown as Log;
-  const guard = startDiskGuard({ dir, server: undefined, log });
+  const guard = startDiskGuard({ dir, server: undefined, log, isSuspect: () => false });
   rmSync(dir, { recursive: true });
   await waitUntil("the guard has looked", 5_000, () => logged.length > 0);
   assert.equal(guard.isThere, false);
@@ -28,11 +28,13 @@ test("a data folder that goes away is logged once and refuses uploads and comman
   guard.close();
 });
 
-test("a disk that has failed is found out when it is asked, one that works or is full is not", async (t) => {
+test("a disk that has failed is found out when what needs it falls silent, one that works or is full is not", async (t) => {
   await withPowerCutDisk(t, 16, async (disk) => {
+    let isSilent = false;
     const guard = startDiskGuard({
       dir: disk.folder,
       server: undefined,
+      isSuspect: () => isSilent,
       log: { error: () => undefined } as unknown as Log,
     });
     guard.probe();
@@ -43,10 +45,8 @@ test("a disk that has failed is found out when it is asked, one that works or is
     await sleep(200);
     assert.ok(guard.failed === undefined);
     disk.cut();
-    await waitUntil("the disk has failed", 5_000, () => {
-      guard.probe();
-      return guard.failed !== undefined;
-    });
+    isSilent = true;
+    await waitUntil("the disk has failed", 5_000, () => guard.failed !== undefined);
     const failure: Error | undefined = guard.failed;
     assert.match(String(failure), /EIO|EROFS/);
     guard.close();
