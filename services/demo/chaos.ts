@@ -6,7 +6,7 @@ import type { ReleaseJson } from "../../proto/http.ts";
 import type { DemoFarm } from "./demo-farm.ts";
 import { pullImage } from "./pull-image.ts";
 import { readEvents } from "./read-events.ts";
-import type { Note } from "./tour.ts";
+import type { Stage } from "./tour.ts";
 
 const PUBLISHERS = 3;
 const CHAOS_MS = 20_000;
@@ -18,15 +18,7 @@ const RETRY_MS = 500;
  * Publishers go on while the farm and its nats-server are killed in turn, and ask again with their keys; then every publish has to be there
  * once, in the releases and in the events, and the store has to be whole.
  */
-export async function runChaos({
-  farm,
-  folder,
-  note,
-}: {
-  farm: DemoFarm;
-  folder: string;
-  note: Note;
-}): Promise<void> {
+export async function runChaos({ farm, folder, note }: Stage): Promise<void> {
   const startedMs = performance.now();
   const calm = new AbortController();
   const publishers = Array.from({ length: PUBLISHERS }, (_, i) =>

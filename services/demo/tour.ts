@@ -10,19 +10,16 @@ import { readEvents } from "./read-events.ts";
 const EXAMPLES = fileURLToPath(new URL("../../../examples/", import.meta.url));
 const PAIR = { name: "date-fns", versions: ["4.0.0", "4.1.0"] } as const;
 
-/** Tells of a step that has ended. */
-export type Note = (step: string, outcome: string, ms: number) => void;
+/** What a part of the demo has. */
+export interface Stage {
+  readonly farm: DemoFarm;
+  readonly folder: string;
+  /** Tells of a step that has ended. */
+  note(step: string, outcome: string, ms: number): void;
+}
 
 /** The tour: each step is a CLI call (or a registry client) and ends in one note. A step that fails ends the demo. */
-export async function runTour({
-  farm,
-  folder,
-  note,
-}: {
-  farm: DemoFarm;
-  folder: string;
-  note: Note;
-}): Promise<{ events: number; image_ref: string }> {
+export async function runTour({ farm, folder, note }: Stage): Promise<{ events: number; image_ref: string }> {
   const bot = join(folder, "support-bot");
   cpSync(join(EXAMPLES, "support-bot"), bot, { recursive: true });
   const publish = async (
@@ -92,7 +89,7 @@ export async function runTour({
 async function publishPair(options: {
   publish: (what: string, args: readonly string[]) => Promise<unknown>;
   folder: string;
-  note: Note;
+  note: Stage["note"];
 }): Promise<void> {
   const archives = await packPair({ ...PAIR, folder: options.folder });
   if (archives === undefined) {

@@ -27,6 +27,13 @@ const NAMES = ["index.js", "n".repeat(60), "ü", "a b", "x.map"];
 /** What a project's tree is at the moment; one that grows, shrinks and changes. */
 type Table = Map<string, TreeEntry>;
 
+interface Tree {
+  readonly project: string;
+  readonly entries: readonly TreeEntry[];
+  readonly contents: ReadonlyMap<Digest, Buffer>;
+  readonly commit: string;
+}
+
 /**
  * Publishes trees that change by a little, or by much, each time: as archive or by listing, in several projects that take each other's trees
  * over, with collections of garbage in between. Each image has to be the one that follows from its files alone, whatever the farm and
@@ -47,7 +54,9 @@ export async function publishEvolvingTrees(
     const entries = [...table.values()].sort((a, b) => comparePaths(a.path, b.path));
     const asArchive = pick(2) === 0;
     const publish = asArchive ? publishArchive : publishListing;
-    const image = await publish(farm, `evolving-${project}`, entries, contents, number);
+    // A publish of a commit whose image is known would be the same release.
+    const commit = (0x1000000 + number).toString(16);
+    const image = await publish(farm, { project: `evolving-${project}`, entries, contents, commit });
     assert.equal(
       image,
       imageOf(entries, contents),
@@ -83,13 +92,7 @@ function change(table: Table, contents: Map<Digest, Buffer>, pick: (below: numbe
   }
 }
 
-async function publishArchive(
-  farm: TestFarm,
-  project: string,
-  entries: readonly TreeEntry[],
-  contents: ReadonlyMap<Digest, Buffer>,
-  number: number,
-): Promise<string> {
+async function publishArchive(farm: TestFarm, { project, entries, contents, commit }: Tree): Promise<string> {
   const parts = entries.flatMap((entry) => {
     if (entry.type === "file")
       return [
@@ -97,29 +100,18 @@ async function publishArchive(
       ];
     return entry.type === "symlink" ? [symlink(entry.path, entry.target)] : [];
   });
-  const query = { commit: commitOf(number), strip: "0" };
+  const query = { commit, strip: "0" };
   return (await publishReady(farm, project, tgz(...parts), { query })).image_digest;
 }
 
-async function publishListing(
-  farm: TestFarm,
-  project: string,
-  entries: readonly TreeEntry[],
-  contents: ReadonlyMap<Digest, Buffer>,
-  number: number,
-): Promise<string> {
+async function publishListing(farm: TestFarm, { project, entries, contents, commit }: Tree): Promise<string> {
   const listing = encodeTree(entries);
   const blobs = distinctBlobs(entries).map(({ digest }) => contents.get(digest) ?? Buffer.alloc(0));
   const listed = { entries, listing, tree: digestOf(listing), blobs };
   const { session } = await sendListed(farm, project, listed);
-  const committed = await commitUpload(farm, project, session, { body: { commit: commitOf(number) } });
+  const committed = await commitUpload(farm, project, session, { body: { commit } });
   assert.equal(committed.body.state, "ready", committed.text);
   return committed.body.release?.image_digest ?? "";
-}
-
-/** A publish of a commit whose image is known would be the same release. */
-function commitOf(number: number): string {
-  return (0x1000000 + number).toString(16);
 }
 
 function imageOf(entries: readonly TreeEntry[], contents: ReadonlyMap<Digest, Buffer>): Digest {
