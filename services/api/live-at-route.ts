@@ -11,7 +11,7 @@ import { releaseJson } from "./render.ts";
 import { query, scoped } from "./request.ts";
 
 const PROJECT = "/v1/orgs/:org/projects/:project";
-const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/;
+const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/;
 
 /** What was live at a time, from the history of the pointer. */
 export function liveAtRoute(server: HttpServer, context: ApiContext): void {
@@ -48,11 +48,17 @@ export function liveAtRoute(server: HttpServer, context: ApiContext): void {
 }
 
 /** @throws GranaryError USAGE when it is no time, or one that is still to come: nobody knows what will be live */
-function pastTime(text: string | undefined, nowMs: number): number {
-  const timeMs = RFC_3339.test(text ?? "") ? Date.parse(text ?? "") : Number.NaN;
+function pastTime(text = "", nowMs: number): number {
+  const timeMs = RFC_3339.test(text) && isDay(text.slice(0, 10)) ? Date.parse(text) : Number.NaN;
   if (timeMs <= nowMs) return timeMs;
   const message = Number.isNaN(timeMs)
     ? "time must be RFC 3339, such as 2026-11-21T12:00:00Z"
     : "time is in the future";
   throw new GranaryError("USAGE", message, { pointer: "?time" });
+}
+
+/** Date.parse takes the 30th of February for a day in March. */
+function isDay(text: string): boolean {
+  const date = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
 }
