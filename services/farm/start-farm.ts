@@ -1,6 +1,5 @@
 import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Command, CommandResult } from "../../proto/commands.ts";
 import type { FarmSettings, Role } from "../../proto/settings.ts";
@@ -20,6 +19,7 @@ import { confirmHead } from "../shared/confirm-head.ts";
 import { lockDataDir } from "../shared/data-lock.ts";
 import { closeHttpServer, createHttpServer, type TlsFiles } from "../shared/http-server.ts";
 import type { Log } from "../shared/log.ts";
+import { makeFolder } from "../shared/make-folder.ts";
 import { natsCredentials, natsIssuer } from "../shared/nats-keys.ts";
 import { assertNatsFit } from "../shared/nats-monitor.ts";
 import { type NatsServer, startNatsServer } from "../shared/nats-server.ts";
@@ -99,7 +99,7 @@ async function startParts(options: {
   const { settings, roles, log, shutdown } = options;
   const tls = readTls(settings);
   const dataDir = resolve(settings.data);
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  makeFolder(dataDir);
   const lock = await lockDataDir(dataDir);
   shutdown.add("data lock", () => lock.release());
   refuseUnfinishedRestore(dataDir);

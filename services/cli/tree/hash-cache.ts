@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { makeFolder } from "../../shared/make-folder.ts";
 import type { Environment } from "../verb-context.ts";
 import type { FileIdentity } from "./file-identity.ts";
 
@@ -85,7 +86,7 @@ function writeCache(file: string, text: string): void {
   const folder = path.dirname(file);
   const temporary = `${file}.${process.pid}`;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     forgetOld(folder);
     writeFileSync(temporary, text, { mode: 0o600 });
     renameSync(temporary, file);
