@@ -43,11 +43,13 @@ export interface DiskGuard {
 export function startDiskGuard(options: {
   dir: string;
   server: Pick<NatsServer, "restart"> | undefined;
+  /** Where its log lies, which may be a disk of its own; `dir` when absent. */
+  logDir?: string;
   /** Whether something that needs the disk does not answer. */
   isSuspect(): boolean;
   log: Log;
 }): DiskGuard {
-  const { dir, server, isSuspect, log } = options;
+  const { dir, server, logDir = dir, isSuspect, log } = options;
   let metEnd = false;
   let isLost = false;
   let isRestarting = false;
@@ -83,7 +85,7 @@ export function startDiskGuard(options: {
   const probe = async (): Promise<void> => {
     if (probing || failed !== undefined) return;
     probing = true;
-    const errno = await writeSynced(join(dir, PROBE_FILE));
+    const errno = await writeSynced(join(logDir, PROBE_FILE));
     probing = false;
     if (errno !== undefined && DEAD_ERRNOS.has(errno))
       failed = new GranaryError("STORE_IO", `the disk of the data folder takes no writes: ${errno}`, {

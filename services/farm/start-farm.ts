@@ -22,6 +22,7 @@ import type { Log } from "../shared/log.ts";
 import { makeFolder } from "../shared/make-folder.ts";
 import { natsCredentials, natsIssuer } from "../shared/nats-keys.ts";
 import { assertNatsFit } from "../shared/nats-monitor.ts";
+import { natsPaths } from "../shared/nats-paths.ts";
 import { type NatsServer, startNatsServer } from "../shared/nats-server.ts";
 import { PublishLogs } from "../shared/publish-logs.ts";
 import { type Replica, startReplica } from "../shared/replica.ts";
@@ -139,7 +140,13 @@ async function startParts(options: {
 
   const parts: Parts = { settings, tls, dataDir, log, natsUrl, server, replica, shutdown };
   const api = await connectRole(parts, roles.has("api") || !roles.has("hooks") ? "api" : "hooks");
-  const disk = startDiskGuard({ dir: dataDir, server, log, isSuspect: () => !replica.health().up });
+  const disk = startDiskGuard({
+    dir: dataDir,
+    server,
+    ...(server !== undefined && { logDir: natsPaths(dataDir).folder }),
+    log,
+    isSuspect: () => !replica.health().up,
+  });
   shutdown.add("disk guard", async () => disk.close());
   const append = createSubmit({ bus: api, replica });
   const submit = async (command: Command): Promise<CommandResult> => {

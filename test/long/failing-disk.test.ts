@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, symlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +10,7 @@ import { appArchive } from "../helpers/app-archive.ts";
 import { eventually, startTestFarm, type TestFarm } from "../helpers/farm.ts";
 import { projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
 import { type PowerCutDisk, withPowerCutDisk } from "../helpers/power-cut-disk.ts";
+import { tempFolder } from "../helpers/temp-folder.ts";
 import { waitUntil } from "../helpers/wait-until.ts";
 
 /** A whole farm on a disk that fails, or that somebody else fills, while clients publish and activate. Needs root. */
@@ -65,8 +66,13 @@ class Clients {
   }
 }
 
-function startOn(disk: PowerCutDisk): Promise<TestFarm> {
-  return startTestFarm({ data: join(disk.folder, "data") });
+/** A data folder on the disk, or one of which only the log is there. */
+function dataOn(disk: PowerCutDisk, { logOnly }: { logOnly: boolean }): string {
+  if (!logOnly) return join(disk.folder, "data");
+  const data = join(tempFolder(), "data");
+  for (const dir of [data, join(disk.folder, "nats")]) mkdirSync(dir);
+  symlinkSync(join(disk.folder, "nats"), join(data, "nats"));
+  return data;
 }
 
 async function assertKept(farm: TestFarm, clients: Clients): Promise<void> {
@@ -84,18 +90,20 @@ async function assertKept(farm: TestFarm, clients: Clients): Promise<void> {
 }
 
 const FAILURES = [
-  { what: "fails", how: "cut", publishing: false },
-  { what: "fails", how: "cut", publishing: true },
-  { what: "becomes read-only", how: "makeReadOnly", publishing: false },
-  { what: "becomes read-only", how: "makeReadOnly", publishing: true },
+  { what: "fails", how: "cut", logOnly: false, publishing: false },
+  { what: "fails", how: "cut", logOnly: false, publishing: true },
+  { what: "for the log fails", how: "cut", logOnly: true, publishing: false },
+  { what: "becomes read-only", how: "makeReadOnly", logOnly: false, publishing: false },
+  { what: "becomes read-only", how: "makeReadOnly", logOnly: false, publishing: true },
 ] as const;
 
-for (const { what, how, publishing } of FAILURES)
+for (const { what, how, logOnly, publishing } of FAILURES)
   test(`a farm whose disk ${what} while clients activate${publishing ? " and publish" : ""} ends with exit code 3, and starts with all that it acknowledged`, {
     timeout: 180_000,
   }, async (t) => {
     await withPowerCutDisk(t, DISK_MIB, async (disk) => {
-      const farm = await startOn(disk);
+      const data = dataOn(disk, { logOnly });
+      const farm = await startTestFarm({ data });
       for (const a of ["1", "2"]) await publishReady(farm, "bot", appArchive({ a }));
       const clients = new Clients(farm, { publishing });
       await sleep(1_500);
@@ -107,7 +115,7 @@ for (const { what, how, publishing } of FAILURES)
       t.diagnostic(`${clients.generations.length} activations, ${clients.publishes.length} publishes`);
       assert.ok(clients.generations.length > 0);
       disk.restore();
-      const again = await startOn(disk);
+      const again = await startTestFarm({ data });
       await assertKept(again, clients);
       assert.equal(await again.stop(), 0);
     });
@@ -117,7 +125,7 @@ test("a farm whose disk is filled up by others again and again refuses with STOR
   timeout: 180_000,
 }, async (t) => {
   await withPowerCutDisk(t, DISK_MIB, async (disk) => {
-    const farm = await startOn(disk);
+    const farm = await startTestFarm({ data: dataOn(disk, { logOnly: false }) });
     for (const a of ["1", "2"]) await publishReady(farm, "bot", appArchive({ a }));
     const clients = new Clients(farm, { publishing: true });
     for (let round = 0; round < 4; round++) {
