@@ -39,10 +39,10 @@ export const storeFsck: VerbHandler<"store fsck"> = async ({ flags, output, api,
       ["broken roots", named(roots, result.broken_root_paths)],
       ["orphaned", named(result.orphaned, result.orphaned_files)],
     ]);
-    if (healed !== undefined) printHealed(output, healed, repaired);
     if (repaired !== undefined) printRepaired({ output, pasteable }, repaired);
     else if (misframed + rows + segments + accounts + roots + result.orphaned > 0)
       output.note(`repair what can be: ${pasteable("store", "fsck", "--repair")}`);
+    if (healed !== undefined) printHealed(output, healed, repaired);
   });
   if (repaired !== undefined) return isWhole(repaired, healed) ? EXIT.ok : EXIT.store;
   return corrupt + missing + misframed + rows + segments + accounts + roots === 0 ? EXIT.ok : EXIT.store;
