@@ -152,7 +152,7 @@ export interface PlanJson {
   readonly existing?: string;
   /** What is live; absent when nothing is, or the token may not read. */
   readonly current?: CurrentJson;
-  /** Absent when only the answer was asked for. */
+  /** Absent when only the answer was asked for, or a publish of what changed and nothing did. */
   readonly session?: string;
   readonly expires_at?: string;
 }

@@ -102,7 +102,10 @@ const PROJECT_ROUTES: readonly RouteSpec[] = [
     ["publish", "preview"],
     { 200: "Plan" },
     {
-      parameters: { dry_run: flag("Keep nothing, open no session.") },
+      parameters: {
+        dry_run: flag("Keep nothing, open no session."),
+        if_changed: flag("Open no session where what is live is the same image."),
+      },
       body: { media: "application/octet-stream", description: "gzip of the canonical bytes of the tree." },
       errors: ["LISTING_INVALID", "QUOTA_EXCEEDED", "BODY_TOO_LARGE", "RATE_LIMITED", "UNAVAILABLE"],
     },

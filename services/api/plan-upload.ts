@@ -5,6 +5,7 @@ import type { PlanJson } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { Name } from "../../proto/names.ts";
 import type { ArtifactRecord, ReleaseRecord } from "../../proto/records.ts";
+import { RECIPE_VERSION } from "../../proto/split-tree.ts";
 import { type PlanResult, TASK_CELL } from "../../proto/worker-tasks.ts";
 import { baseArtifacts } from "../shared/base-artifacts.ts";
 import { baseReleases } from "../shared/base-releases.ts";
@@ -21,6 +22,11 @@ const STALL_MS = 30_000;
 /** Most listings fit. */
 const FIRST_BYTES = 64 * 1024;
 
+interface PlanOptions {
+  readonly dryRun: boolean;
+  readonly ifChanged: boolean;
+}
+
 /** Answers listings with what has to be sent; bounds the memory that they take together. */
 export class UploadPlanner {
   readonly #context: ApiContext;
@@ -33,10 +39,10 @@ export class UploadPlanner {
   }
 
   /**
-   * @param dryRun only the answer is wanted, no session
+   * @param options dryRun: only the answer is wanted, no session; ifChanged: no session either where what is live is the same image
    * @throws GranaryError LISTING_INVALID, ARCHIVE_*, BODY_TOO_LARGE, RATE_LIMITED, STORE_*
    */
-  async plan(body: IncomingMessage, where: Scoped, options: { dryRun: boolean }): Promise<PlanJson> {
+  async plan(body: IncomingMessage, where: Scoped, options: PlanOptions): Promise<PlanJson> {
     const held = { org: where.org, bytes: 0 };
     try {
       const listing = await this.#receive(body, held);
@@ -52,7 +58,7 @@ export class UploadPlanner {
     }
   }
 
-  async #planHeld(listing: Uint8Array, where: Scoped, options: { dryRun: boolean }): Promise<PlanJson> {
+  async #planHeld(listing: Uint8Array, where: Scoped, options: PlanOptions): Promise<PlanJson> {
     const { org, project } = where;
     const { releases, artifacts } = this.#context.read((view) => {
       const releases = baseReleases(view, where);
@@ -68,7 +74,7 @@ export class UploadPlanner {
       ...existingOf(releases, tree),
       ...this.#currentOf(where),
     };
-    if (options.dryRun) return answer;
+    if (options.dryRun || (options.ifChanged && isLive(answer))) return answer;
     const found = await this.#sessions.create(
       { org, project, tree, missing_blobs: missingBlobs, missing_bytes: missingBytes, stats, warnings },
       planned,
@@ -148,6 +154,11 @@ export class UploadPlanner {
       });
     held.bytes += bytes;
   }
+}
+
+/** Equal trees are equal images as long as images are made by the same recipe (ruling 2). */
+function isLive({ tree, current }: PlanJson): boolean {
+  return current?.tree === tree && current.recipe_version === RECIPE_VERSION;
 }
 
 function existingOf(bases: readonly ReleaseRecord[], tree: Digest): Pick<PlanJson, "existing"> {

@@ -46,10 +46,11 @@ export function uploadRoutes(server: HttpServer, context: ApiContext, slots: Upl
   server.post(`${PROJECT}/publishes::plan`, async (request, reply) => {
     const where = uploader(request);
     const dryRun = booleanQuery(request, "dry_run") ?? false;
+    const ifChanged = booleanQuery(request, "if_changed") ?? false;
     refuseWhenUnwell(context);
     sendContinue(request, reply);
     if (!dryRun) refuseOverQuota(context, where, 0);
-    return reply.send(await planner.plan(bodyOf(request), where, { dryRun }));
+    return reply.send(await planner.plan(bodyOf(request), where, { dryRun, ifChanged }));
   });
 
   server.get(`${PROJECT}/uploads/:session(^[^:]+)`, async (request, reply) =>

@@ -279,7 +279,11 @@ function flipByte(packs: string, content: Buffer): void {
 test("--if-changed makes no release when what is live is the same, and one when it is not", async () => {
   const root = directoryOf({ "a.txt": "one" });
   assert.equal(releaseOf(await publish(root, "if-changed", ["--if-changed"])).version, "v1");
+  const inbox = (): string[] => readdirSync(join(data, "store", "inbox"));
+  const before = new Set(inbox());
   const same = await publish(root, "if-changed", ["--if-changed", "--source", "https://example.test/x"]);
+  const left = inbox().filter((name) => !before.has(name));
+  assert.deepEqual(left, [], "no session stays open: an org has 1,000");
   assert.equal(releaseOf(same).version, "v1");
   assert.match(same.stderr, /nothing was published/);
   writeFileSync(join(root, "a.txt"), "two");

@@ -31,13 +31,16 @@ export async function planDirectory(
   api: ApiClient,
   path: string,
   entries: readonly TreeEntry[],
-  options: { dryRun: boolean },
+  options: { dryRun: boolean; ifChanged?: boolean },
 ): Promise<DirectoryPlan> {
   const listing = encodeTree(entries);
   const body = await compress(listing, { level: GZIP_LEVEL });
   const { request, response } = openRequest({
     method: "POST",
-    url: api.target(`${path}/publishes:plan`, options.dryRun ? { dry_run: "true" } : {}),
+    url: api.target(`${path}/publishes:plan`, {
+      ...(options.dryRun ? { dry_run: "true" } : {}),
+      ...(options.ifChanged === true ? { if_changed: "true" } : {}),
+    }),
     farmUrl: api.url,
     headers: await api.headers({
       "content-type": "application/gzip",

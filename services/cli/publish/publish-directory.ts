@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type ErrorCode, GranaryError } from "../../../proto/errors.ts";
 import type { CurrentJson, PublishJson } from "../../../proto/http.ts";
-import { RECIPE_VERSION } from "../../../proto/split-tree.ts";
 import { type ApiClient, readAnswer } from "../http/api-client.ts";
 import { openRequest } from "../http/open-request.ts";
 import { mayHaveHappened } from "../http/outcome-unknown.ts";
@@ -106,10 +105,12 @@ async function publishOnce(
   const entries = await hashEntries(walked, { signal: api.signal, cache, onHashed: hashing.add }).finally(
     hashing.end,
   );
-  const plan = await retried(api, job, () => planDirectory(api, path, entries, { dryRun: false }));
-  const { current } = plan.answer;
-  if (job.ifChanged && current !== undefined && isSame(current, plan)) return { kind: "unchanged", current };
-  const upload = `${path}/uploads/${plan.answer.session ?? ""}`;
+  const plan = await retried(api, job, () =>
+    planDirectory(api, path, entries, { dryRun: false, ifChanged: job.ifChanged }),
+  );
+  const { current, session } = plan.answer;
+  if (job.ifChanged && current !== undefined && session === undefined) return { kind: "unchanged", current };
+  const upload = `${path}/uploads/${session ?? ""}`;
   await sendContent(api, job, { plan, upload, root: walked.root });
   const key = attempt.keyOf(plan.tree);
   const accepted = await retried(api, job, () =>
@@ -188,11 +189,6 @@ async function commit(
   });
   request.end(body);
   return (await readAnswer<PublishJson>(await response, api.url)).body;
-}
-
-/** Equal trees are equal images as long as images are made by the same recipe (ruling 2). */
-function isSame(current: CurrentJson, plan: DirectoryPlan): boolean {
-  return current.tree === plan.tree && current.recipe_version === RECIPE_VERSION;
 }
 
 function checkTree({ publish_id, release }: PublishJson, sent: string): void {

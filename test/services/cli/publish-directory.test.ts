@@ -84,7 +84,13 @@ test("--if-changed publishes nothing when what is live has the same tree", async
   const { result, farm } = await publish(t, {
     directory,
     args: ["--if-changed"],
-    routes: uploadRoutes(BOT, { current, missing: [], missing_bytes: 0, missing_blobs: 0 }),
+    routes: uploadRoutes(BOT, {
+      current,
+      missing: [],
+      missing_bytes: 0,
+      missing_blobs: 0,
+      session: undefined,
+    }),
   });
   assert.equal(result.code, 0, result.stderr);
   assert.equal(result.stdout, `acme/bot@v41 ${IMAGE_REF}\n`);
