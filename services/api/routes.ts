@@ -20,6 +20,7 @@ import { previewRoutes } from "./preview-routes.ts";
 import { publishLogRoute } from "./publish-log-route.ts";
 import { publishRoutes } from "./publish-routes.ts";
 import { readRoutes } from "./read-routes.ts";
+import { refuseUnknownQuery } from "./refuse-unknown-query.ts";
 import { replicaRoutes } from "./replica-routes.ts";
 import { retireRoute } from "./retire-route.ts";
 import { sessionRoutes } from "./session-routes.ts";
@@ -34,6 +35,7 @@ import { whyRoutes } from "./why-routes.ts";
 
 /** Everything under `/v1`, and the probes. */
 export function apiRoutes(server: HttpServer, context: ApiContext): void {
+  refuseUnknownQuery(server);
   consistentReads(server, context);
   metricsRoute(server, context);
   const slots = new UploadSlots();

@@ -173,6 +173,20 @@ describe("bodies", () => {
     });
   }
 
+  test("a query parameter that the route does not have is refused before anything happens", async () => {
+    const typed = await send(farm, `${APP}/publishes?commit=1234567&activte=false`, {
+      method: "POST",
+      bytes: Buffer.alloc(100),
+      headers: { "content-type": "application/gzip" },
+    });
+    const problem = problemOf(typed, 400, "USAGE");
+    assert.equal(problem.errors?.[0]?.pointer, "?activte");
+    assert.match(problem.detail ?? "", /activate, commit/);
+    problemOf(await send(farm, `${APP}/activations?x=1`, { json: { version: "v1" } }), 400, "USAGE");
+    for (const query of ["limit=1", "min_seq=1", "consistent=true"])
+      assert.equal((await send(farm, `${APP}/releases?${query}`)).status, 200);
+  });
+
   const fields: readonly [string, string, object, string][] = [
     ["a wrong type", "activations", { version: true }, "/version"],
     ["a version that is none", "activations", { version: "latest" }, "/version"],

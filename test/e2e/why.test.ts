@@ -70,7 +70,7 @@ test("a release that the hold of its org keeps back says so to publish, to why a
   const env = { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token };
   const waited = await runCli(["wait", id, "--require-active"], { env });
   assert.equal(waited.code, 7);
-  assert.match(waited.stderr, /the org default is held; granary unhold default lets/);
+  assert.match(waited.stderr, /the org default is held; `granary unhold default` lets/);
   const text = await why("default/held@v2");
   assert.match(
     text,

@@ -33,7 +33,7 @@ export function renderCliPage(): string {
     "## Ignore files",
     "",
     "`.granaryignore` files leave out what they name, in gitignore syntax, in any directory; `.gitignore` counts with",
-    "`--gitignore` only. `.git` and `.granary` of the root are always left out. What was left out is printed.",
+    "`--gitignore` only. `.git` and `.granary` are always left out, at the root and below. What was left out is printed.",
     "",
     "## Exit codes",
     "",

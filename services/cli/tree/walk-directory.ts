@@ -48,6 +48,7 @@ export interface WalkOptions {
   readonly gitignore: boolean;
 }
 
+/** At the root and below: a repository within the tree has a history and credentials, too. */
 const ALWAYS_LEFT_OUT = new Set([".git", ".granary"]);
 const PLACEHOLDER = digestOf("");
 
@@ -123,7 +124,7 @@ class Walk {
   #visit(entryPath: string, name: string, files: readonly IgnoreFile[]): boolean {
     const stats = this.#stat(entryPath);
     const directory = stats.isDirectory();
-    if (entryPath === name && ALWAYS_LEFT_OUT.has(name)) {
+    if (ALWAYS_LEFT_OUT.has(name)) {
       this.#leftOut.push({ path: entryPath, directory, by: "always" });
       return false;
     }
@@ -132,10 +133,6 @@ class Walk {
       this.#leftOut.push({ path: entryPath, directory, by: ignored.file.name });
       return false;
     }
-    if (name === ".git")
-      this.#warnings.push(
-        `${quote(entryPath)} is published: only the .git of the root is left out by itself`,
-      );
     if (directory) {
       checkEntryPath(entryPath, this.#options.limits);
       this.enter(entryPath, files);

@@ -21,20 +21,30 @@ test("a walk lists files, links and empty directories by path bytes", () => {
   assert.equal(walked.sizeBytes, 2);
 });
 
-test("the .git and .granary of the root are left out and named, nested ones are warned about", () => {
-  const walked = walk(write({ a: "", ".git/HEAD": "", ".granary/x": "", "vendor/.git/HEAD": "" }));
+test(".git and .granary are left out and named, at the root and below", () => {
+  const walked = walk(
+    write({
+      a: "",
+      ".git/HEAD": "",
+      ".granary/x": "",
+      "vendor/.git/HEAD": "",
+      "vendor/b": "",
+      "sub/.git": "",
+    }),
+  );
   assert.deepEqual(
     walked.entries.map((entry) => entry.path),
-    ["a", "vendor/.git/HEAD"],
+    ["a", "sub", "vendor/b"],
   );
   assert.deepEqual(
     walked.leftOut.map(({ path: leftOut, by }) => [leftOut, by]),
     [
       [".git", "always"],
       [".granary", "always"],
+      ["sub/.git", "always"],
+      ["vendor/.git", "always"],
     ],
   );
-  assert.match(walked.warnings.join("\n"), /vendor\/\.git/);
 });
 
 test(".granaryignore is honoured in every directory, .gitignore only when it is asked for", () => {
