@@ -8,9 +8,11 @@ import type { ActiveReads } from "./active-reads.ts";
 import type { CommitterClient } from "./committer-client.ts";
 import type { CollectResult, CollectStep } from "./committer-protocol.ts";
 import { type ArtifactsNaming, bornAfter, healDamaged } from "./damaged-listings.ts";
+import { foretellCompaction, isWorthRewriting } from "./foretell-compaction.ts";
 import { GcThread } from "./gc-client.ts";
 import type { BytesOf, MarkResult } from "./gc-mark.ts";
 import { encodeRoots, type GcRoots } from "./gc-root.ts";
+import { addGone, type GoneBytes } from "./gone-bytes.ts";
 import type { IndexView } from "./index-view.ts";
 import { moveSteps } from "./move-steps.ts";
 import { SEGMENT_HEADER_BYTES } from "./pack-format.ts";
@@ -57,7 +59,10 @@ export interface GcResult {
   readonly damaged: readonly Digest[];
   /** Content that nothing else names, and that such a listing, or a damaged upload session, may name. */
   readonly heldBack: BytesOf;
-  /** What is left to be had without an undo period and with nobody at work: {@link GcResult.waiting} and dead bytes of packs. */
+  /**
+   * What is left to be had without an undo period and with nobody at work: {@link GcResult.waiting} and dead bytes of packs. Of a dry
+   * run, what such a run would reclaim: dead bytes that are not worth a copy stay.
+   */
   readonly reclaimableBytes: number;
   /** What the disk got back, less what was written for it. */
   readonly reclaimedBytes: number;
@@ -160,13 +165,14 @@ class Run {
   /** Once more when listings could be healed: then it is known what they name. */
   async #mark(roots: Uint8Array): Promise<MarkResult> {
     const untilMs = this.#parts.now() - this.#options.graceMs;
-    const first = await this.#thread.call("mark", { roots, untilMs });
+    const foretell = this.#options.dryRun === true;
+    const first = await this.#thread.call("mark", { roots, untilMs, foretell });
     const { damaged, damagedSessions: sessions } = first;
     if (damaged.length + sessions.length === 0) return first;
     const naming = (await this.#options.artifactsNaming?.(damaged)) ?? [];
-    const isHealing = this.#options.dryRun !== true && naming.length > 0;
+    const isHealing = !foretell && naming.length > 0;
     if (isHealing) await healDamaged(damaged, naming, { ...this.#parts, thread: this.#thread });
-    const marked = isHealing ? await this.#thread.call("mark", { roots, untilMs }) : first;
+    const marked = isHealing ? await this.#thread.call("mark", { roots, untilMs, foretell }) : first;
     this.#lost = marked.damaged;
     if (this.#lost.length + sessions.length === 0) return marked;
     const artifacts =
@@ -181,7 +187,13 @@ class Run {
     const deleted = this.#options.graceMs > 0 ? marked.due : all;
     const waiting = { blobs: all.blobs - deleted.blobs, bytes: all.bytes - deleted.bytes };
     const revived = { blobs: marked.named.byteLength / 32, bytes: 0 };
-    return this.#result({ kept: marked.kept, condemned, revived, waiting, deleted }, all.bytes);
+    addGone(condemned.gone, marked.gone);
+    const { segments, bytes } = foretellCompaction(this.#parts.view.segments(), {
+      gone: condemned.gone,
+      compactFully: this.#options.compactFully === true,
+    });
+    const result = this.#result({ kept: marked.kept, condemned, revived, waiting, deleted }, 0);
+    return { ...result, reclaimableBytes: bytes, segments };
   }
 
   async #collect(marked: MarkResult): Promise<GcResult> {
@@ -200,13 +212,14 @@ class Run {
   }
 
   async #slices(digests: Uint8Array, step: (slice: Uint8Array) => CollectStep): Promise<Sum> {
-    const total = { blobs: 0, bytes: 0, epoch: 0 };
+    const total = { blobs: 0, bytes: 0, epoch: 0, gone: new Map<number, number>() };
     const sliceBytes = 32 * this.#sliceRows();
     for (let at = 0; at < digests.byteLength; at += sliceBytes) {
       const done = await this.#step(step(digests.slice(at, at + sliceBytes)));
       total.blobs += done.blobs;
       total.bytes += done.bytes;
       total.epoch = done.epoch;
+      addGone(total.gone, done.gone);
       this.#heldBack.blobs += done.heldBlobs;
       this.#heldBack.bytes += done.heldBytes;
     }
@@ -250,10 +263,7 @@ class Run {
     );
     for (const [id, { end }] of segments) {
       const bytes = before.get(id) ?? 0;
-      const deadBytes = end - SEGMENT_HEADER_BYTES - bytes;
-      const share = this.#options.compactFully === true ? 0 : LIMITS.gcRewriteDeadShare;
-      const isWorth = deadBytes >= LIMITS.gcRewriteDeadBytes && deadBytes >= share * end;
-      if (bytes === 0 || !isWorth) continue;
+      if (bytes === 0 || !isWorthRewriting(end, bytes, this.#options.compactFully === true)) continue;
       if (!this.#hasRoom(bytes)) await this.#dropRewritten();
       if (this.#hasRoom(bytes) && this.#isSettled(id, end)) await this.#rewrite(id);
     }
@@ -371,6 +381,7 @@ const POLL_MS = 2;
 
 interface Sum extends BytesOf {
   readonly epoch: number;
+  readonly gone: GoneBytes;
 }
 
 function sum(a: BytesOf, b: BytesOf): BytesOf {

@@ -5,6 +5,7 @@ import { GranaryError } from "../proto/errors.ts";
 import type { Ballast } from "./ballast.ts";
 import type { CollectResult, CollectStep } from "./committer-protocol.ts";
 import { errnoOf, type StoreFs, syncFolder } from "./fs.ts";
+import { countGone, type GoneBytes } from "./gone-bytes.ts";
 import type { IndexChanges } from "./index-changes.ts";
 import type { IndexDb } from "./index-db.ts";
 import { keyAfter, ROW, rangeOf } from "./index-keys.ts";
@@ -40,6 +41,7 @@ interface Tally {
   waitingBytes: number;
   heldBlobs: number;
   heldBytes: number;
+  gone: GoneBytes;
   freedBytes: number;
   dropped: number[];
   removed: string[];
@@ -73,6 +75,7 @@ export class Collector {
       waitingBytes: 0,
       heldBlobs: 0,
       heldBytes: 0,
+      gone: new Map(),
       freedBytes: 0,
       dropped: [],
       removed: [],
@@ -116,6 +119,7 @@ export class Collector {
         continue;
       }
       found.push({ digest, row });
+      if (dryRun) countGone(tally.gone, view, { digest, row });
       if (row.state !== BLOB_STATE.live) continue;
       tally.blobs += 1;
       tally.bytes += diskBytes(row);

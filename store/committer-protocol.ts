@@ -2,6 +2,7 @@ import type { CommitBatch } from "../proto/commit-batch.ts";
 import type { Digest } from "../proto/digest.ts";
 import type { WireError } from "../proto/errors.ts";
 import type { AccountErrors } from "./account-errors.ts";
+import type { GoneBytes } from "./gone-bytes.ts";
 import type { Place } from "./place-list.ts";
 
 /** What the main thread asks of the committer thread. Every request is answered, in groups, once its effect is durable. */
@@ -83,6 +84,8 @@ export interface CollectResult {
   /** What was not condemned because of its age. */
   readonly heldBlobs: number;
   readonly heldBytes: number;
+  /** Of a dry run. */
+  readonly gone: GoneBytes;
   /** Bytes that the disk got back. */
   readonly freedBytes: number;
   /** Segments that are gone. */

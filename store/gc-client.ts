@@ -12,7 +12,7 @@ import type { ListedArtifact } from "./heal-listings.ts";
 /** What the thread of a run of GC, or of a repair, is asked. */
 export interface GcCalls {
   absent: { input: { roots: Uint8Array }; output: Absent };
-  mark: { input: { roots: Uint8Array; untilMs: number }; output: MarkResult };
+  mark: { input: { roots: Uint8Array; untilMs: number; foretell: boolean }; output: MarkResult };
   use: { input: undefined; output: SegmentUse[] };
   copy: { input: number; output: CommitBatch | undefined };
   heal: { input: readonly ListedArtifact[]; output: CommitBatch };

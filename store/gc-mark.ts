@@ -8,6 +8,7 @@ import { ByteList } from "./byte-list.ts";
 import { DigestTable } from "./digest-table.ts";
 import { eachRow } from "./each-row.ts";
 import { ifPresent, type StoreFs } from "./fs.ts";
+import { countGone, type GoneBytes } from "./gone-bytes.ts";
 import type { IndexReader } from "./index-db.ts";
 import { ROW } from "./index-keys.ts";
 import { BLOB_STATE, type BlobRow, decodeBlobRow } from "./index-rows.ts";
@@ -35,6 +36,8 @@ export interface MarkResult {
   readonly condemned: BytesOf;
   /** The part of {@link MarkResult.condemned} that a run of now could delete. */
   readonly due: BytesOf;
+  /** Of {@link MarkResult.condemned}, where that was asked for. */
+  readonly gone: GoneBytes;
   /** Listings and layers that could not be read: what they name is not known. */
   readonly damaged: readonly Digest[];
   /** Upload sessions of which the same is true. */
@@ -49,6 +52,8 @@ interface MarkOptions {
   readonly roots: Uint8Array;
   /** Condemned until then is due. */
   readonly untilMs: number;
+  /** Whether it is wanted what the disk would get back. */
+  readonly foretell: boolean;
 }
 
 /**
@@ -76,9 +81,9 @@ export interface Absent {
 }
 
 /** Finds what is named by a root, or by a listing that a root names, and is damaged or not there. @throws GranaryError STORE_* */
-export function absentContent(options: Omit<MarkOptions, "untilMs">): Absent {
+export function absentContent(options: Omit<MarkOptions, "untilMs" | "foretell">): Absent {
   options.index.refresh();
-  const marker = new Marker({ ...options, untilMs: 0 });
+  const marker = new Marker({ ...options, untilMs: 0, foretell: false });
   try {
     marker.roots();
     return marker.absent();
@@ -149,6 +154,7 @@ class Marker {
     const kept = tally();
     const condemned = tally();
     const due = tally();
+    const gone: GoneBytes = new Map();
     const unnamed = new ByteList(1024 * 32);
     const named = new ByteList(1024 * 32);
     eachRow(this.#options.index, ROW.blob, (key, value) => {
@@ -159,6 +165,8 @@ class Marker {
         if (isCondemned) push(named, key);
       } else if (isCondemned) {
         count(condemned, row);
+        if (this.#options.foretell)
+          countGone(gone, this.#view, { digest: digestFromBytes(key.subarray(1)), row });
         if (this.#isDue(key)) count(due, row);
       } else push(unnamed, key);
     });
@@ -166,6 +174,7 @@ class Marker {
       kept,
       condemned,
       due,
+      gone,
       unnamed: unnamed.take(),
       named: named.take(),
       damaged: [...this.#damaged],

@@ -8,6 +8,7 @@ import {
   leaseKey,
   META_KEY,
   memoKey,
+  memosOf,
   ROW,
   rangeOf,
   segmentIdOfKey,
@@ -58,6 +59,16 @@ export class IndexView {
 
   memo(subtree: Digest, encoder: number): { digest: Digest; size: number } | undefined {
     return this.#decode(memoKey(subtree, encoder), rows.decodeMemo);
+  }
+
+  /** The layers that are computed from a listing, and go with it. */
+  layersOf(subtree: Digest): (LayerRow & rows.LayerValue)[] {
+    return this.#index
+      .rows({ ...memosOf(subtree), limit: Number.MAX_SAFE_INTEGER })
+      .flatMap(({ key, value }) => {
+        const layer = this.layer(rows.decodeMemo(key, value).digest);
+        return layer?.subtree === subtree ? [layer] : [];
+      });
   }
 
   segment(id: number): rows.SegmentRow | undefined {
