@@ -1,9 +1,12 @@
 import {
   type BigIntStats,
+  closeSync,
   lstatSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   realpathSync,
   statSync,
 } from "node:fs";
@@ -50,6 +53,7 @@ export interface WalkOptions {
 
 /** At the root and below: a repository within the tree has a history and credentials, too. */
 const ALWAYS_LEFT_OUT = new Set([".git", ".granary"]);
+const HEAD_BYTES = 4096;
 const PLACEHOLDER = digestOf("");
 
 /**
@@ -123,6 +127,8 @@ class Walk {
   /** @returns whether the entry is part of the tree */
   #visit(entryPath: string, name: string, files: readonly IgnoreFile[]): boolean {
     const stats = this.#stat(entryPath);
+    // Gone since it was listed: as if it had been listed a moment later.
+    if (stats === undefined) return false;
     const directory = stats.isDirectory();
     if (ALWAYS_LEFT_OUT.has(name)) {
       this.#leftOut.push({ path: entryPath, directory, by: "always" });
@@ -140,7 +146,7 @@ class Walk {
       this.#builder.add({
         type: "symlink",
         path: entryPath,
-        target: readlinkSync(path.join(this.#root, entryPath)),
+        target: readable(entryPath, () => readlinkSync(path.join(this.#root, entryPath))),
       });
     } else if (stats.isFile()) {
       this.#addFile(entryPath, stats);
@@ -177,7 +183,7 @@ class Walk {
     this.#builder.add({ type: "file", path: entryPath, executable: (stats.mode & 0o100n) !== 0n, size });
     this.#builder.setDigest(entryPath, PLACEHOLDER);
     const risk = secretRisk(entryPath, () =>
-      readFileSync(path.join(this.#root, entryPath)).subarray(0, 4096).toString("latin1"),
+      readable(entryPath, () => readHead(path.join(this.#root, entryPath))),
     );
     if (risk !== undefined)
       this.#warnings.push(
@@ -210,8 +216,10 @@ class Walk {
     }
   }
 
-  #stat(entryPath: string): BigIntStats {
-    return readable(entryPath, () => lstatSync(path.join(this.#root, entryPath), { bigint: true }));
+  #stat(entryPath: string): BigIntStats | undefined {
+    return readable(entryPath, () =>
+      lstatSync(path.join(this.#root, entryPath), { bigint: true, throwIfNoEntry: false }),
+    );
   }
 
   #ignoreFiles(directory: string, names: readonly string[]): IgnoreFile[] {
@@ -239,6 +247,17 @@ class Walk {
           `${quote(nested.path)} lies one level down and is not read; publish its directory?`,
         );
     }
+  }
+}
+
+/** The first bytes of a file, one character each. */
+function readHead(file: string): string {
+  const fd = openSync(file, "r");
+  try {
+    const head = Buffer.alloc(HEAD_BYTES);
+    return head.toString("latin1", 0, readSync(fd, head, 0, HEAD_BYTES, 0));
+  } finally {
+    closeSync(fd);
   }
 }
 

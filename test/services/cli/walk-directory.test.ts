@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { test } from "node:test";
@@ -162,6 +162,14 @@ test("files that look like secrets are warned about", () => {
   ])
     assert.ok(warned.includes(name), name);
   for (const name of [".env.example", "ca.pem"]) assert.ok(!warned.includes(name), name);
+});
+
+test("of a file that may be a key only the beginning is read", () => {
+  const root = write({ "huge.key": "-----BEGIN PRIVATE KEY-----" });
+  truncateSync(path.join(root, "huge.key"), 3 * 1024 ** 3);
+  const limits = { ...ARCHIVE_LIMITS, fileBytes: 4 * 1024 ** 3, expandedBytes: 4 * 1024 ** 3 };
+  const { warnings } = walkDirectory({ directory: root, limits, gitignore: false });
+  assert.match(warnings.join("\n"), /huge\.key" holds a private key/);
 });
 
 test("a karta.toml one level down is warned about", () => {
