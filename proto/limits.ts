@@ -86,8 +86,6 @@ export const LIMITS = {
   dependencyLayers: 32,
   /** Publishes of one org that wait or run; one more gets 429. */
   queuedPublishesPerOrg: 5_000,
-  /** Nodes of one farm. */
-  nodes: 10_000,
   /** Worker threads of one node: more than cores are slower already, and each may need 150 MB. */
   threadsPerNode: 256,
   /** Publishes of one org that all nodes together work on: what an org sends at once must not be all that a farm does. */

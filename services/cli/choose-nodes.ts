@@ -1,6 +1,5 @@
 import { GranaryError } from "../../proto/errors.ts";
-import type { NodeJson } from "../../proto/http.ts";
-import { LIMITS } from "../../proto/limits.ts";
+import type { NodeJson, Page } from "../../proto/http.ts";
 import type { VerbContext } from "./verb-context.ts";
 
 /**
@@ -15,7 +14,7 @@ export async function chooseNodes({
   const labels = flags.list("label").map(parseLabel);
   const ways = [args.length > 0, labels.length > 0, flags.has("all")].filter(Boolean).length;
   if (ways !== 1) throw new GranaryError("USAGE", "say which nodes: their names, -l KEY=VALUE, or --all");
-  const { items } = await api().list<NodeJson>("/v1/nodes", {}, LIMITS.nodes);
+  const { items } = await api().get<Page<NodeJson>>("/v1/nodes");
   const unknown = args.find((name) => !items.some((node) => node.node === name));
   const chosen = items.filter((node) =>
     args.length > 0 ? args.includes(node.node) : labels.every(([key, value]) => node.labels[key] === value),

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
-import type { NodeJson } from "../../../proto/http.ts";
-import { LIMITS } from "../../../proto/limits.ts";
+import type { NodeJson, Page } from "../../../proto/http.ts";
 import { changeNodes } from "../change-nodes.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
@@ -13,7 +12,7 @@ export const drain: VerbHandler<"drain"> = async (context) => {
   const deadline = Date.now() + (flags.durationMs("timeout") ?? 0);
   const names = (await changeNodes(context, { cordoned: true })).map((node) => node.node);
   for (;;) {
-    const { items } = await api().list<NodeJson>("/v1/nodes", {}, LIMITS.nodes);
+    const { items } = await api().get<Page<NodeJson>>("/v1/nodes");
     const nodes = items.filter((node) => names.includes(node.node));
     const jobs = nodes.reduce((sum, node) => sum + node.jobs, 0);
     if (jobs === 0) {

@@ -1,13 +1,12 @@
 import { EXIT } from "../../../proto/errors.ts";
-import type { NodeJson } from "../../../proto/http.ts";
-import { LIMITS } from "../../../proto/limits.ts";
+import type { NodeJson, Page } from "../../../proto/http.ts";
 import { formatBytes, formatTime } from "../output/format.ts";
 import { printPage } from "../output/print-page.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Lists the nodes. */
 export const nodeLs: VerbHandler<"node ls"> = async ({ output, api }) => {
-  const page = await api().list<NodeJson>("/v1/nodes", {}, LIMITS.nodes);
+  const page = await api().get<Page<NodeJson>>("/v1/nodes");
   printPage(output, page, {
     header: ["NODE", "STATE", "THREADS", "GPUS", "DISK FREE", "LABELS", "SEEN", "VERSION"],
     empty: "no nodes",
