@@ -195,6 +195,8 @@ export const LIMITS = {
   backupManifestBytes: 256 * MIB,
   /** Sessions of one org that wait for their commit. */
   uploadSessionsPerOrg: 1_000,
+  /** What nobody asked for this long may go for a new session of its org: jobs that were killed never come back, slow ones do sooner. */
+  uploadSessionIdleMs: 10 * 60_000,
   /** Commands that a farm may have had behind its newest backup: 115 days of 1,000 a second. Numbers have 15 digits. */
   commandsLost: 10_000_000_000,
   /** Events that the state keeps of an org, whatever their age: some 10 GB. */

@@ -54,7 +54,10 @@ export class StreamReceiver {
     try {
       if (stream.size !== offset) throw wrongOffset(stream.size, session.missing_bytes);
       refuseLonger(offset + Number(body.headers["content-length"] ?? 0), session.missing_bytes);
-      await append(stream, body, session.missing_bytes);
+      await append(stream, body, {
+        limit: session.missing_bytes,
+        onChunk: () => this.#sessions.touch(found),
+      });
     } finally {
       await stream.pause();
     }
@@ -62,11 +65,16 @@ export class StreamReceiver {
   }
 }
 
-async function append(stream: ResumableUpload, body: IncomingMessage, limit: number): Promise<void> {
+async function append(
+  stream: ResumableUpload,
+  body: IncomingMessage,
+  { limit, onChunk }: { limit: number; onChunk: () => void },
+): Promise<void> {
   try {
     for await (const chunk of withIdleTimeout(body)) {
       refuseLonger(stream.size + chunk.byteLength, limit);
       await stream.write(chunk);
+      onChunk();
     }
   } catch (cause) {
     // A connection that breaks is no fault of the farm's.

@@ -25,6 +25,8 @@ export interface FoundSession {
 interface Options {
   readonly store: Store;
   now(): number;
+  /** Sessions of one org; {@link LIMITS.uploadSessionsPerOrg} unless it is said. */
+  readonly limit?: number;
 }
 
 /**
@@ -34,15 +36,20 @@ interface Options {
 export class UploadSessions {
   readonly #store: Store;
   readonly #now: () => number;
-  /** Possibly open sessions by org; those that have ended are noticed when the limit is reached. */
-  readonly #ofOrg = new Map<Name, Set<string>>();
+  readonly #limit: number;
+  /**
+   * Possibly open sessions by org, and when they were last asked for, the longest ago first; those that have ended are noticed when the
+   * limit is reached.
+   */
+  readonly #ofOrg = new Map<Name, Map<string, number>>();
 
   constructor(options: Options) {
     this.#store = options.store;
     this.#now = options.now;
+    this.#limit = options.limit ?? LIMITS.uploadSessionsPerOrg;
     for (const { id } of options.store.listUploads()) {
       const session = publishIdOf(id) === undefined ? undefined : this.#read(id);
-      if (session !== undefined) this.#sessionsOf(session.org).add(id);
+      if (session !== undefined) this.#sessionsOf(session.org).set(id, this.#now());
     }
   }
 
@@ -51,7 +58,7 @@ export class UploadSessions {
     about: Omit<UploadSession, "v" | "expires_at">,
     content: { missing: readonly BlobRange[]; listing: Uint8Array },
   ): Promise<FoundSession> {
-    this.#refuseTooMany(about.org);
+    await this.#makeRoom(about.org);
     const publishId = newId("pub");
     const id = sessionIdOf(publishId);
     const expiresAt = new Date(this.#now() + LIMITS.uploadSessionMs).toISOString();
@@ -65,7 +72,7 @@ export class UploadSessions {
       await upload.abort();
       throw error;
     }
-    this.#sessionsOf(about.org).add(id);
+    this.#sessionsOf(about.org).set(id, this.#now());
     return { id, publishId, session };
   }
 
@@ -81,7 +88,15 @@ export class UploadSessions {
       Date.parse(session.expires_at) <= this.#now()
     )
       throw new GranaryError("SESSION_UNKNOWN", `there is no upload session ${id.slice(0, 80)}`);
-    return { id, publishId, session };
+    const found = { id, publishId, session };
+    this.touch(found);
+    return found;
+  }
+
+  /** Somebody is at work in the session. */
+  touch({ id, session }: FoundSession): void {
+    const sessions = this.#sessionsOf(session.org);
+    if (sessions.delete(id)) sessions.set(id, this.#now());
   }
 
   /** Length of what has arrived of the stream. */
@@ -120,20 +135,36 @@ export class UploadSessions {
     await this.#store.removeUploads([id, publishId], { behind: false });
   }
 
-  #refuseTooMany(org: Name): void {
-    const ids = this.#sessionsOf(org);
-    const limit = LIMITS.uploadSessionsPerOrg;
-    if (ids.size < limit) return;
-    for (const id of ids) if (!existsSync(this.#store.uploadPath(id))) ids.delete(id);
-    if (ids.size < limit) return;
-    throw new GranaryError("RATE_LIMITED", `${ids.size} upload sessions of ${org} are open`, {
-      limit,
-      retry_after_s: 60,
-    });
+  /** One that was left behind goes, if need be: its client, should it come back, plans again. @throws GranaryError RATE_LIMITED */
+  async #makeRoom(org: Name): Promise<void> {
+    const sessions = this.#sessionsOf(org);
+    if (sessions.size < this.#limit) return;
+    for (const id of sessions.keys()) if (!existsSync(this.#store.uploadPath(id))) sessions.delete(id);
+    if (sessions.size < this.#limit) return;
+    const left = this.#leftBehind(sessions);
+    if (left === undefined)
+      throw new GranaryError("RATE_LIMITED", `${sessions.size} upload sessions of ${org} are open`, {
+        limit: this.#limit,
+        retry_after_s: 60,
+      });
+    sessions.delete(left.id);
+    await this.#store.removeUploads([left.id, left.publishId], { behind: false });
   }
 
-  #sessionsOf(org: Name): Set<string> {
-    const known = this.#ofOrg.get(org) ?? new Set();
+  #leftBehind(sessions: ReadonlyMap<string, number>): { id: string; publishId: string } | undefined {
+    const untilMs = this.#now() - LIMITS.uploadSessionIdleMs;
+    for (const [id, askedMs] of sessions) {
+      if (askedMs > untilMs) return undefined;
+      const publishId = publishIdOf(id);
+      // What was committed stays until its publish has ended.
+      const committed = this.#store.leaseUntilMs(id) === Number.POSITIVE_INFINITY;
+      if (publishId !== undefined && !committed) return { id, publishId };
+    }
+    return undefined;
+  }
+
+  #sessionsOf(org: Name): Map<string, number> {
+    const known = this.#ofOrg.get(org) ?? new Map<string, number>();
     this.#ofOrg.set(org, known);
     return known;
   }

@@ -136,6 +136,32 @@ test("a session that was not committed in 24 hours is unknown, and goes with wha
     assert.equal(fileCount(fixture), 0);
   }));
 
+test("sessions that were left behind make room for new ones, those that are used or committed do not", () =>
+  withSessions(async ({ fixture, clock }) => {
+    const now = (): number => Date.now() + clock();
+    const sessions = new UploadSessions({ store: fixture.store, now, limit: 4 });
+    const committed = await create(sessions);
+    await receive(sessions, committed, CONTENT);
+    await sessions.seal(committed);
+    const used = await create(sessions);
+    const left = await create(sessions);
+    await create(sessions);
+    await assert.rejects(create(sessions), { code: "RATE_LIMITED" });
+    clock(LIMITS.uploadSessionIdleMs + 1_000);
+    sessions.find(used.id, HERE);
+    const one = await create(sessions);
+    assert.throws(() => sessions.find(left.id, HERE), { code: "SESSION_UNKNOWN" });
+    await create(sessions);
+    await assert.rejects(create(sessions), { code: "RATE_LIMITED" });
+    for (const { id } of [committed, used, one]) assert.ok(sessions.find(id, HERE));
+    // A restart makes all of them new again, and knows what was committed.
+    const later = new UploadSessions({ store: fixture.store, now, limit: 4 });
+    await assert.rejects(create(later), { code: "RATE_LIMITED" });
+    clock(3 * LIMITS.uploadSessionIdleMs);
+    for (let i = 0; i < 10; i++) await create(later).catch(() => undefined);
+    assert.ok(later.find(committed.id, HERE));
+  }));
+
 test("what was sealed stays until its publish has ended, however long that takes", () =>
   withSessions(async ({ fixture, sessions, clock, reconcile }) => {
     const found = await create(sessions);
