@@ -1,6 +1,8 @@
 import { GranaryError } from "../../proto/errors.ts";
 import { ROUTES } from "../../proto/routes.ts";
 import type { HttpServer } from "../shared/http-server.ts";
+import type { ApiContext } from "./context.ts";
+import { principalOf } from "./request.ts";
 
 /** What every read takes (consistent-reads.ts). */
 const OF_READS = ["min_seq", "consistent"];
@@ -8,25 +10,30 @@ const NAME_CHARS = 80;
 
 /**
  * Refuses what a route of `/v1` does not have among its parameters: with a mistyped `?activte=false` a release would go live.
- * @throws GranaryError USAGE
+ * @throws GranaryError USAGE, UNAUTHENTICATED
  */
-export function refuseUnknownQuery(server: HttpServer): void {
-  const parametersOf = new Map(
-    ROUTES.map(({ route, parameters = {} }) => [
-      route,
-      [...Object.keys(parameters), ...(route.startsWith("GET ") ? OF_READS : [])].filter(isOfQuery).sort(),
-    ]),
+export function refuseUnknownQuery(server: HttpServer, context: ApiContext): void {
+  const routes = new Map(
+    ROUTES.map(({ route, access, parameters = {} }) => {
+      const all = [...Object.keys(parameters), ...(route.startsWith("GET ") ? OF_READS : [])];
+      return [route, { access, known: all.filter(isOfQuery).sort() }];
+    }),
   );
-  server.addHook("onRequest", (request, _reply, done) => {
+  server.addHook("onRequest", async (request) => {
     const { url = "" } = request.routeOptions;
-    const known = url.startsWith("/v1/") ? parametersOf.get(`${request.method} ${spelled(url)}`) : undefined;
-    const stranger =
-      known && Object.keys(request.query as Record<string, unknown>).find((name) => !known.includes(name));
-    if (known === undefined || stranger === undefined) return done();
+    const route = url.startsWith("/v1/") ? routes.get(`${request.method} ${spelled(url)}`) : undefined;
+    if (route === undefined) return;
+    const { known, access } = route;
+    const stranger = Object.keys(request.query as Record<string, unknown>).find(
+      (name) => !known.includes(name),
+    );
+    if (stranger === undefined) return;
+    // Who has no token is told that, also when it came as a parameter.
+    if (access !== "public") principalOf(context, request);
     const name = stranger.slice(0, NAME_CHARS);
     const takes = known.length === 0 ? "takes none" : `takes ${known.join(", ")}`;
     const message = `there is no query parameter ${JSON.stringify(name)}: this route ${takes}`;
-    done(new GranaryError("USAGE", message, { pointer: `?${name}` }));
+    throw new GranaryError("USAGE", message, { pointer: `?${name}` });
   });
 }
 

@@ -35,7 +35,7 @@ import { whyRoutes } from "./why-routes.ts";
 
 /** Everything under `/v1`, and the probes. */
 export function apiRoutes(server: HttpServer, context: ApiContext): void {
-  refuseUnknownQuery(server);
+  refuseUnknownQuery(server, context);
   consistentReads(server, context);
   metricsRoute(server, context);
   const slots = new UploadSlots();
