@@ -8,6 +8,8 @@ export interface RetryOptions {
   /** Whether "nobody listens" may be a farm that restarts; on a first contact it is not. */
   readonly retryNoFarm: boolean;
   readonly attempts?: number;
+  /** Whether anything came of the attempts since it was last asked: then both count and waits begin anew. */
+  readonly progressed?: () => boolean;
   readonly onRetry?: (failure: GranaryError, waitMs: number) => void;
 }
 
@@ -30,16 +32,17 @@ export async function withRetries<T>(
   options: RetryOptions,
   action: (attempt: number) => Promise<T>,
 ): Promise<T> {
-  const { signal, patienceMs, retryNoFarm, attempts = 20, onRetry } = options;
+  const { signal, patienceMs, retryNoFarm, attempts = 20, progressed, onRetry } = options;
   const until = performance.now() + patienceMs;
-  for (let attempt = 1; ; attempt++) {
+  for (let attempt = 1, inVain = 1; ; attempt++, inVain++) {
     try {
       return await action(attempt);
     } catch (error) {
       signal.throwIfAborted();
       if (!isPassing(error) || (error.code === "NO_FARM" && !retryNoFarm && attempt === 1)) throw error;
-      const waitMs = waitBefore(error, attempt);
-      if (attempt >= attempts || performance.now() + waitMs > until) throw error;
+      if (progressed?.() === true) inVain = 1;
+      const waitMs = waitBefore(error, inVain);
+      if (inVain >= attempts || performance.now() + waitMs > until) throw error;
       onRetry?.(error, waitMs);
       await sleep(waitMs, undefined, { signal });
     }

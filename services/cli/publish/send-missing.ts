@@ -20,7 +20,7 @@ export interface MissingUpload {
   readonly onRetry: (failure: GranaryError, waitMs: number) => void;
 }
 
-/** Breaks of one upload at most: each costs a request, and `patienceMs` is the bound that matters. */
+/** Breaks in a row between which nothing arrives; `patienceMs` is the bound that matters. */
 const ATTEMPTS = 100;
 
 /**
@@ -31,11 +31,26 @@ export async function sendMissing(api: ApiClient, upload: MissingUpload): Promis
   const { sizeBytes, patienceMs, onRetry } = upload;
   let told = 0;
   let again = false;
+  let arrived = 0;
+  let progressed = false;
   await withRetries(
-    { signal: api.signal, patienceMs, retryNoFarm: true, attempts: ATTEMPTS, onRetry },
+    {
+      signal: api.signal,
+      patienceMs,
+      retryNoFarm: true,
+      attempts: ATTEMPTS,
+      progressed: () => {
+        const was = progressed;
+        progressed = false;
+        return was;
+      },
+      onRetry,
+    },
     async () => {
       const offset = again ? (await api.get<UploadJson>(upload.path)).offset : 0;
       again = true;
+      progressed ||= offset > arrived;
+      arrived = Math.max(arrived, offset);
       if (offset < sizeBytes) await sendFrom(offset);
     },
   );
