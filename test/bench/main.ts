@@ -1,12 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { EXIT } from "../../proto/error-spec.ts";
 import { cacheFolder } from "../../services/shared/nats-binary.ts";
 import type { Bench } from "./bench.ts";
 import { nodeModulesCorpus } from "./corpus.ts";
 import { describeMachine } from "./machine.ts";
 import { MEASUREMENTS } from "./measurements.ts";
-import { benchHelp, benchOptions } from "./options.ts";
+import { type BenchOptions, benchHelp, benchOptions } from "./options.ts";
 import { CONTESTANTS } from "./peers/all.ts";
 import { installPeers } from "./peers/install-peers.ts";
 import { markdownReport } from "./report.ts";
@@ -16,8 +17,8 @@ import { runMeasurements } from "./run-measurements.ts";
 /** Enough for two threads to be busy for a while without a tree that is known. */
 const CHANGED = 16;
 const args = process.argv.slice(2);
-const options = benchOptions(args);
 const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
+const options = readOptions();
 
 if (options.help) {
   process.stdout.write(benchHelp(MEASUREMENTS.map(({ name }) => name)));
@@ -25,6 +26,15 @@ if (options.help) {
   if (options.installPeers)
     await installPeers({ contestants: CONTESTANTS, cacheFolder: cacheFolder(process.env), say });
   await run();
+}
+
+function readOptions(): BenchOptions {
+  try {
+    return benchOptions(args);
+  } catch (error) {
+    say(`${error instanceof Error ? error.message : String(error)}; see npm run bench -- --help`);
+    process.exit(EXIT.usage);
+  }
 }
 
 async function run(): Promise<void> {
