@@ -214,7 +214,9 @@ export function leaveUnreadBody(request: HttpRequest, reply: HttpReply): void {
     reply.header("connection", "close");
     return;
   }
-  const { socket } = raw;
+  // A request whose reading was broken off has no socket any more.
+  const { socket } = reply.raw;
+  if (socket === null) return;
   const timer = setTimeout(() => socket.destroy(), UNREAD_BODY_MS).unref();
   raw.once("end", () => clearTimeout(timer));
   // For a client that asked for it, Node closes as soon as the answer is out.

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Problem } from "../../proto/http.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { appArchive } from "../helpers/app-archive.ts";
@@ -292,6 +293,15 @@ describe("paths and queries", () => {
 
 /** These wait for the server's own time limits, all at once. */
 describe("clients that take their time", { concurrency: true }, () => {
+  test("a body that is refused while it is read does not take the farm with it, later either", async () => {
+    const form = new URLSearchParams({ token: "x".repeat(3_000) });
+    const answer = await fetch(`${farm.url}/console/sign-in`, { method: "POST", body: form });
+    assert.equal(answer.status, 413);
+    // What is left of its connection is ended 5 s after the answer.
+    await sleep(5_500);
+    assert.equal((await fetch(`${farm.url}/livez`)).status, 200);
+  });
+
   test("headers that never end are cut off with 408", async () => {
     const socket = await rawConnection(farm.url);
     socket.write("GET /livez HTTP/1.1\r\nHost: a\r\n");
