@@ -91,6 +91,23 @@ describe("a flipped bit", () => {
       assert.ok(bytes.length <= 3 * LIMITS.crcChunkBytes);
     }));
 
+  it("in a big file that has come again while it is read does not end the read", () =>
+    withStore(async (fixture) => {
+      const { store } = fixture;
+      const path = bigPath(fixture);
+      fs.writeFileSync(`${path}.again`, BIG);
+      // Behind what a stream reads ahead.
+      flipBit(path, 8 * LIMITS.crcChunkBytes + 5);
+      const { stream } = await store.openContent(BIG_DIGEST);
+      const chunks = stream[Symbol.asyncIterator]();
+      const first = (await chunks.next()).value as Buffer;
+      fs.renameSync(`${path}.again`, path);
+      const rest: Buffer[] = [];
+      for await (const chunk of { [Symbol.asyncIterator]: () => chunks }) rest.push(chunk as Buffer);
+      assert.ok(Buffer.concat([first, ...rest]).equals(BIG));
+      assert.equal(store.damagedBlobs, 0);
+    }));
+
   it("that no crc sees still never gets past a full read: the last chunk is withheld", () =>
     withStore(async ({ store, task }) => {
       // A layer row whose digest is not that of what its listing makes: the one mismatch that only the whole sha256 shows.

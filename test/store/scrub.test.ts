@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { digestOf } from "../../proto/digest.ts";
 import type { Finding } from "../../store/check-content.ts";
+import { IndexChanges } from "../../store/index-changes.ts";
+import { openIndexForWriting } from "../../store/index-db.ts";
+import { IndexView } from "../../store/index-view.ts";
 import { checkByScrub, flipBits } from "../helpers/bit-flips.ts";
 import { random } from "../helpers/random.ts";
 import { findInPacks, flipBit } from "../helpers/store-disk.ts";
@@ -108,4 +112,22 @@ describe("a scrub", () => {
       assert.equal(second.whole, true);
       assert.equal(first.checked + second.checked, contents.length);
     }));
+});
+
+it("a mark of damage holds for the place where it was found, and for no other", async () => {
+  const dir = tempFolder();
+  const fixture = await openStoreFixture(dir);
+  const [digest] = await fixture.put(contentOf("moved since", 1_000));
+  await fixture.close();
+  assert.ok(digest !== undefined);
+  const index = openIndexForWriting(join(dir, "index"));
+  const row = new IndexView(index).blob(digest);
+  assert.ok(row?.kind === "packed");
+  index.transaction(() => {
+    const changes = new IndexChanges(index);
+    assert.equal(changes.damage(digest, { ...row, offset: row.offset + 64 }), false);
+    assert.equal(changes.damage(digest, { ...row, segment: row.segment + 1 }), false);
+    assert.equal(changes.damage(digest, row), true);
+  });
+  await index.close();
 });
