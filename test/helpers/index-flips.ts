@@ -6,11 +6,11 @@ import { fileURLToPath } from "node:url";
 import { digestHex } from "../../proto/digest.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { rebuildIndex } from "../../store/rebuild-index.ts";
+import { flipInPages } from "./flip-in-pages.ts";
 import { contentOf, openStoreFixture } from "./store-fixture.ts";
 import { tempFolder } from "./temp-folder.ts";
 
 const ENTRY = fileURLToPath(new URL("./index-flips-main.js", import.meta.url));
-const PAGE_BYTES = 4096;
 /** A supervisor would start it again; more often than this is a loop. */
 const STARTS = 4;
 
@@ -62,10 +62,8 @@ export async function flipInIndex(
   fs.cpSync(template, dataDir, { recursive: true });
   const storeDir = join(dataDir, "store");
   const file = join(storeDir, "index", "index.mdb");
-  const at = placeIn(file, random);
-  flip(file, at, 1 << Math.floor(random() * 8));
+  const where = `${what}, ${flipInPages(file, random)}`;
   if (crashed) fs.rmSync(join(storeDir, "index", "closed"), { force: true });
-  const where = `${what}, byte ${at} (page ${Math.floor(at / PAGE_BYTES)})`;
   const { met, deaths } = start(dataDir, where);
   if (met !== undefined && Object.keys(met.fsck).length === 0) {
     assert.deepEqual([met.unread, met.lostUploads, met.put, met.gc], [[], [], "done", "done"], where);
@@ -82,24 +80,6 @@ export async function flipInIndex(
   );
   fs.rmSync(dataDir, { recursive: true });
   return met === undefined ? "refused" : "found";
-}
-
-/** A byte of a page that is not all zeros: those say nothing. */
-function placeIn(file: string, random: () => number): number {
-  const bytes = fs.readFileSync(file);
-  for (;;) {
-    const at = Math.floor(random() * bytes.length);
-    const page = at - (at % PAGE_BYTES);
-    if (bytes.subarray(page, page + PAGE_BYTES).some((byte) => byte !== 0)) return at;
-  }
-}
-
-function flip(file: string, at: number, bit: number): void {
-  const fd = fs.openSync(file, "r+");
-  const byte = Buffer.alloc(1);
-  fs.readSync(fd, byte, 0, 1, at);
-  fs.writeSync(fd, Buffer.of((byte[0] ?? 0) ^ bit), 0, 1, at);
-  fs.closeSync(fd);
 }
 
 /** undefined: refused with the command that makes the index anew. */

@@ -10,12 +10,11 @@ import { writeSnapshot } from "../../services/shared/snapshots.ts";
 import { DATA_FILE, openStateWriter } from "../../services/shared/state-db.ts";
 import { stateDigest } from "../../services/shared/state-db-digest.ts";
 import { MemoryState } from "../../services/shared/state-db-memory.ts";
+import { flipInPages } from "./flip-in-pages.ts";
 import { nthCommand } from "./nth-command.ts";
-import { flipBit } from "./store-disk.ts";
 import { tempFolder } from "./temp-folder.ts";
 
 const ENTRY = fileURLToPath(new URL("./state-flips-main.js", import.meta.url));
-const PAGE_BYTES = 4096;
 /** A supervisor would start it again; more often than this is a loop. */
 const STARTS = 3;
 const COMMANDS = 400;
@@ -60,9 +59,7 @@ export function flipInState(
   const dataDir = tempFolder();
   fs.cpSync(template, dataDir, { recursive: true });
   const file = join(dataDir, "state", DATA_FILE);
-  const at = placeIn(file, random);
-  flipBit(file, at, 1 << Math.floor(random() * 8));
-  const where = `${what}, byte ${at} (page ${Math.floor(at / PAGE_BYTES)}, ${at % PAGE_BYTES})`;
+  const where = `${what}, ${flipInPages(file, random)}`;
   const came: string[] = [];
   for (const more of MORE) {
     const served = start(dataDir, COMMANDS + more, where);
@@ -114,14 +111,4 @@ function expected(seq: number): string {
     if (applied >= COMMANDS) digests.set(applied, stateDigest(memory.rows()));
   }
   return digests.get(seq) ?? "";
-}
-
-/** A byte of a page that is not all zeros: those say nothing. */
-function placeIn(file: string, random: () => number): number {
-  const bytes = fs.readFileSync(file);
-  for (;;) {
-    const at = Math.floor(random() * bytes.length);
-    const page = at - (at % PAGE_BYTES);
-    if (bytes.subarray(page, page + PAGE_BYTES).some((byte) => byte !== 0)) return at;
-  }
 }
