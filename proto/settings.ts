@@ -3,6 +3,7 @@ import { parseDurationMs } from "./duration.ts";
 import { GranaryError } from "./errors.ts";
 import { ARCHIVE_LIMITS, type ArchiveLimits, LIMITS } from "./limits.ts";
 import { isName, type Name } from "./names.ts";
+import { settingName } from "./setting-name.ts";
 import { isIssuer, PROVIDER_ISSUERS } from "./trust.ts";
 
 /** The farm's settings: configuration file (TOML, strict), overridden by flags. One table for reading, printing and docs. */
@@ -222,21 +223,12 @@ function completeTls({ tls_cert: cert, tls_key: key }: SettingsInput): FarmSetti
   throw new GranaryError("CONFIG_INVALID", "tls_cert and tls_key: one needs the other");
 }
 
-function completeLimits(limits: NonNullable<SettingsInput["limits"]>): ArchiveLimits {
-  return {
-    ...ARCHIVE_LIMITS,
-    uploadBytes: limits.upload_bytes ?? ARCHIVE_LIMITS.uploadBytes,
-    expandedBytes: limits.expanded_bytes ?? ARCHIVE_LIMITS.expandedBytes,
-    fileBytes: limits.file_bytes ?? ARCHIVE_LIMITS.fileBytes,
-    entries: limits.entries ?? ARCHIVE_LIMITS.entries,
-    ratio: limits.ratio ?? ARCHIVE_LIMITS.ratio,
-    ratioGraceBytes: limits.ratio_grace_bytes ?? ARCHIVE_LIMITS.ratioGraceBytes,
-    metaBytes: limits.meta_bytes ?? ARCHIVE_LIMITS.metaBytes,
-    metaTotalBytes: limits.meta_total_bytes ?? ARCHIVE_LIMITS.metaTotalBytes,
-    gzipHeaderBytes: limits.gzip_header_bytes ?? ARCHIVE_LIMITS.gzipHeaderBytes,
-    gzipMembers: limits.gzip_members ?? ARCHIVE_LIMITS.gzipMembers,
-    extractMs: limits.extract_ms ?? ARCHIVE_LIMITS.extractMs,
-  };
+function completeLimits(given: Readonly<Record<string, number | undefined>>): ArchiveLimits {
+  const limits = Object.entries(ARCHIVE_LIMITS).map(([name, usual]: [string, number]) => [
+    name,
+    given[settingName(name)] ?? usual,
+  ]);
+  return Object.fromEntries(limits) as ArchiveLimits;
 }
 
 /** @throws GranaryError CONFIG_INVALID */

@@ -5,6 +5,7 @@ import { NodeBody, type NodeJson, type QueueJson } from "../../proto/http.ts";
 import type { StoreJson } from "../../proto/http-store.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { parseName } from "../../proto/names.ts";
+import { settingName } from "../../proto/setting-name.ts";
 import { requireScope } from "../shared/authenticate.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
 import { listQueue } from "../shared/list-queue.ts";
@@ -16,11 +17,11 @@ import { whyContent } from "./why-content.ts";
 /** Load balancers ask with either method. */
 const PROBE = { exposeHeadRoute: true } as const;
 
-/** By the names that settings and all other answers are spelt in: `uploadBytes` is `upload_bytes`. */
+/** By the names that settings and all other answers are spelt in. */
 function limitNames(limits: object): object {
   return Object.fromEntries(
     Object.entries(limits).map(([name, value]: [string, unknown]) => [
-      name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      settingName(name),
       typeof value === "object" && value !== null && !Array.isArray(value) ? limitNames(value) : value,
     ]),
   );
