@@ -20,13 +20,13 @@ export function refuseUnknownQuery(server: HttpServer, context: ApiContext): voi
     }),
   );
   server.addHook("onRequest", async (request) => {
+    const names = Object.keys(request.query as Record<string, unknown>);
+    if (names.length === 0) return;
     const { url = "" } = request.routeOptions;
     const route = url.startsWith("/v1/") ? routes.get(`${request.method} ${spelled(url)}`) : undefined;
     if (route === undefined) return;
     const { known, access } = route;
-    const stranger = Object.keys(request.query as Record<string, unknown>).find(
-      (name) => !known.includes(name),
-    );
+    const stranger = names.find((name) => !known.includes(name));
     if (stranger === undefined) return;
     // Who has no token is told that, also when it came as a parameter.
     if (access !== "public") principalOf(context, request);
