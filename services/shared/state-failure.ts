@@ -1,7 +1,8 @@
-import { statfsSync } from "node:fs";
+import { constants } from "node:os";
 import { GranaryError } from "../../proto/errors.ts";
+import { roomOf } from "../../store/disk-room.ts";
 
-const FULL_ERRNOS: ReadonlySet<number> = new Set([28, 122]);
+const FULL_ERRNOS: ReadonlySet<number> = new Set([constants.errno.ENOSPC, constants.errno.EDQUOT]);
 /** With less than this LMDB has met the end of the disk, whatever it calls it: a write that came out short it calls EIO. */
 const FULL_BYTES = 1024 * 1024;
 
@@ -28,8 +29,8 @@ export function onStateDisk<T>(dir: string, body: () => T): T {
 
 function isFull(dir: string): boolean {
   try {
-    const { bavail, bsize, files, ffree } = statfsSync(dir);
-    return bavail * bsize < FULL_BYTES || (files > 0 && ffree === 0);
+    const { freeBytes, freeInodes } = roomOf(dir);
+    return freeBytes < FULL_BYTES || freeInodes === 0;
   } catch {
     return false;
   }
