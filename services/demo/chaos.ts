@@ -5,7 +5,7 @@ import { EXIT } from "../../proto/error-spec.ts";
 import type { ReleaseJson } from "../../proto/http.ts";
 import type { DemoFarm } from "./demo-farm.ts";
 import { pullImage } from "./pull-image.ts";
-import { readEvents } from "./read-events.ts";
+import { type DemoEvent, readEvents } from "./read-events.ts";
 import type { Stage } from "./tour.ts";
 
 const PUBLISHERS = 3;
@@ -49,7 +49,8 @@ export async function runChaos({ farm, folder, note }: Stage): Promise<void> {
 
   const lookedMs = performance.now();
   const { list } = await readEvents(farm);
-  for (const { project, commits } of published) await assertEachOnce(farm, { project, commits });
+  for (const { project, commits } of published)
+    await assertEachOnce(farm, { project, commits, events: list });
   note(
     "look for what is lost, torn or doubled",
     `${count} releases, each once; ${list.length} events, none missing`,
@@ -93,10 +94,10 @@ async function publishOn(
   return { project, commits, askedAgain };
 }
 
-/** @throws Error unless the project has exactly these releases, v1 for the first commit and so on */
+/** @throws Error unless the project has exactly these releases, v1 for the first commit and so on, and an event for each */
 async function assertEachOnce(
   farm: DemoFarm,
-  { project, commits }: Pick<Published, "project" | "commits">,
+  { project, commits, events }: Pick<Published, "project" | "commits"> & { events: readonly DemoEvent[] },
 ): Promise<void> {
   const { stdout } = await farm.run(["releases", project, "--limit", "1000", "--json"]);
   const found = (JSON.parse(stdout) as readonly ReleaseJson[]).map(
@@ -105,4 +106,11 @@ async function assertEachOnce(
   const expected = commits.map((commit, i) => `v${i + 1} ${commit}`).reverse();
   if (found.join() !== expected.join())
     throw new Error(`${project} has ${found.join(", ")} where ${expected.join(", ")} were published`);
+  const told = events
+    .filter(
+      ({ source, type }) => source.endsWith(`/${project.split("/")[1]}`) && type.includes("release.ready"),
+    )
+    .map(({ subject }) => subject);
+  if (told.join() !== commits.map((_, i) => `v${i + 1}`).join())
+    throw new Error(`the events of ${project} tell of ${told.join(", ")}`);
 }

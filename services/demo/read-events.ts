@@ -6,8 +6,9 @@ const EVENTS_MAX = 10_000;
 export interface DemoEvent {
   readonly type: string;
   readonly source: string;
+  /** The version, of a release's. */
+  readonly subject: string;
   readonly sequence: string;
-  readonly data: { readonly commit?: string };
 }
 
 /** All events from the first on. @throws Error when one of a project's is missing or there twice */
