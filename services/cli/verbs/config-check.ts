@@ -24,12 +24,12 @@ export const configCheck: VerbHandler<"config check"> = async ({ args, output, e
   const farm = farmFile(args[0] === undefined ? undefined : named, env["GRANARY_CONFIG"]);
   const karta = path.join(directory, KARTA_FILE);
   const checks: Check[] = [
-    check(contextsFile(env), () => checkContexts(env, output.warn.bind(output))),
-    check(path.join(directory, ".granary.toml"), () => checkProjectFile(directory)),
-    check(karta, () =>
+    await check(contextsFile(env), () => checkContexts(env, output.warn.bind(output))),
+    await check(path.join(directory, ".granary.toml"), () => checkProjectFile(directory)),
+    await check(karta, () =>
       existsSync(karta) ? parseKartaToml(readFileSync(karta)).warnings.join("; ") || "valid" : "none",
     ),
-    ...(farm === undefined ? [] : [await checkFarmFile(farm)]),
+    ...(farm === undefined ? [] : [await check(farm, () => checkFarmFile(farm))]),
   ];
   output.emit(checks, () => {
     for (const { file, ok, detail } of checks) output.line(`${ok ? "ok   " : "error"}  ${file}: ${detail}`);
@@ -42,21 +42,18 @@ function exitOf(code: string): number {
   return Object.entries(ERROR_CODES).find(([known]) => known === code)?.[1].exit ?? EXIT.other;
 }
 
-function check(file: string, run: () => string): Check {
+async function check(file: string, run: () => string | Promise<string>): Promise<Check> {
   try {
-    return { file, ok: true, detail: run() };
+    return { file, ok: true, detail: await run() };
   } catch (error) {
     if (!(error instanceof GranaryError)) throw error;
     return { file, ok: false, detail: error.message, code: error.code };
   }
 }
 
-async function checkFarmFile(file: string): Promise<Check> {
-  const settings = await readFarmFile(file).catch((error: unknown) => error);
-  return check(file, () => {
-    if (!Array.isArray(settings)) throw settings;
-    return "a farm's settings, valid";
-  });
+async function checkFarmFile(file: string): Promise<string> {
+  await readFarmFile(file);
+  return "a farm's settings, valid";
 }
 
 function checkContexts(env: Parameters<typeof readContexts>[0], warn: (text: string) => void): string {
