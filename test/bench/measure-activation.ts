@@ -1,8 +1,10 @@
-import { readFileSync } from "node:fs";
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import type { TestFarm } from "../helpers/farm.ts";
 import { projectUrl, publishReady, send } from "../helpers/farm-requests.ts";
+import type { LoadMessage, LoadOrder } from "./archive-load-main.ts";
 import type { Bench } from "./bench.ts";
 import { withBenchFarm } from "./bench-farm.ts";
 import { type Row, type Section, valueRow } from "./row.ts";
@@ -10,24 +12,23 @@ import { smallApp } from "./small-app.ts";
 import { percentile } from "./statistics.ts";
 import { type Subscriber, subscribe } from "./subscriber.ts";
 
-const COMMITS = 200;
-const WARM_UP = 20;
+const COMMITS = 500;
+/** Of a farm that has worked all day the code is compiled. */
+const WARM_UP = 200;
 /** What the target's load is. */
 const LARGE_PER_SECOND = 10;
-/** Publishes under way at once; beyond it the load waits, and says so. */
 const LARGE_AT_ONCE = 8;
+const LOAD_MAIN = fileURLToPath(new URL("./archive-load-main.js", import.meta.url));
 
 /** Activations and rollbacks in turn, and when a subscriber hears of them: alone, and while large archives are published. */
 export async function measureActivation({ folder, changed }: Bench): Promise<Section> {
   return withBenchFarm(join(folder, "activation"), [], async (farm) => {
     for (const number of [1, 2]) await publishReady(farm, "app", smallApp(number));
-    const archives = changed.map((file) => readFileSync(file));
-    await publishReady(farm, "large", archives[0] ?? Buffer.alloc(0));
     const subscriber = await subscribe(farm, "app");
     try {
       await moves(farm, subscriber, WARM_UP);
       const idle = await moves(farm, subscriber, COMMITS);
-      const load = startLoad(farm, archives);
+      const load = await startLoad(farm, changed);
       const loaded = await moves(farm, subscriber, COMMITS);
       const perSecond = await load.stop();
       return {
@@ -38,7 +39,7 @@ export async function measureActivation({ folder, changed }: Bench): Promise<Sec
           valueRow("the load: warm archives published beside it", perSecond, "/s"),
         ],
         notes: [
-          `${COMMITS} commands each over HTTP, from the request's first byte to its answer, or to the event's arrival over SSE. The load's archives repeat.`,
+          `${COMMITS} commands each over HTTP, after ${WARM_UP}, from the request's first byte to its answer, or to the event's arrival over SSE. The load comes from another process, after a publish of each of its ${LARGE_AT_ONCE} projects; its archives repeat.`,
         ],
       };
     } finally {
@@ -84,28 +85,22 @@ function rowsOf(when: string, { commitMs, eventMs }: Moves, reach: { p50?: numbe
   ];
 }
 
-function startLoad(farm: TestFarm, archives: readonly Buffer[]): { stop(): Promise<number> } {
-  const startedMs = performance.now();
-  let stopping = false;
-  let published = 0;
-  let begun = 0;
-  const work = async (): Promise<void> => {
-    while (!stopping) {
-      const archive = archives[begun % archives.length] ?? Buffer.alloc(0);
-      const dueMs = startedMs + (1000 * begun++) / LARGE_PER_SECOND;
-      await sleep(Math.max(0, dueMs - performance.now()));
-      await publishReady(farm, `large-${begun % LARGE_AT_ONCE}`, archive);
-      published += 1;
-    }
+async function startLoad(farm: TestFarm, archives: readonly string[]): Promise<{ stop(): Promise<number> }> {
+  const { url, token } = farm;
+  const order: LoadOrder = { url, token, archives, perSecond: LARGE_PER_SECOND, atOnce: LARGE_AT_ONCE };
+  const child = fork(LOAD_MAIN, [JSON.stringify(order)]);
+  const heard = async (): Promise<LoadMessage> => {
+    const [message] = await Promise.race([once(child, "message"), once(child, "exit")]);
+    if (typeof message !== "object") throw new Error(`the load ended with exit code ${message}`);
+    return message as LoadMessage;
   };
-  const workers = Array.from({ length: LARGE_AT_ONCE }, work);
+  await heard();
   return {
     async stop() {
-      stopping = true;
-      const tookMs = performance.now() - startedMs;
-      const perSecond = (1000 * published) / tookMs;
-      await Promise.all(workers);
-      return perSecond;
+      const said = heard();
+      child.send("stop");
+      const message = await said;
+      return message.type === "stopped" ? message.perSecond : Number.NaN;
     },
   };
 }

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { get, type IncomingMessage } from "node:http";
 import type { TestFarm } from "../helpers/farm.ts";
 import { send } from "../helpers/farm-requests.ts";
 
@@ -12,26 +14,21 @@ const LIMIT_MS = 30_000;
 /** Follows the activations of a project from now on, over SSE. */
 export async function subscribe(farm: TestFarm, project: string): Promise<Subscriber> {
   const { body } = await send<{ cursor: string }>(farm, `/v1/events/snapshot?project=${project}`);
-  const closing = new AbortController();
-  const response = await farm.fetch(`/v1/events?project=${project}&cursor=${body.cursor}`, {
-    headers: { accept: "text/event-stream" },
-    signal: closing.signal,
+  // No streams of the web on the way, which would cost the client more than the event costs the farm.
+  const asking = get(`${farm.url}/v1/events?project=${project}&cursor=${body.cursor}`, {
+    headers: { accept: "text/event-stream", authorization: `Bearer ${farm.token}` },
   });
-  if (response.status !== 200 || response.body === null) throw new Error(await response.text());
+  const [answer] = (await once(asking, "response")) as [IncomingMessage];
+  if (answer.statusCode !== 200) throw new Error(`events were answered ${answer.statusCode}`);
   const heard: number[] = [];
   let wake: (() => void) | undefined;
-  const follow = async (stream: AsyncIterable<Uint8Array>): Promise<void> => {
-    let text = "";
-    for await (const chunk of stream) {
-      text += Buffer.from(chunk).toString("utf8");
-      const events = text.split("\n\n");
-      text = events.pop() ?? "";
-      for (const event of events)
-        if (/^event: release\.activated$/m.test(event)) heard.push(performance.now());
-      wake?.();
-    }
-  };
-  follow(response.body).catch(() => undefined);
+  let text = "";
+  answer.setEncoding("utf8").on("data", (chunk: string) => {
+    const events = (text + chunk).split("\n\n");
+    text = events.pop() ?? "";
+    for (const event of events) if (/^event: release\.activated$/m.test(event)) heard.push(performance.now());
+    wake?.();
+  });
   return {
     async next() {
       const deadline = performance.now() + LIMIT_MS;
@@ -44,6 +41,6 @@ export async function subscribe(farm: TestFarm, project: string): Promise<Subscr
       }
       return heard.shift() ?? Number.NaN;
     },
-    close: () => closing.abort(),
+    close: () => answer.destroy(),
   };
 }
