@@ -1,5 +1,5 @@
 import { LIMITS } from "../../../proto/limits.ts";
-import type { KeyRange, StateKey, StateTx } from "../../shared/state-db-tx.ts";
+import type { KeyRange, StateKey, StateRow, StateTx } from "../../shared/state-db-tx.ts";
 import { type IdempotencyRow, KEYS, RANGES } from "../../shared/state-keys.ts";
 
 /**
@@ -7,9 +7,8 @@ import { type IdempotencyRow, KEYS, RANGES } from "../../shared/state-keys.ts";
  * each, so that a few per command keep up with any rate, and the work of a command stays bounded.
  */
 export function trimExpired(tx: StateTx, timeMs: number): void {
-  for (const row of [...tx.range(RANGES.idempotencyExpiry(), { limit: ROWS_PER_COMMAND })]) {
-    const expiresMs = Number(row.key.split("/")[1]);
-    if (expiresMs > timeMs) break;
+  const ended = (row: StateRow<unknown>) => Number(row.key.split("/")[1]) <= timeMs;
+  for (const row of firstRows(tx, RANGES.idempotencyExpiry(), ended)) {
     tx.remove(row.key as StateKey<string>);
     const bindingKey = row.value as StateKey<IdempotencyRow>;
     const binding = tx.get(bindingKey);
@@ -18,7 +17,11 @@ export function trimExpired(tx: StateTx, timeMs: number): void {
   }
   trimResults(tx, RANGES.commandsInOrder(), timeMs - COMMAND_RESULT_MS);
   trimResults(tx, RANGES.briefCommandsInOrder(), timeMs - LIMITS.sessionResultMs);
-  trimRows(tx, timeMs);
+  // Rows that named their own end.
+  for (const row of firstRows(tx, RANGES.rowExpiry(), ended)) {
+    tx.remove(row.key as StateKey<readonly string[]>);
+    for (const expired of row.value) tx.remove(expired as StateKey<unknown>);
+  }
 }
 
 function trimResults(
@@ -26,20 +29,20 @@ function trimResults(
   range: KeyRange<{ id: string; time_ms: number }>,
   keptFromMs: number,
 ): void {
-  for (const row of [...tx.range(range, { limit: ROWS_PER_COMMAND })]) {
-    if (row.value.time_ms > keptFromMs) break;
+  for (const row of firstRows(tx, range, ({ value }) => value.time_ms <= keptFromMs)) {
     tx.remove(row.key as StateKey<{ id: string; time_ms: number }>);
     tx.remove(KEYS.command(row.value.id));
   }
 }
 
-/** Rows that named their own end. */
-function trimRows(tx: StateTx, timeMs: number): void {
-  for (const row of [...tx.range(RANGES.rowExpiry(), { limit: ROWS_PER_COMMAND })]) {
-    if (Number(row.key.split("/")[1]) > timeMs) break;
-    tx.remove(row.key as StateKey<readonly string[]>);
-    for (const expired of row.value) tx.remove(expired as StateKey<unknown>);
+/** The first rows, as long as they are past their time. Mostly the first is not: no other is read then. */
+function firstRows<T>(tx: StateTx, range: KeyRange<T>, isPast: (row: StateRow<T>) => boolean): StateRow<T>[] {
+  const past: StateRow<T>[] = [];
+  for (const row of tx.range(range, { limit: ROWS_PER_COMMAND })) {
+    if (!isPast(row)) break;
+    past.push(row);
   }
+  return past;
 }
 
 const ROWS_PER_COMMAND = 4;
