@@ -100,6 +100,7 @@ export function parseCursor(text: string): Cursor {
   if (!match)
     throw new GranaryError("USAGE", `not a cursor: ${JSON.stringify(text.slice(0, 40))}`, {
       pointer: "?cursor",
+      hint: "A cursor is the id of an event, such as 17-0; `0-0` is the beginning of what is kept.",
     });
   return { seq: Number(match[1]), k: Number(match[2]) };
 }

@@ -5,6 +5,7 @@ export type WhyCode =
   // A publish that waits.
   | "farm_unwell"
   | "nodes_cordoned"
+  | "project_at_limit"
   | "org_at_limit"
   | "behind_own"
   | "farm_busy"

@@ -371,6 +371,8 @@ export const SettingsBody = z.strictObject({
   default_ttl: ttl.optional(),
   /** null: no quota. */
   quota_bytes: z.int().positive().nullable().optional(),
+  /** null: as many as the org may. */
+  max_concurrency: z.int().min(1).max(LIMITS.orgJobsAtOnce).nullable().optional(),
   /** Replaced as a whole; `{}` keeps every release. */
   retention: z
     .strictObject({

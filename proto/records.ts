@@ -248,6 +248,8 @@ export interface ProjectSettings {
   readonly retention?: Retention;
   /** Bytes that kept releases and living previews may have before publishes are refused; absent or null: any number. */
   readonly quota_bytes?: number | null;
+  /** Publishes that nodes work on, or may take up, at once; the others wait in the order of their acceptance. Absent or null: any number. */
+  readonly max_concurrency?: number | null;
 }
 
 /** A release is retired by itself when neither member keeps it; without members every release stays. */

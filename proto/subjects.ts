@@ -63,4 +63,6 @@ export interface PublishJob {
   readonly project: Name;
   /** Log position of the accept command: a node waits until its replica has applied it. */
   readonly order: number;
+  /** That of the command which gave it its turn, when that came later (`max_concurrency`): likewise. */
+  readonly turn?: number;
 }

@@ -7,7 +7,7 @@ export const REQUEST_CODES = {
     EXIT.usage,
     false,
     "The request or command line is not valid.",
-    "See `granary VERB --help`.",
+    "See `granary VERB --help`, or `/openapi.json` of the farm.",
   ),
   CONFIG_INVALID: spec(
     400,

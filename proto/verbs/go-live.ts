@@ -81,7 +81,7 @@ export const GO_LIVE_VERBS = [
     aliases: ["projects set"],
     group: "Go live",
     summary:
-      "Change a project's settings: require_commit, portable_names, public_pull, overtake, default_ttl, retention, quota_bytes",
+      "Change a project's settings: require_commit, portable_names, public_pull, overtake, default_ttl, retention, quota_bytes, max_concurrency",
     details: [
       "public_pull: whoever reaches the farm may pull the project's images without a token; all else stays closed.",
       "overtake: a queued publish ends when a newer one of its channel arrives; previews do so unless it is false.",
@@ -89,10 +89,13 @@ export const GO_LIVE_VERBS = [
       "retention: how many of the newest releases stay, and for how long releases stay after they were made or live: 10,30d",
       "keeps what either says, what is live and where a rollback would go; `all` keeps every release, as does no setting.",
       "quota_bytes: publishes are refused when kept releases and previews have that many bytes, such as 10GiB; `none` is no quota.",
+      "max_concurrency: so many publishes of the project are worked on at once, the others wait for a turn; `none` is no limit.",
     ],
     args: [
       PROJECT,
-      arg("KEY=VALUE", "Setting and true or false, a duration, or what retention takes.", { many: true }),
+      arg("KEY=VALUE", "Setting and true or false, a number, a duration, or what retention takes.", {
+        many: true,
+      }),
     ],
     example: "granary project set acme/bot require_commit=true",
   }),

@@ -10,7 +10,7 @@ import { LANES } from "../../proto/subjects.ts";
 import { findAudit } from "../shared/find-audit.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
 import { KEYS, RANGES } from "../shared/state-keys.ts";
-import { findPreview, findPublish, findRelease } from "../shared/state-queries.ts";
+import { findPreview, findProject, findPublish, findRelease } from "../shared/state-queries.ts";
 import { toSecond, type Why, whyPreview, whyRelease } from "./why-release.ts";
 
 /** What there is to know of the farm beside its state. */
@@ -52,7 +52,6 @@ export function whyPublish(view: StateView, publish: PublishRecord, farm: FarmNo
 
 function whyQueued(view: StateView, publish: PublishRecord, farm: FarmNow): WhyReasonJson[] {
   const { org } = publish;
-  const { waiting, running, more } = standing(view, publish);
   const reasons: WhyReasonJson[] = [];
   if (farm.problems.length > 0)
     reasons.push({
@@ -67,6 +66,9 @@ function whyQueued(view: StateView, publish: PublishRecord, farm: FarmNow): WhyR
       text: "no node takes jobs: those that are known here are cordoned, and an operator has to uncordon one",
       detail: { nodes: farm.nodes.length },
     });
+  if (view.get(KEYS.waitingWork(publish, publish.order)) !== undefined)
+    return [...reasons, whyNoTurn(view, publish)];
+  const { waiting, running, more } = standing(view, publish);
   const limit = LIMITS.orgJobsAtOnce;
   if (running >= limit)
     reasons.push({
@@ -88,6 +90,24 @@ function whyQueued(view: StateView, publish: PublishRecord, farm: FarmNow): WhyR
     });
   if (reasons.length > 0) return reasons;
   return [{ code: "on_its_way", text: "it is on its way to a node", detail: {} }];
+}
+
+/** Its project has as many publishes at work as it may. */
+function whyNoTurn(view: StateView, publish: PublishRecord): WhyReasonJson {
+  const { org, project } = publish;
+  const limit = findProject(view, publish)?.settings.max_concurrency ?? 0;
+  const rows = [...view.range(RANGES.waitingWork(publish), { limit: LIMITS.pageItems })];
+  const waiting = rows.filter(({ value }) => value.order < publish.order).length;
+  const more = waiting === rows.length;
+  const ahead =
+    waiting === 0
+      ? "it is the next"
+      : `${more ? "more than " : ""}${waiting} that ${waiting === 1 ? "was" : "were"} accepted earlier ${waiting === 1 ? "comes" : "come"} before it`;
+  return {
+    code: "project_at_limit",
+    text: `no more than ${limit} ${limit === 1 ? "publish" : "publishes"} of ${org}/${project} ${limit === 1 ? "is" : "are"} worked on at once (max_concurrency), and ${ahead}`,
+    detail: { limit, waiting, more },
+  };
 }
 
 /** What of the org was accepted before a publish: as far as the oldest {@link LIMITS.pageItems} tell, since jobs are taken in order. */

@@ -94,11 +94,13 @@ export class PublishHandler {
 
   async #run(delivery: JobDelivery): Promise<void> {
     const { publish_id: id } = delivery.job;
-    const record = this.#context.read((view) => findPublish(view, id));
+    const { record, hasTurn, seq } = this.#context.read((view) => standingOf(view, id));
     // The state of this node may be behind the relay that sent the job: hand it back, it will have caught up.
-    if (record === undefined)
+    if (record === undefined || seq < (delivery.job.turn ?? 0))
       throw new GranaryError("UNAVAILABLE", `publish ${id} is not in the local state yet`);
     if (TERMINAL_STATES.has(record.state)) return this.#finish(delivery, record);
+    // From before its project's `max_concurrency`: with its turn another job comes.
+    if (!hasTurn) return delivery.ack();
     if (this.#running.has(id)) return delivery.nak(1_000);
     const controller = new AbortController();
     this.#running.set(id, controller);
@@ -320,6 +322,15 @@ async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<
     if (signal.aborted) resolve("aborted");
   });
   return (await Promise.race([aborted, work])) ?? undefined;
+}
+
+function standingOf(
+  view: StateView,
+  publishId: string,
+): { record: PublishRecord | undefined; hasTurn: boolean; seq: number } {
+  const record = findPublish(view, publishId);
+  const hasTurn = record !== undefined && view.get(KEYS.waitingWork(record, record.order)) === undefined;
+  return { record, hasTurn, seq: view.get(KEYS.meta())?.seq ?? 0 };
 }
 
 /** Why a task is aborted whose publish has ended. */

@@ -11,7 +11,7 @@ const RETRY_MAX_MS = 250;
 /** A pull in vain costs 20 ms: with many orgs whose jobs are not to be had, a round of one after another would take seconds. */
 const PULLS_AT_ONCE = 16;
 
-/** An org and how many of its publishes have not ended. */
+/** An org and how many of its publishes have not ended; those that wait for a turn of their project are none of them. */
 export interface Backlog {
   readonly org: Name;
   readonly publishes: number;

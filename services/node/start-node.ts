@@ -47,7 +47,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const isCordoned = (): boolean => options.read((view) => findNode(view, settings.node))?.cordoned === true;
   const loop = new JobLoop({
     slots: () => (isCordoned() ? 0 : pool.threads * LIMITS.jobsPerThread),
-    backlog: () => options.read(listBacklogs),
+    backlog: () =>
+      options
+        .read(listBacklogs)
+        .map(({ org, publishes, waiting }) => ({ org, publishes: publishes - waiting })),
     pull: (lane, org) => options.jobs.pull(lane, org),
     handle: (delivery) => handler.handle(delivery),
     log,

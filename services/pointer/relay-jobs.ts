@@ -66,8 +66,8 @@ export async function publishJobs(
   return highest;
 }
 
-function jobOf({ publish_id, org, project, order }: WorkRow): PublishJob {
-  return { v: 1, publish_id, org, project, order };
+function jobOf({ publish_id, org, project, order, turn }: WorkRow): PublishJob {
+  return { v: 1, publish_id, org, project, order, ...(turn !== undefined && { turn }) };
 }
 
 function unfinished(view: StateView): { work: WorkRow[]; seq: number } {
@@ -75,18 +75,27 @@ function unfinished(view: StateView): { work: WorkRow[]; seq: number } {
   return { work, seq: view.get(KEYS.meta())?.seq ?? 0 };
 }
 
-/** Accepted publishes that have not ended meanwhile, and the place up to which that was looked at. */
+/**
+ * Accepted publishes that have not ended meanwhile, those among them that were given their turn later, and the place up to which that was
+ * looked at.
+ */
 function acceptedBehind(view: StateView, cursor: Cursor): { work: WorkRow[]; last: Cursor | undefined } {
-  const work: WorkRow[] = [];
-  let last: Cursor | undefined;
-  for (const { value: event } of view.range(RANGES.events(), {
-    after: KEYS.event(cursor),
-    limit: EVENTS_PER_STEP,
-  })) {
-    last = { seq: event.seq, k: event.k };
-    const row =
-      event.type === "publish.accepted" ? view.get(KEYS.work(LANE, event.org, event.seq)) : undefined;
-    if (row !== undefined) work.push(row);
-  }
+  const events = [...view.range(RANGES.events(), { after: KEYS.event(cursor), limit: EVENTS_PER_STEP })];
+  const isAll = events.length < EVENTS_PER_STEP;
+  const newest = events.at(-1)?.value;
+  const lastSeq = isAll || newest === undefined ? (view.get(KEYS.meta())?.seq ?? 0) : newest.seq;
+  const turns = [...view.range(RANGES.turnsGiven(cursor.seq, lastSeq))];
+  if (newest === undefined && turns.length === 0) return { work: [], last: undefined };
+  const places = [
+    ...events.flatMap(({ value: { type, org, seq } }) =>
+      type === "publish.accepted" ? { org, order: seq } : [],
+    ),
+    ...turns.map(({ value }) => value),
+  ];
+  const work = places.flatMap(({ org, order }) => view.get(KEYS.work(LANE, org, order)) ?? []);
+  const last =
+    isAll || newest === undefined
+      ? { seq: lastSeq, k: EVENTS_OF_COMMAND_MAX }
+      : { seq: newest.seq, k: newest.k };
   return { work, last };
 }

@@ -109,7 +109,9 @@ export function jobQueue(bus: {
   return {
     async publish(lane, job) {
       try {
-        const options = { msgID: job.publish_id, timeout: TIMEOUT_MS };
+        // One that waited for its turn again may be in the queue from before.
+        const msgID = job.turn === undefined ? job.publish_id : `${job.publish_id}/${job.turn}`;
+        const options = { msgID, timeout: TIMEOUT_MS };
         const { seq } = await bus.js.publish(publishJobSubject(lane, job.org), JSON.stringify(job), options);
         return { seq };
       } catch (error) {

@@ -52,6 +52,13 @@ export interface WorkRow {
   readonly project: Name;
   readonly order: number;
   readonly created_ms: number;
+  /** Log position of the command that gave it its turn, where that was not its accept. */
+  readonly turn?: number;
+}
+
+export interface TurnRow {
+  readonly org: Name;
+  readonly order: number;
 }
 
 /** Why a repository may serve a digest. */
@@ -114,6 +121,16 @@ export const KEYS = {
   projectPublish: (at: In, order: number): StateKey<string> =>
     key("publishes", at.org, at.project, seqText(order)),
   work: (lane: Lane, org: Name, order: number): StateKey<WorkRow> => key("work", lane, org, seqText(order)),
+  /** How many publishes of a project are `work`; only where `max_concurrency` is set. */
+  turns: (at: In): StateKey<number> => key("turns", at.org, at.project),
+  /** Those that are not, because all turns of their project are taken. */
+  waitingWork: (at: In, order: number): StateKey<WorkRow> =>
+    key("waiting-work", at.org, at.project, seqText(order)),
+  /** How many those are in an org. */
+  orgWaiting: (org: Name): StateKey<number> => key("org-waiting", org),
+  /** A turn that came later than its publish, until that ends: what the relay looks for. */
+  turnGiven: (seq: number, at: { org: Name; order: number }): StateKey<TurnRow> =>
+    key("turn-given", seqText(seq), at.org, seqText(at.order)),
   idempotency: (at: In, idempotencyKey: string): StateKey<IdempotencyRow> =>
     key("idempotency", at.org, at.project, createHash("sha256").update(idempotencyKey).digest("hex")),
   idempotencyExpiry: (expiresMs: number, seq: number): StateKey<string> =>
@@ -192,6 +209,12 @@ export const RANGES = {
   work: (lane: Lane): KeyRange<WorkRow> => below("work", lane),
   orgWork: (lane: Lane, org: Name): KeyRange<WorkRow> => below("work", lane, org),
   backlogs: (): KeyRange<number> => below("backlog"),
+  waitingWork: (at: In): KeyRange<WorkRow> => below("waiting-work", at.org, at.project),
+  /** Those that were given behind one place in the log, and up to another. */
+  turnsGiven: (behindSeq: number, lastSeq: number): KeyRange<TurnRow> => ({
+    start: `turn-given/${seqText(behindSeq + 1)}` as StateKey<TurnRow>,
+    end: `turn-given/${seqText(lastSeq + 1)}`,
+  }),
   idempotencyExpiry: (): KeyRange<string> => below("idempotency-expiry"),
   /** Of the whole farm. */
   allReleases: (): KeyRange<ReleaseRecord> => below("release"),

@@ -349,12 +349,16 @@ export function findNode(view: StateView, node: Name): NodeRecord | undefined {
   return view.get(KEYS.node(node));
 }
 
-/** Orgs with publishes that have not ended, and how many. */
-export function listBacklogs(view: StateView): readonly { readonly org: Name; readonly publishes: number }[] {
+/** Orgs with publishes that have not ended, how many, and how many of those wait for a turn of their project. */
+export function listBacklogs(
+  view: StateView,
+): readonly { readonly org: Name; readonly publishes: number; readonly waiting: number }[] {
   const rows = [...view.range(RANGES.backlogs())];
-  return rows.flatMap((row) =>
-    row.value > 0 ? [{ org: row.key.slice("backlog/".length) as Name, publishes: row.value }] : [],
-  );
+  return rows.flatMap(({ key, value: publishes }) => {
+    if (publishes <= 0) return [];
+    const org = key.slice("backlog/".length) as Name;
+    return [{ org, publishes, waiting: view.get(KEYS.orgWaiting(org)) ?? 0 }];
+  });
 }
 
 /**

@@ -113,3 +113,49 @@ test("what is not there is answered with what lists it, and a project that is no
   const first = problemOf(await send(farm, `${url}/at?time=2020-01-01T00:00:00Z`), 409, "NOTHING_ACTIVE");
   assert.match(first.detail, /: v1 was the first, at 20/);
 });
+
+test("max_concurrency lets so many publishes of a project run at once, in order, and why and cancel know those that wait", async () => {
+  await cordon(true);
+  const ids: string[] = [];
+  const send5 = async (from: number) => {
+    for (let n = from; n < from + 5; n++)
+      ids.push((await publish(farm, "calm", appArchive({ a: `${n}` }))).body.publish_id);
+  };
+  await send5(0);
+  const set = (value: string) =>
+    runCli(["project", "set", "default/calm", `max_concurrency=${value}`], {
+      env: { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token },
+    });
+  assert.equal((await set("1")).code, 0);
+  // From before the limit all five have a job in the queue; of these none has.
+  await send5(5);
+  const [first = "", second = "", third = ""] = ids;
+  assert.match(
+    await why(third),
+    /no more than 1 publish of default\/calm is worked on at once.*, and 1 that was/,
+  );
+  assert.deepEqual(await codes(`/v1/publishes/${first}/why`), ["nodes_cordoned"]);
+  assert.equal((await send(farm, `/v1/publishes/${second}:cancel`, { json: {} })).status, 200);
+  await cordon(false);
+  for (const id of ids) await ended(farm, id);
+  const events = await farm.json<Page<{ type: string; subject: string }>>(
+    "/v1/events?project=calm&limit=200",
+  );
+  let running = 0;
+  const begun: string[] = [];
+  for (const { type, subject } of events.items) {
+    if (type === "dev.granary.publish.started.v1") {
+      running += 1;
+      begun.push(subject);
+    }
+    if (type === "dev.granary.release.ready.v1") running -= 1;
+    assert.ok(running <= 1, `${running} ran at once`);
+  }
+  assert.deepEqual(
+    begun,
+    ids.filter((id) => id !== second),
+  );
+  const bad = await set("0");
+  assert.deepEqual([bad.code, /none or a number/.test(bad.stderr)], [4, true]);
+  assert.equal((await set("none")).code, 0);
+});

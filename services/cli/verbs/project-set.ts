@@ -28,6 +28,7 @@ function parseAssignment(text: string): [string, boolean | string | number | nul
     );
   }
   if (key === "quota_bytes") return [key, parseQuota(value ?? "")];
+  if (key === "max_concurrency") return [key, parseCount(key, value ?? "")];
   if (key === "retention") return [key, parseRetention(value ?? "")];
   if (key === "default_ttl") {
     if (value === undefined || parseDurationMs(value) === undefined)
@@ -58,6 +59,13 @@ function parseRetention(text: string): Retention {
     ...(keepLast === undefined ? {} : { keep_last: keepLast }),
     ...(keepFor === undefined ? {} : { keep_for: keepFor }),
   };
+}
+
+/** `none`, or how many; the farm knows how many are too many. */
+function parseCount(key: string, text: string): number | null {
+  if (text === "none") return null;
+  if (/^[1-9][0-9]{0,5}$/.test(text)) return Number(text);
+  throw new GranaryError("USAGE", `${key} wants none or a number: ${key}=2; not ${JSON.stringify(text)}`);
 }
 
 /** `none`, or a number of bytes, also as `500MiB` or `10GiB`. */

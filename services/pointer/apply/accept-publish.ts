@@ -6,9 +6,9 @@ import { parseVersion } from "../../../proto/names.ts";
 import { type ProjectRecord, type PublishRecord, TERMINAL_STATES } from "../../../proto/records.ts";
 import { overQuota } from "../../shared/over-quota.ts";
 import { contentText, KEYS } from "../../shared/state-keys.ts";
-import { LANE } from "../lane.ts";
 import { isOvertakeable, overtakePublishes } from "./overtake-publishes.ts";
 import { previewTtlMs } from "./preview-ttl.ts";
+import { beginWork } from "./project-turns.ts";
 import { setPreviewEnd } from "./set-preview-end.ts";
 import { settleHold } from "./settle-hold.ts";
 import type { Step } from "./step.ts";
@@ -189,7 +189,7 @@ function writePublish(step: Step, at: { org: Name; project: Name }, body: Accept
   });
   step.put(KEYS.projectPublish(at, order), publish_id);
   step.put(KEYS.natural(at, content), publish_id);
-  step.put(KEYS.work(LANE, at.org, order), { publish_id, ...at, order, created_ms: step.timeMs });
+  beginWork(step, { publish_id, ...at, order, created_ms: step.timeMs });
   const preview = previewOf(channel);
   if (preview !== undefined) step.put(KEYS.previewTip(at, preview), order);
   // Those of previews are also found by it when the preview is removed.

@@ -1,6 +1,6 @@
 import type { PublishRecord } from "../../../proto/records.ts";
 import { KEYS } from "../../shared/state-keys.ts";
-import { LANE } from "../lane.ts";
+import { endWork } from "./project-turns.ts";
 import type { Step } from "./step.ts";
 
 /** Writes the one terminal state of a publish and takes it off the org's work. */
@@ -11,7 +11,7 @@ export function endPublish(
     Partial<Pick<PublishRecord, "version" | "image_digest" | "existing" | "overtaken_by" | "error" | "node">>,
 ): void {
   step.put(KEYS.publish(publish.publish_id), { ...publish, ...end, ended_at: step.at });
-  step.remove(KEYS.work(LANE, publish.org, publish.order));
+  endWork(step, publish);
   step.remove(KEYS.channelWork(publish, publish.channel, publish.order));
   step.put(KEYS.backlog(publish.org), (step.get(KEYS.backlog(publish.org)) ?? 1) - 1);
 }

@@ -3,6 +3,7 @@ import type { Name } from "../../../proto/names.ts";
 import type { Retention } from "../../../proto/records.ts";
 import { KEYS } from "../../shared/state-keys.ts";
 import { beginCounting } from "./kept-bytes.ts";
+import { shareTurns } from "./project-turns.ts";
 import type { Step } from "./step.ts";
 
 /** `project.set`: changes the settings that are named and keeps the others. */
@@ -14,6 +15,7 @@ export function setProject(step: Step, body: ProjectSetCommand): CommandValue {
     const { org, project } = step.updateProject({ settings });
     noteRetention(step, { org, project }, settings.retention);
     if (typeof settings.quota_bytes === "number") beginCounting(step);
+    if (settings.max_concurrency !== before.max_concurrency) shareTurns(step);
   }
   return { type: "done", changed };
 }

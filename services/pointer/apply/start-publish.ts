@@ -16,6 +16,8 @@ export function startPublish(step: Step, body: StartCommand): CommandValue {
   if (body.attempt <= publish.attempt) {
     step.refuse("STATE_CONFLICT", `${body.publish_id} is at attempt ${publish.attempt} already`, detail);
   }
+  if (step.get(KEYS.waitingWork(publish, publish.order)) !== undefined)
+    step.refuse("STATE_CONFLICT", `${body.publish_id} waits for a turn of its project`, detail);
   step.openProject(publish.project);
   const first = publish.started_at === undefined;
   step.put(KEYS.publish(publish.publish_id), {
