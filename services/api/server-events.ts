@@ -66,7 +66,8 @@ export async function sendServerEvents(
     while (open) {
       principalOf(context, request);
       const { frames, next } = await feed.next();
-      for (const frame of frames) if (!out.write(frame)) await drained(out);
+      // Behind its close an answer never drains: nothing is written to it, or waited for, any more.
+      for (const frame of frames) if (open && !out.write(frame)) await drained(out);
       isWhole = next === "end";
       if (isWhole) break;
       if (next === "wait") await wake.rung();

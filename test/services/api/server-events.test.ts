@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
 import { GranaryError } from "../../../proto/errors.ts";
 import { formatToken } from "../../../proto/token.ts";
 import type { ApiContext } from "../../../services/api/context.ts";
 import { sendServerEvents } from "../../../services/api/server-events.ts";
 import type { HttpReply, HttpRequest } from "../../../services/shared/http-server.ts";
+import { waitUntil } from "../../helpers/wait-until.ts";
 
 const RECORD = { id: "t1234567890", org: "acme", scopes: ["read"] };
 const TOKEN = formatToken("tok", RECORD.id, "a".repeat(32));
@@ -16,6 +17,46 @@ test("a feed that is over ends its answer; one that is cut off breaks it, by the
   await assert.rejects(readFeed({ feeds: 2, end: "farm" }), TypeError);
   await assert.rejects(readFeed({ feeds: 2, end: "token" }), TypeError);
   await assert.rejects(readFeed({ feeds: 2, end: "log" }), TypeError);
+});
+
+test("a reader that leaves while much is on its way to it leaves nothing behind: no timer, no listener", async () => {
+  const frames = Array.from({ length: 64 }, () => `data: ${"x".repeat(1_000_000)}\n\n`);
+  const context = {
+    read: () => RECORD,
+    now: () => 0,
+    assertConfirmed: () => undefined,
+    closing: new AbortController().signal,
+    log: { info: () => undefined },
+  } as unknown as ApiContext;
+  let over = false;
+  let listeners = 0;
+  const server = createServer((request, raw) => {
+    const asked = Object.assign(request, { id: "req_1" }) as unknown as HttpRequest;
+    void sendServerEvents(context, asked, { hijack: () => ({ raw }) } as unknown as HttpReply, {
+      subscribe: () => {
+        listeners += 1;
+        return () => {
+          listeners -= 1;
+        };
+      },
+      next: () => ({ frames, next: "wait" }),
+    }).then(() => {
+      over = true;
+    });
+    // What the sockets of both sides hold is far less than this feed has: it waits until there is room.
+    setImmediate(() => reader.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const reader = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  reader.on("error", () => undefined).pause();
+  reader.write(`GET / HTTP/1.1\r\nhost: farm\r\nauthorization: Bearer ${TOKEN}\r\n\r\n`);
+  try {
+    await waitUntil("the feed has ended", 10_000, () => over);
+    assert.equal(listeners, 0);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
 });
 
 /** What a reader gets of a feed of so many frames that ends in one of three ways. */
