@@ -139,7 +139,7 @@ function lookAtFeed(view: StateView, webhook: WebhookRecord, { progress }: Look)
   for (let looked = 0; looked < LOOK_MAX && !full; ) {
     const events = listEvents(view, of, { after: cursor });
     for (const event of events) {
-      const wanted = wantsType(webhook.types, event.type) && progress.lanes[event.project] === undefined;
+      const wanted = wantsType(webhook.types, event.type) && laneOf(progress, event.project) === undefined;
       if (wanted) return sendFrom("feed", moved(progress, cursor), event, 1);
       cursor = event;
     }
@@ -220,7 +220,7 @@ export function afterAttempt(
   };
   const failed = { ...progress, failures, next_ms: wait(failures), turn } as const;
   const disable = whyDisable(failures, attempt);
-  const lane = progress.lanes[item.event.project];
+  const lane = laneOf(progress, item.event.project);
   // While the endpoint takes nothing at all, an event is not to blame.
   const blamed = (lane?.attempt ?? 0) + (progress.failures === 0 || lane === undefined ? 1 : 0);
   if (blamed > LADDER_MS.length && disable === undefined)
@@ -245,6 +245,11 @@ function passed(progress: Progress, item: Item & { from: "feed" | "lane" }): Pro
     ...progress,
     lanes: { ...progress.lanes, [item.event.project]: { at, attempt: 0, next_ms: 0 } },
   };
+}
+
+/** The lane that a project waits in. A project may be called `constructor`. */
+function laneOf({ lanes }: Progress, project: Name): Lane | undefined {
+  return Object.hasOwn(lanes, project) ? lanes[project] : undefined;
 }
 
 function mapLanes(lanes: Readonly<Record<string, Lane>>, change: (lane: Lane) => Lane): Record<string, Lane> {

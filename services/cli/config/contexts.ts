@@ -52,7 +52,7 @@ export function useContext(env: Environment, name: string): SavedContext {
 
 /** @throws GranaryError NOT_FOUND when there is no such context */
 export function savedContext(name: string, saved: Contexts): SavedContext {
-  const context = saved.contexts[name];
+  const context = Object.hasOwn(saved.contexts, name) ? saved.contexts[name] : undefined;
   if (context === undefined) throw contextMissing(name, saved);
   return context;
 }

@@ -33,3 +33,9 @@ test("config check takes the configuration file of a farm, as up would, and conf
   }
   assert.equal((await runCli(["config", "check", "farn.toml"], { cwd })).code, 4, "a file that is not there");
 });
+
+test("a context that nobody saved is not there, whatever it is called", async () => {
+  const { code, stderr } = await runCli(["context", "use", "constructor"]);
+  assert.equal(code, 6, stderr);
+  assert.match(stderr, /no context "constructor"/);
+});

@@ -92,6 +92,17 @@ class Endpoint {
   }
 }
 
+test("a project gets its events whatever its name is, also that of a member which every object has", () => {
+  const endpoint = new Endpoint();
+  let down = true;
+  endpoint.answer = ({ project }) => (project === "constructor" && down ? 500 : 200);
+  for (const project of ["constructor", "a", "constructor"]) endpoint.happen(project);
+  assert.equal(endpoint.step(), "sent");
+  down = false;
+  endpoint.run();
+  assert.deepEqual(endpoint.got, ["constructor/1:500", "constructor/1:200", "a/1:200", "constructor/3:200"]);
+});
+
 test("events of a webhook's types come once, in order, and the place moves over the others", () => {
   const endpoint = new Endpoint();
   for (const project of ["a", "b", "a", "a", "b"]) endpoint.happen(project);
