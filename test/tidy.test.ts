@@ -104,6 +104,9 @@ const BROKEN: readonly { file: string; text: string; problem: RegExp | undefined
   { file: "store/a.ts", text: 'import { env } from "node:process";', problem: /process\.env/ },
   { file: "proto/a.ts", text: "\n".repeat(400), problem: undefined },
   { file: "proto/a.ts", text: "\n".repeat(401), problem: /401 lines/ },
+  { file: "services/shared/a.ts", text: "if (Date.now() - at > 2_000) x();", problem: /performance\.now/ },
+  { file: "store/a.ts", text: "const deadline = atMs + Date.now();", problem: /performance\.now/ },
+  { file: "services/shared/a.ts", text: "const now = (): number => Date.now();", problem: undefined },
   { file: "proto/a.ts", text: `// ${"TO"}${"DO"}: later`, problem: /marks unfinished work/ },
   { file: "proto/a.ts", text: 'const kind = "todo";', problem: undefined },
 ];

@@ -117,7 +117,7 @@ async function follow(
       }
       relay?.wake();
     },
-    onAlive: throttled((atHead) => post({ type: "alive", atHead }), context.now),
+    onAlive: throttled((atHead) => post({ type: "alive", atHead })),
     onEnd: (error) => halt(error),
   });
   checkReady(appliedSeq(writer));
@@ -193,12 +193,12 @@ function warner(post: (message: ReplicaMessage) => void) {
 }
 
 /** Twice a second is enough for a two-second limit. */
-function throttled(call: (atHead: boolean) => void, now: () => number): (atHead: boolean) => void {
-  let lastMs = 0;
+function throttled(call: (atHead: boolean) => void): (atHead: boolean) => void {
+  let lastMs = Number.NEGATIVE_INFINITY;
   let wasAtHead = false;
   return (atHead) => {
-    if (now() - lastMs < 400 && atHead === wasAtHead) return;
-    lastMs = now();
+    if (performance.now() - lastMs < 400 && atHead === wasAtHead) return;
+    lastMs = performance.now();
     wasAtHead = atHead;
     call(atHead);
   };

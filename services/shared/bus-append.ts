@@ -32,11 +32,11 @@ export async function appendCommand(
     );
   }
   const subject = commandSubject(command.org, command.project);
-  const deadline = Date.now() + options.deadlineMs;
+  const deadline = performance.now() + options.deadlineMs;
   let maybeStored = false;
   let lastError: unknown;
   for (let attempt = 0; ; attempt++) {
-    const leftMs = deadline - Date.now();
+    const leftMs = deadline - performance.now();
     if (leftMs <= 0) throw gaveUp(command, { maybeStored, cause: lastError });
     if (!bus.connection.connected) {
       // A message handed over now would lie in the client and be sent after we gave up.
@@ -50,7 +50,7 @@ export async function appendCommand(
     } catch (error) {
       lastError = error;
       if (!isCertainlyNotStored(error)) maybeStored = true;
-      await sleep(Math.min(RETRY_MS * 2 ** Math.min(attempt, 3), Math.max(0, deadline - Date.now())));
+      await sleep(Math.min(RETRY_MS * 2 ** Math.min(attempt, 3), Math.max(0, deadline - performance.now())));
     }
   }
 }

@@ -66,7 +66,7 @@ export async function connectNats(options: BusOptions): Promise<BusConnection> {
 
 async function firstConnection(options: BusOptions): Promise<NatsConnection> {
   const key = new NatsKey(options.credentials.seed);
-  const deadline = Date.now() + (options.firstConnectMs ?? FIRST_CONNECT_MS);
+  const deadline = performance.now() + (options.firstConnectMs ?? FIRST_CONNECT_MS);
   for (;;) {
     try {
       return await connect({
@@ -89,7 +89,7 @@ async function firstConnection(options: BusOptions): Promise<NatsConnection> {
       if (cause instanceof AuthorizationError || cause instanceof PermissionViolationError) {
         throw new GranaryError("UNAUTHENTICATED", `the nats-server refuses ${options.name}`, {}, { cause });
       }
-      if (Date.now() > deadline || options.signal?.aborted) {
+      if (performance.now() > deadline || options.signal?.aborted) {
         throw new GranaryError(
           "UNAVAILABLE",
           `no nats-server answers at ${String(options.servers)}`,

@@ -89,14 +89,14 @@ export function followStream(
 
   const serve = async (starting: Promise<ConsumerMessages>, inbox: BusInbox): Promise<void> => {
     const messages = await starting;
-    let aliveAt = Date.now();
+    let aliveAt = performance.now();
     const alive = (atHead: boolean) => {
-      aliveAt = Date.now();
+      aliveAt = performance.now();
       options.onAlive?.(atHead);
     };
     inbox.onDelivered = alive;
     const watchdog = setInterval(() => {
-      if (Date.now() - aliveAt > SILENCE_MS) inbox.end(new Error("the consumer fell silent"));
+      if (performance.now() - aliveAt > SILENCE_MS) inbox.end(new Error("the consumer fell silent"));
     }, HEARTBEAT_MS);
     const offStatus = bus.connection.onStatus((connected) => {
       if (!connected) inbox.end(new Error("the connection was lost"));

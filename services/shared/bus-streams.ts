@@ -36,7 +36,7 @@ export interface LogSeed {
  * @throws GranaryError NATS_UNFIT when a stream lacks a setting that durability rests on, UNAVAILABLE after `timeoutMs`
  */
 export async function ensureStreams(manager: JetStreamManager, options: StreamOptions = {}): Promise<void> {
-  const deadline = Date.now() + (options.timeoutMs ?? 30_000);
+  const deadline = performance.now() + (options.timeoutMs ?? 30_000);
   for (const wanted of streamConfigs(options)) {
     const info = await retried(() => ensureStream(manager, wanted), {
       what: `stream ${wanted.name}`,
@@ -194,7 +194,7 @@ async function retried<T>(call: () => Promise<T>, options: { what: string; deadl
       return await call();
     } catch (cause) {
       if (cause instanceof GranaryError) throw cause;
-      if (Date.now() > options.deadline) {
+      if (performance.now() > options.deadline) {
         throw new GranaryError("UNAVAILABLE", `the bus does not answer for ${options.what}`, {}, { cause });
       }
       await sleep(250);

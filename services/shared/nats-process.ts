@@ -56,7 +56,7 @@ export async function startNatsProcess(options: StartOptions): Promise<NatsProce
     await exited;
     clearTimeout(kill);
   };
-  const deadlineMs = Date.now() + options.startTimeoutMs;
+  const deadlineMs = performance.now() + options.startTimeoutMs;
   while (child.exitCode === null && child.signalCode === null) {
     const ports = readPorts(paths, pid);
     const health = ports && (await natsHealth(`http://127.0.0.1:${ports.monitor}`));
@@ -69,7 +69,7 @@ export async function startNatsProcess(options: StartOptions): Promise<NatsProce
         unreadable,
       });
     }
-    if (options.signal.aborted || Date.now() > deadlineMs) {
+    if (options.signal.aborted || performance.now() > deadlineMs) {
       await stop(0);
       break;
     }

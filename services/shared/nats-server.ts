@@ -110,9 +110,9 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
 
   const supervise = async (): Promise<void> => {
     for (;;) {
-      const upSinceMs = Date.now();
+      const upSinceMs = performance.now();
       const reason = await run.exited;
-      if (Date.now() - upSinceMs >= STABLE_MS) delayMs = MIN_BACKOFF_MS;
+      if (performance.now() - upSinceMs >= STABLE_MS) delayMs = MIN_BACKOFF_MS;
       if (abort.signal.aborted) return;
       options.log.warn({ reason }, "nats-server ended unexpectedly; restarting it");
       setState("down");

@@ -87,7 +87,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   let snapshots: readonly number[] = [];
   let compared: StateMark | undefined;
   let caughtUp = false;
-  let aliveAt = 0;
+  let aliveAt = Number.NEGATIVE_INFINITY;
   let confirmedAt = Number.NEGATIVE_INFINITY;
   let closed = false;
   let failure: GranaryError | undefined;
@@ -105,13 +105,13 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         caughtUp = true;
         backoffMs = MIN_BACKOFF_MS;
         failure = undefined;
-        aliveAt = Date.now();
+        aliveAt = performance.now();
         confirmedAt = performance.now();
         ready.resolve();
         return;
       case "applied":
         appliedSeq = Math.max(appliedSeq, message.applied.seq);
-        aliveAt = Date.now();
+        aliveAt = performance.now();
         waiters.reached(appliedSeq);
         for (const listener of listeners) listener(message.applied);
         return;
@@ -123,11 +123,11 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         for (const listener of snapshotListeners) listener(snapshots);
         return;
       case "alive":
-        aliveAt = Date.now();
+        aliveAt = performance.now();
         if (message.atHead) confirmedAt = performance.now();
         return;
       case "away":
-        aliveAt = 0;
+        aliveAt = Number.NEGATIVE_INFINITY;
         return;
       case "log":
         options.log[message.level](message.detail, message.message);
@@ -141,7 +141,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const onExit = (): void => {
     thread = undefined;
     caughtUp = false;
-    aliveAt = 0;
+    aliveAt = Number.NEGATIVE_INFINITY;
     if (closed) return;
     failure ??= new GranaryError("INTERNAL", "the replica's thread died");
     if (FINAL.includes(failure.code)) {
@@ -198,7 +198,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       if (closed) return { up: false, reason: "the replica is closed" };
       if (failure !== undefined) return { up: false, reason: failure.message };
       if (!caughtUp) return { up: false, reason: "the replica is catching up with the command log" };
-      return healthOfLog(Date.now() - aliveAt);
+      return healthOfLog(performance.now() - aliveAt);
     },
     unconfirmedMs: () => performance.now() - confirmedAt,
     waitForSeq: (seq, timeoutMs) =>

@@ -10,10 +10,10 @@ export async function stopProcess(pid: number, marker: string, graceMs: number):
   const isThere = () => processCommandLine(pid)?.includes(marker) ?? false;
   if (!isThere()) return false;
   signal(pid, "SIGTERM");
-  const killAtMs = Date.now() + graceMs;
+  const killAtMs = performance.now() + graceMs;
   let killed = false;
   while (isThere()) {
-    if (!killed && Date.now() >= killAtMs) {
+    if (!killed && performance.now() >= killAtMs) {
       signal(pid, "SIGKILL");
       killed = true;
     }

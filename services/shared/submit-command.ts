@@ -25,9 +25,9 @@ export async function submitCommand(
   options: { timeoutMs?: number } = {},
 ): Promise<CommandResult> {
   const { timeoutMs = TIMEOUT_MS } = options;
-  const deadline = Date.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs;
   const { seq } = await appended(target, command, timeoutMs);
-  await target.replica.waitForSeq(seq, Math.max(0, deadline - Date.now()));
+  await target.replica.waitForSeq(seq, Math.max(0, deadline - performance.now()));
   const result = commandResult(target, command.id);
   if (result !== undefined) return result;
   const detail = { command_id: command.id };

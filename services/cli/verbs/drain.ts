@@ -9,7 +9,7 @@ const POLL_MS = 500;
 /** Cordons nodes and waits until nothing runs on them. */
 export const drain: VerbHandler<"drain"> = async (context) => {
   const { flags, output, api, interrupted, pasteable } = context;
-  const deadline = Date.now() + (flags.durationMs("timeout") ?? 0);
+  const deadline = performance.now() + (flags.durationMs("timeout") ?? 0);
   const names = (await changeNodes(context, { cordoned: true })).map((node) => node.node);
   for (;;) {
     const { items } = await api().get<Page<NodeJson>>("/v1/nodes");
@@ -22,7 +22,7 @@ export const drain: VerbHandler<"drain"> = async (context) => {
       });
       return EXIT.ok;
     }
-    if (Date.now() > deadline)
+    if (performance.now() > deadline)
       throw new GranaryError(
         "TIMED_OUT",
         `${jobs} jobs still run on ${names.join(", ")}; no new ones are taken`,
