@@ -20,7 +20,7 @@ import { previewRoutes } from "./preview-routes.ts";
 import { publishLogRoute } from "./publish-log-route.ts";
 import { publishRoutes } from "./publish-routes.ts";
 import { readRoutes } from "./read-routes.ts";
-import { refuseUnknownQuery } from "./refuse-unknown-query.ts";
+import { refuseUnknownParameters } from "./refuse-unknown-parameters.ts";
 import { replicaRoutes } from "./replica-routes.ts";
 import { retireRoute } from "./retire-route.ts";
 import { sessionRoutes } from "./session-routes.ts";
@@ -35,7 +35,7 @@ import { whyRoutes } from "./why-routes.ts";
 
 /** Everything under `/v1`, and the probes. */
 export function apiRoutes(server: HttpServer, context: ApiContext): void {
-  refuseUnknownQuery(server, context);
+  refuseUnknownParameters(server, context);
   consistentReads(server, context);
   metricsRoute(server, context);
   const slots = new UploadSlots();

@@ -103,6 +103,8 @@ describe("the pointer", () => {
       "USAGE",
     );
     problemOf(await activate("stale", { version: "v1" }, { "if-match": "two" }), 400, "USAGE");
+    const unchecked = { headers: { "if-match": '"1"' }, json: {} };
+    problemOf(await send(farm, `${projectUrl("stale")}/holds`, unchecked), 400, "USAGE");
     assert.equal((await activate("stale", { version: "v2" }, { "if-match": "*" })).status, 200);
     const fresh = await activate("stale", { version: "v1" }, { "if-match": '"2"' });
     assert.equal(fresh.status, 200, fresh.text);
