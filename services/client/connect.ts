@@ -1,7 +1,9 @@
+import { GranaryError } from "../../proto/errors.ts";
 import type { CloudEvent } from "../../proto/events.ts";
 import type { CurrentJson } from "../../proto/http.ts";
 import type { EventSnapshotJson } from "../../proto/webhook-http.ts";
 import { fetchSnapshot } from "./fetch-snapshot.ts";
+import { nameProject } from "./name-project.ts";
 import { type EventsOptions, readEvents } from "./read-events.ts";
 import { createRequests } from "./requests.ts";
 import { type SubscribeOptions, type Subscription, subscribe } from "./subscribe.ts";
@@ -44,7 +46,8 @@ export function connect(options: ConnectOptions): Granary {
   const requests = createRequests(options);
   return {
     current: async (project) => {
-      const [org = "", name = ""] = project.split("/");
+      const { org, project: name = "" } = nameProject({ project });
+      if (org === undefined) throw new GranaryError("USAGE", `${JSON.stringify(project)} is not ORG/PROJECT`);
       const path = `/v1/orgs/${encodeURIComponent(org)}/projects/${encodeURIComponent(name)}/current`;
       const current = await requests.json<CurrentJson>("GET", path);
       return { ...current, cursor: current.event_seq };

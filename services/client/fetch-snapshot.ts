@@ -1,4 +1,5 @@
 import type { EventSnapshotJson } from "../../proto/webhook-http.ts";
+import { nameProject } from "./name-project.ts";
 import type { Requests } from "./requests.ts";
 
 /** What is live in an org or one project of it, and the cursor that goes with it: every page, under the cursor of the first. */
@@ -10,8 +11,7 @@ export async function fetchSnapshot(
   let snapshot: EventSnapshotJson | undefined;
   do {
     const query = new URLSearchParams({
-      ...(of.org === undefined ? {} : { org: of.org }),
-      ...(of.project === undefined ? {} : { project: of.project }),
+      ...nameProject(of),
       limit: "200",
       ...(page?.next_cursor == null ? {} : { cursor: page.next_cursor }),
     });

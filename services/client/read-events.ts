@@ -1,7 +1,8 @@
 import { GranaryError } from "../../proto/errors.ts";
 import { type CloudEvent, parseCursor } from "../../proto/events.ts";
 import { readServerEvents } from "../shared/read-server-events.ts";
-import { isPassing, pause, type Requests } from "./requests.ts";
+import { nameProject } from "./name-project.ts";
+import { isPassing, pause, type Requests, WAIT_MAX_MS } from "./requests.ts";
 
 export interface EventsOptions {
   /** `beginning` (the default), or a cursor: events strictly behind it come. */
@@ -19,7 +20,7 @@ const SILENCE_MS = 45_000;
 
 /**
  * Follows the events and takes up a broken connection behind the last event that was handed out, so none comes twice from here.
- * @throws GranaryError EVENT_GAP when a project's number is left out; CURSOR_EXPIRED with `detail.snapshot`; what the farm refuses with
+ * @throws GranaryError EVENT_GAP when a project's number is left out; CURSOR_EXPIRED (then ask for the `snapshot`); what the farm refuses with
  */
 export async function* readEvents(
   requests: Requests,
@@ -30,6 +31,7 @@ export async function* readEvents(
   const numbers = new Map<string, number>();
   let cursor = options.from === undefined || options.from === "beginning" ? "0-0" : options.from;
   for (let failures = 0; ; ) {
+    const sinceMs = performance.now();
     try {
       for await (const event of connection(requests, { ...options, follow, cursor }, ended)) {
         failures = 0;
@@ -39,10 +41,12 @@ export async function* readEvents(
         yield event;
       }
       if (!follow) return;
+      // The farm cuts what it cannot go on with: an end like this is that of something in between.
+      throw new GranaryError("UNAVAILABLE", `the event stream of ${requests.url} ended`);
     } catch (error) {
       ended.throwIfAborted();
       if (!isPassing(error)) throw error;
-      failures += 1;
+      failures = performance.now() - sinceMs > WAIT_MAX_MS ? 1 : failures + 1;
       await pause(error, failures, ended);
     }
   }
@@ -78,12 +82,10 @@ async function* connection(
 }
 
 function query(of: EventsOptions & { follow: boolean; cursor: string }): string {
-  const [org, project] = of.project?.includes("/") ? of.project.split("/") : [of.org, of.project];
   return new URLSearchParams({
     cursor: of.cursor,
     follow: String(of.follow),
-    ...(org === undefined ? {} : { org }),
-    ...(project === undefined ? {} : { project }),
+    ...nameProject(of),
   }).toString();
 }
 

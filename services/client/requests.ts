@@ -5,7 +5,7 @@ import { toFailure } from "../shared/read-problem.ts";
 /** Requests to one farm; failures have the catalogue's codes. */
 export interface Requests {
   readonly url: string;
-  /** @throws GranaryError the farm's code, UNAVAILABLE when it cannot be reached */
+  /** @throws GranaryError the farm's code; UNAVAILABLE when it cannot be reached, falls silent or is cut off in its answer */
   json<T>(method: "GET" | "POST" | "DELETE", path: string, body?: unknown, signal?: AbortSignal): Promise<T>;
   /** The answer's head, when it is a success. */
   open(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response>;
@@ -15,32 +15,31 @@ const TIMEOUT_MS = 30_000;
 
 export function createRequests(options: { url: string; token: string }): Requests {
   const url = options.url.replace(/\/+$/, "");
-  const send = async (path: string, init: RequestInit): Promise<Response> => {
-    const headers = {
-      authorization: `Bearer ${options.token}`,
-      ...(init.headers as Record<string, string>),
-    };
-    let response: Response;
+  /** Fails with UNAVAILABLE whatever the way to the farm does to a request; what its own caller ends stays what it is. */
+  const send = async <T>(
+    path: string,
+    init: RequestInit,
+    of: { caller: AbortSignal | undefined; read: (response: Response) => Promise<T> },
+  ): Promise<T> => {
     try {
-      response = await fetch(`${url}${path}`, { ...init, headers });
+      const headers = {
+        authorization: `Bearer ${options.token}`,
+        ...(init.headers as Record<string, string>),
+      };
+      const response = await fetch(`${url}${path}`, { ...init, headers });
+      if (response.ok) return await of.read(response);
+      throw await failureOf(response, url);
     } catch (cause) {
-      init.signal?.throwIfAborted();
-      throw new GranaryError("UNAVAILABLE", `${url} cannot be reached`, { url }, { cause });
+      if (cause instanceof GranaryError) throw cause;
+      of.caller?.throwIfAborted();
+      throw new GranaryError("UNAVAILABLE", `${url} ${whyNot(cause)}`, { url }, { cause });
     }
-    if (response.ok) return response;
-    const text = await response.text();
-    throw toFailure({
-      status: response.status,
-      body: parsed(text),
-      retryAfter: response.headers.get("retry-after") ?? undefined,
-      url,
-    });
   };
   return {
     url,
     json: async <T>(method: string, path: string, body?: unknown, signal?: AbortSignal) => {
       const limit = AbortSignal.timeout(TIMEOUT_MS);
-      const response = await send(path, {
+      const init = {
         method,
         headers: {
           accept: "application/json, application/problem+json",
@@ -48,11 +47,41 @@ export function createRequests(options: { url: string; token: string }): Request
         },
         signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-      return (await response.json()) as T;
+      };
+      const read = async (response: Response): Promise<T> => {
+        if (isOf(response, "json")) return (await response.json()) as T;
+        throw await failureOf(response, url);
+      };
+      return send(path, init, { caller: signal, read });
     },
-    open: (path, headers, signal) => send(path, { headers, signal }),
+    open: (path, headers, signal) =>
+      send(
+        path,
+        { headers, signal },
+        {
+          caller: signal,
+          read: async (response) => {
+            if (isOf(response, "text/event-stream")) return response;
+            throw await failureOf(response, url);
+          },
+        },
+      ),
   };
+}
+
+function isOf(response: Response, type: string): boolean {
+  return response.headers.get("content-type")?.includes(type) ?? false;
+}
+
+async function failureOf(response: Response, url: string): Promise<GranaryError> {
+  const body = parsed(await response.text());
+  const retryAfter = response.headers.get("retry-after") ?? undefined;
+  return toFailure({ status: response.status, body, retryAfter, url });
+}
+
+function whyNot(cause: unknown): string {
+  const isLate = cause instanceof Error && cause.name === "TimeoutError";
+  return isLate ? `did not answer in ${TIMEOUT_MS / 1000} s` : "cannot be reached";
 }
 
 /** Whether it may go well later: the farm restarts, or the way to it is broken. */
@@ -61,7 +90,7 @@ export function isPassing(error: unknown): error is GranaryError {
 }
 
 const WAIT_MIN_MS = 250;
-const WAIT_MAX_MS = 15_000;
+export const WAIT_MAX_MS = 15_000;
 
 /** Waits before the next try: what the farm asked for, else longer and longer. */
 export async function pause(error: GranaryError, failures: number, signal: AbortSignal): Promise<void> {

@@ -7,6 +7,7 @@ import { LIMITS } from "../../proto/limits.ts";
 import type { SubscriptionJson } from "../../proto/subscription-http.ts";
 import type { EventSnapshotJson } from "../../proto/webhook-http.ts";
 import { fetchSnapshot } from "./fetch-snapshot.ts";
+import { nameProject } from "./name-project.ts";
 import { readEvents } from "./read-events.ts";
 import { isPassing, pause, type Requests } from "./requests.ts";
 
@@ -49,11 +50,12 @@ export function subscribe(requests: Requests, options: SubscribeOptions): Subscr
   const closing = new AbortController();
   const signal =
     options.signal === undefined ? closing.signal : AbortSignal.any([options.signal, closing.signal]);
-  const holder = options.holder ?? randomUUID();
   const claimMs = 1000 * (options.claimSeconds ?? LIMITS.subscriptionClaimMs / 1000);
   const iterators = new Set<AsyncGenerator<CloudEvent, void, undefined>>();
   return {
     [Symbol.asyncIterator]: () => {
+      // Of two loops over one subscription, too, one stands by.
+      const holder = options.holder ?? randomUUID();
       const iterator = deliver(requests, { ...options, holder, claimMs, signal });
       iterators.add(iterator);
       return iterator;
@@ -75,11 +77,10 @@ interface Claimed extends SubscribeOptions {
 async function* deliver(requests: Requests, options: Claimed): AsyncGenerator<CloudEvent, void, undefined> {
   const { signal } = options;
   const of = await feedOf(requests, options);
-  const { org } = of;
-  while (!signal.aborted) {
-    const claimed = await claimWhenFree(requests, org, options);
+  while (!signal.aborted && of !== undefined) {
+    const claimed = await claimWhenFree(requests, of, options);
     if (claimed === undefined) return;
-    const path = `/v1/orgs/${org}/subscriptions/${encodeURIComponent(options.group)}`;
+    const path = pathOf(of.org, options.group);
     const reading = new Reading(requests, { ...claimed, path, claimMs: options.claimMs, signal });
     try {
       yield* reading.events(of);
@@ -90,13 +91,22 @@ async function* deliver(requests: Requests, options: Claimed): AsyncGenerator<Cl
       // Another process has taken over: this one stands by again.
       if (code === "SUBSCRIPTION_LOST") continue;
       if (code !== "CURSOR_EXPIRED" || options.onExpired === undefined) throw error;
-      const snapshot = await fetchSnapshot(requests, of);
-      await options.onExpired(snapshot);
-      reading.goTo(snapshot.cursor);
+      await beginAnew(requests, of, { reading, signal, onExpired: options.onExpired });
     } finally {
       await reading.leave();
     }
   }
+}
+
+async function beginAnew(
+  requests: Requests,
+  of: { org: string; project?: string },
+  { reading, signal, onExpired }: { reading: Reading } & Pick<Required<Claimed>, "signal" | "onExpired">,
+): Promise<void> {
+  const snapshot = await persist(signal, () => fetchSnapshot(requests, of));
+  if (snapshot === undefined) return;
+  await onExpired(snapshot);
+  reading.goTo(snapshot.cursor);
 }
 
 /** One term as the group's reader: from a claim until it is left or lost. */
@@ -107,6 +117,7 @@ class Reading {
   readonly #claimMs: number;
   readonly #ended = new AbortController();
   readonly #signal: AbortSignal;
+  readonly #timer: NodeJS.Timeout;
   #handled: string;
   #committed: string;
   /** When the newest renewal was sent, and when the newest one that the farm confirmed was sent. */
@@ -127,11 +138,11 @@ class Reading {
     this.#committed = of.claim.cursor;
     this.#sentMs = of.claimedMs;
     this.#confirmedMs = of.claimedMs;
+    this.#timer = setInterval(() => void this.#renew(), this.#claimMs / 6);
   }
 
   /** @throws GranaryError SUBSCRIPTION_LOST when another may have taken over; what reading ends with */
   async *events(of: { org: string; project?: string }): AsyncGenerator<CloudEvent, void, undefined> {
-    const timer = setInterval(() => void this.#renew(), this.#claimMs / 6);
     try {
       const events = readEvents(this.#requests, { ...of, from: this.#handled, signal: this.#signal });
       for await (const event of events) {
@@ -143,8 +154,6 @@ class Reading {
       }
     } catch (error) {
       throw this.#lost ?? error;
-    } finally {
-      clearInterval(timer);
     }
     if (this.#lost !== undefined) throw this.#lost;
   }
@@ -157,6 +166,7 @@ class Reading {
   /** Commits what has been handled and ends the claim; a claim that is lost has ended. */
   async leave(): Promise<void> {
     this.#ended.abort();
+    clearInterval(this.#timer);
     if (this.#lost === undefined) await this.#commit(true).catch(() => undefined);
   }
 
@@ -192,45 +202,58 @@ function lost(why: string): GranaryError {
   );
 }
 
+/** Stands by until the group is free. @returns undefined: aborted */
 async function claimWhenFree(
   requests: Requests,
-  org: string,
+  of: { org: string; project?: string },
   options: Claimed,
 ): Promise<{ claim: SubscriptionJson; claimedMs: number } | undefined> {
-  const { group, holder, from, claimMs, signal } = options;
-  const project = options.project?.split("/")[1];
-  for (let failures = 0; !signal.aborted; ) {
-    try {
+  const { holder, from, claimMs, signal } = options;
+  const body = {
+    holder,
+    ttl_s: claimMs / 1000,
+    ...(from === undefined ? {} : { from }),
+    ...(of.project === undefined ? {} : { project: of.project }),
+  };
+  while (!signal.aborted) {
+    const claimed = await persist(signal, async () => {
       const claimedMs = performance.now();
-      const claim = await requests.json<SubscriptionJson>(
-        "POST",
-        `/v1/orgs/${org}/subscriptions/${encodeURIComponent(group)}:claim`,
-        {
-          holder,
-          ttl_s: claimMs / 1000,
-          ...(from === undefined ? {} : { from }),
-          ...(project === undefined ? {} : { project }),
-        },
-        signal,
-      );
-      if (claim.held === true) return { claim, claimedMs };
-      failures = 0;
-      await sleep(STAND_BY_MS, undefined, { signal }).catch(() => undefined);
-    } catch (error) {
-      if (signal.aborted) return undefined;
-      if (!isPassing(error)) throw error;
-      failures += 1;
-      await pause(error, failures, signal).catch(() => undefined);
-    }
+      const path = `${pathOf(of.org, options.group)}:claim`;
+      return { claim: await requests.json<SubscriptionJson>("POST", path, body, signal), claimedMs };
+    });
+    if (claimed === undefined || claimed.claim.held === true) return claimed;
+    await sleep(STAND_BY_MS, undefined, { signal }).catch(() => undefined);
   }
   return undefined;
 }
 
+function pathOf(org: string, group: string): string {
+  return `/v1/orgs/${encodeURIComponent(org)}/subscriptions/${encodeURIComponent(group)}`;
+}
+
+/** Whose events: the token's org where none is named. @returns undefined: aborted */
 async function feedOf(
   requests: Requests,
-  options: SubscribeOptions,
-): Promise<{ org: string; project?: string }> {
-  const [named = options.org, project] = options.project?.split("/") ?? [];
-  const org = named ?? (await requests.json<WhoamiJson>("GET", "/v1/whoami")).org;
-  return { org: encodeURIComponent(org), ...(project === undefined ? {} : { project }) };
+  options: Claimed,
+): Promise<{ org: string; project?: string } | undefined> {
+  const { org, ...project } = nameProject(options);
+  if (org !== undefined) return { org, ...project };
+  const whoami = await persist(options.signal, () =>
+    requests.json<WhoamiJson>("GET", "/v1/whoami", undefined, options.signal),
+  );
+  return whoami === undefined ? undefined : { org: whoami.org, ...project };
+}
+
+/** Asks again for as long as it may go well later. @returns undefined: aborted */
+async function persist<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T | undefined> {
+  for (let failures = 1; !signal.aborted; failures += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      if (!isPassing(error)) throw error;
+      await pause(error, failures, signal).catch(() => undefined);
+    }
+  }
+  return undefined;
 }

@@ -54,6 +54,10 @@ describe("current and its cursor", () => {
   test("what happens after the answer comes behind its cursor, and nothing else", async () => {
     const current = await granary.current(project);
     assert.equal(current.version, "v2");
+    assert.deepEqual(
+      (await granary.snapshot({ project })).projects.map((row) => row.project),
+      ["app"],
+    );
     const none: CloudEvent[] = [];
     for await (const event of granary.events({ from: current.cursor, project, follow: false }))
       none.push(event);
@@ -68,6 +72,7 @@ describe("current and its cursor", () => {
   });
 
   test("failures are the farm's codes", async () => {
+    await assert.rejects(granary.current("app"), { code: "USAGE", message: /"app" is not ORG\/PROJECT/ });
     await assert.rejects(granary.current("default/nothing"), { code: "NOT_FOUND" });
     const stranger = connect({ url: farm.url, token: "gr_nonsense" });
     await assert.rejects(stranger.current(project), { code: "UNAUTHENTICATED" });
@@ -106,29 +111,6 @@ describe("events", () => {
     await following;
     assert.equal(await again.stop(), 0);
   });
-
-  test("a number that is left out is an error that names it", async () => {
-    const frame = (n: number) =>
-      `id: ${n}-0\ndata: ${JSON.stringify({ id: `o/p/${n}`, source: "/orgs/o/projects/p", sequence: String(n), granarycursor: `${n}-0` })}\n\n`;
-    const server = createServer((_request, response) => {
-      response.writeHead(200, { "content-type": "text/event-stream" });
-      response.end(frame(1) + frame(2) + frame(4));
-    });
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    const client = connect({ url: `http://127.0.0.1:${port}`, token: "t" });
-    const seen: string[] = [];
-    await assert.rejects(
-      async () => {
-        for await (const event of client.events()) seen.push(event.id);
-      },
-      { code: "EVENT_GAP", detail: { source: "/orgs/o/projects/p", expected: 3, actual: 4 } },
-    );
-    assert.deepEqual(seen, ["o/p/1", "o/p/2"]);
-    server.closeAllConnections();
-    server.close();
-  });
 });
 
 describe("subscribe", () => {
@@ -161,6 +143,18 @@ describe("subscribe", () => {
     assert.equal(seen[0], (await allEvents())[1]?.id);
     await b.close();
     await reading;
+  });
+
+  test("of two loops over one subscription, too, one stands by", async () => {
+    const both = granary.subscribe({ group: "twice" });
+    const [one, other] = [both[Symbol.asyncIterator](), both[Symbol.asyncIterator]()];
+    assert.equal((await one.next()).value?.id, "default/app/1");
+    const late = other.next();
+    assert.equal(await Promise.race([late, sleep(500, "stands by")]), "stands by");
+    assert.equal((await one.next()).value?.id, "default/app/2");
+    await one.return?.();
+    assert.equal((await late).value?.id, "default/app/2");
+    await both.close();
   });
 
   test("from now: nothing of what was, everything that comes, also while nobody is there", async () => {
