@@ -16,8 +16,6 @@ const STRAGGLERS_MS = 5_000;
  */
 export async function runTestFiles(root, files, { timeoutMs, results }) {
   if (files.length === 0) return;
-  // The test processes inherit it: stacks name the sources.
-  process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ""} --enable-source-maps`.trim();
   const abort = new AbortController();
   // One listener per file: more than ten are no leak.
   setMaxListeners(0, abort.signal);

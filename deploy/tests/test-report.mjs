@@ -1,5 +1,6 @@
 import path from "node:path";
 import { inspect } from "node:util";
+import { nameSources } from "./name-sources.mjs";
 
 /** What is kept of a file's output, to show it beside its failures. */
 const MAX_OUTPUT_CHARS = 8_000;
@@ -75,8 +76,9 @@ export class TestReport {
     const state = this.of(data.file);
     state.failed++;
     this.results.failed++;
-    print(`\nFAILED  ${this.title(data)}\n${indent(text)}`);
-    if (state.output !== "") print(`    -- printed by the file:\n${indent(state.output.trimEnd())}`);
+    print(`\nFAILED  ${this.title(data)}\n${indent(nameSources(text))}`);
+    if (state.output !== "")
+      print(`    -- printed by the file:\n${indent(nameSources(state.output.trimEnd()))}`);
     print("");
     state.output = "";
   }
@@ -106,7 +108,7 @@ export class TestReport {
     state.output = (state.output + data.message).slice(-MAX_OUTPUT_CHARS);
   }
 
-  /** Source maps make some events name the source and some what it was compiled to. */
+  /** With --enable-source-maps in NODE_OPTIONS some events name the source and some what it was compiled to. */
   sourceOf(file) {
     const name = path.relative(path.join(this.root, "dist"), file);
     return name.startsWith("..") ? path.relative(this.root, file) : name.replace(/\.js$/, ".ts");

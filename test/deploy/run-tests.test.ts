@@ -22,6 +22,15 @@ test("failures, skips with their reasons and one last line of sums are printed",
   assert.ok(lines.some((line) => line.includes("a trace")));
 });
 
+test("the stack of a failure names the source, not what it was compiled to", () => {
+  const map = { version: 3, sources: ["../../test/a.test.ts"], names: [], mappings: "AAQA" };
+  const { lines } = runTests({
+    "a.test.js": `${IMPORT}test("a", () => { throw new Error("boom"); });`,
+    "a.test.js.map": JSON.stringify(map),
+  });
+  assert.ok(lines.some((line) => /^ +at .*\/test\/a\.test\.ts:9:1\)$/.test(line)), lines.join("\n"));
+});
+
 test("passing tests make exit code 0, and long ones run only when asked for", () => {
   const files = {
     "a.test.js": `${IMPORT}test("a", () => {});`,

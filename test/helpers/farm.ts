@@ -52,8 +52,6 @@ export async function startTestFarm(options: {
     ...process.env,
     XDG_CONFIG_HOME: join(options.data, "..", "config"),
     GRANARY_LOG: "info",
-    // The runner's --enable-source-maps would make five threads read the map of every module: a tenth of a start.
-    NODE_OPTIONS: "",
     ...options.env,
   };
   const verb = options.roles === undefined ? ["up"] : ["serve", ...options.roles];
