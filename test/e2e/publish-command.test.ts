@@ -12,7 +12,7 @@ import type {
   ReleaseJson,
 } from "../../proto/http.ts";
 import { appArchive } from "../helpers/app-archive.ts";
-import { type CliResult, runCliProcess } from "../helpers/cli.ts";
+import { type CliProcessOptions, type CliResult, runCli, runCliProcess } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { publishReady, storeStat } from "../helpers/farm-requests.ts";
 import { REPOSITORY_ROOT } from "../helpers/repository-root.ts";
@@ -29,20 +29,22 @@ after(async () => {
   removeDir(folder);
 });
 
-function granary(
-  args: readonly string[],
-  options: Parameters<typeof runCliProcess>[1] = {},
-): Promise<CliResult> {
-  const env = { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token, ...options.env };
-  return runCliProcess(args, { ...options, env });
+function granary(args: readonly string[], options: Parameters<typeof runCli>[1] = {}): Promise<CliResult> {
+  return runCli(args, { ...options, env: { ...farmOf(), ...options.env } });
+}
+
+/** {@link granary} as a process of its own: for what comes through a pipe or ends with a signal. */
+function granaryProcess(args: readonly string[], options: CliProcessOptions = {}): Promise<CliResult> {
+  return runCliProcess(args, { ...options, env: { ...farmOf(), ...options.env } });
+}
+
+function farmOf(): Record<string, string> {
+  return { GRANARY_URL: farm.url, GRANARY_TOKEN: farm.token };
 }
 
 /** Runs a verb with --json. @returns its document */
-async function json<T>(
-  args: readonly string[],
-  options: Parameters<typeof runCliProcess>[1] = {},
-): Promise<T> {
-  const result = await granary([...args, "--json"], options);
+async function json<T>(args: readonly string[], run: typeof granary = granary): Promise<T> {
+  const result = await run([...args, "--json"]);
   assert.equal(result.code, 0, `${args.join(" ")}: ${result.stderr}`);
   return JSON.parse(result.stdout) as T;
 }
@@ -62,11 +64,11 @@ describe("granary publish", { concurrency: 3 }, () => {
     const app = directory("three", { "main.py": "print(1)\n" });
     const archive = appArchive({ "main.py": "print(1)\n" });
     writeFileSync(join(folder, "three.tar.gz"), archive);
-    const one = await granary(["publish", app, "-p", "three", "--commit", "1111111"]);
+    const one = await granaryProcess(["publish", app, "-p", "three", "--commit", "1111111"]);
     assert.equal(one.code, 0, one.stderr);
     const line = /^default\/three@v1 (\S+@sha256:[0-9a-f]{64})\n$/.exec(one.stdout);
     assert.ok(line !== null, one.stdout);
-    const two = await granary([
+    const two = await granaryProcess([
       "publish",
       join(folder, "three.tar.gz"),
       "-p",
@@ -76,9 +78,9 @@ describe("granary publish", { concurrency: 3 }, () => {
       "-q",
     ]);
     assert.equal(two.stdout, `${line[1]}\n`, two.stderr);
-    const three = await json<ReleaseJson>(["publish", "-", "-p", "three", "--commit", "3333333"], {
-      stdin: archive,
-    });
+    const three = await json<ReleaseJson>(["publish", "-", "-p", "three", "--commit", "3333333"], (args) =>
+      granaryProcess(args, { stdin: archive }),
+    );
     assert.deepEqual([three.version, three.image_ref], ["v3", line[1]]);
     const isEmpty = async () => ((await storeStat(farm)).inbox_bytes === 0 ? true : undefined);
     await eventually(isEmpty, 10_000, "what was sent is gone from the inbox");
@@ -208,7 +210,7 @@ describe("granary verify and plan", { concurrency: 3 }, () => {
     const planned = await json<{ image_digest: string }>(["plan", app, "-p", project]);
     const release = await json<ReleaseJson>(["publish", app, "-p", project, "--commit", "1234567"]);
     assert.equal(planned.image_digest, release.image_digest, "plan predicts what publish makes");
-    const offline = await runCliProcess(["verify", app, "--image-ref", release.image_ref]);
+    const offline = await runCli(["verify", app, "--image-ref", release.image_ref]);
     assert.equal(offline.code, 0, offline.stderr);
     assert.equal((await granary(["verify", app, `default/${project}@v1`])).code, 0);
     const copy = `${app}-copy`;
@@ -277,7 +279,7 @@ describe("what operators type", { concurrency: 3 }, () => {
     const cut = all[4]?.granarycursor ?? "";
     let output = "";
     let stop: () => void = () => undefined;
-    const tail = granary(["event", "tail", "-p", "default/tailed", "--from", cut, "--json"], {
+    const tail = granaryProcess(["event", "tail", "-p", "default/tailed", "--from", cut, "--json"], {
       onStart: (child) => {
         child.stdout?.on("data", (chunk: Buffer) => {
           output += chunk.toString("utf8");
