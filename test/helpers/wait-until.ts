@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** A question to a farm costs it and the test some milliseconds of CPU. */
+const POLL_MAX_MS = 50;
+
 /**
- * Waits until a condition holds.
+ * Waits until a condition holds; asks less often the longer it takes.
  * @param what names it in the failure
  * @returns after how many milliseconds it held
  */
@@ -13,7 +16,7 @@ export async function waitUntil(
   const startMs = Date.now();
   while (!(await condition())) {
     if (Date.now() - startMs > timeoutMs) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
-    await sleep(10);
+    await sleep(Math.min(POLL_MAX_MS, 10 + (Date.now() - startMs) / 10));
   }
   return Date.now() - startMs;
 }
