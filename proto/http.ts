@@ -301,7 +301,7 @@ export interface NodeJson {
 }
 
 const version = z.union([
-  z.string().regex(/^v[1-9][0-9]{0,8}$/),
+  z.string().regex(/^v[1-9][0-9]{0,8}$/, "must be a version such as v3"),
   z
     .int()
     .positive()

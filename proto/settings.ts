@@ -175,8 +175,10 @@ const DEFAULT_SNAPSHOTS = { every: 100_000, keep: 2 };
 export function parseSettings(input: unknown, source: string): SettingsInput {
   const parsed = SettingsFile.safeParse(input);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(
-    (issue) => `${issue.path.map(String).join(".") || "(top level)"}: ${issue.message}`,
+  const problems = parsed.error.issues.flatMap(({ path, message, ...issue }) =>
+    issue.code === "unrecognized_keys"
+      ? issue.keys.map((key) => `${[...path, key].join(".")}: is not known here`)
+      : `${path.join(".") || "it"}: ${message}`,
   );
   throw new GranaryError("CONFIG_INVALID", `${source}: ${problems.join("; ")}`, { errors: problems });
 }

@@ -43,14 +43,14 @@ export const POINTER_CODES = {
     EXIT.conflict,
     false,
     "That is not possible in the present state.",
-    "Look at the state that is named.",
+    "See what state it is in: `granary why` for publishes and releases, `granary show` for releases.",
   ),
   NOT_ACTIVATED: spec(
     409,
     EXIT.conflict,
     false,
     "The release is ready but was not activated.",
-    "See not_activated_reason; activate it with `granary activate REF`.",
+    "Let it go live: `granary activate REF`; `granary why REF` says what keeps it.",
   ),
   IDEMPOTENCY_KEY_REUSED: spec(
     422,
@@ -101,7 +101,7 @@ export const POINTER_CODES = {
     EXIT.mismatch,
     false,
     "The content does not have the expected image digest.",
-    "See which file differs with `granary verify --json`.",
+    "What differs is named; `granary verify --json` has it as data.",
   ),
   CURSOR_EXPIRED: spec(
     410,

@@ -14,7 +14,7 @@ export const REQUEST_CODES = {
     EXIT.usage,
     false,
     "A configuration file is not valid.",
-    "Correct the key that is named.",
+    "Correct what is named; docs/settings.md has the keys of a farm's file, `granary config check FILE` checks one.",
   ),
   NAME_INVALID: spec(
     400,

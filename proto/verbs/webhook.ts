@@ -17,7 +17,7 @@ export const WEBHOOK_VERBS = [
     args: [arg("URL", "Where to POST to.")],
     flags: [
       ORG,
-      text("project", "P", "Only this project's events.", { short: "p" }),
+      text("project", "O/P", "Only this project's events.", { short: "p" }),
       list("type", "TYPE", "Only this event type, or a family such as release.*; may be repeated."),
       EVENT_FORMAT,
       ASK_AGAIN,

@@ -22,7 +22,10 @@ export async function chooseNodes({
   if (unknown === undefined && chosen.length > 0) return chosen;
   const names = items.map((node) => node.node).join(", ");
   const what = unknown === undefined ? "no node has these labels" : `there is no node ${unknown}`;
-  throw new GranaryError("NOT_FOUND", `${what}; there are: ${names}`, { nodes: names });
+  throw new GranaryError("NOT_FOUND", `${what}; there are: ${names}`, {
+    nodes: names,
+    hint: "`granary node ls` lists the nodes and their labels.",
+  });
 }
 
 function parseLabel(text: string): [string, string] {

@@ -3,8 +3,13 @@ import { GranaryError } from "../../proto/errors.ts";
 import type { FarmSettings } from "../../proto/settings.ts";
 import type { HttpServer } from "../shared/http-server.ts";
 
-/** What is wrong with the address, not with the farm: others have it, it is not ours to take, or not of this machine. */
-const REFUSALS: ReadonlySet<unknown> = new Set(["EADDRINUSE", "EACCES", "EADDRNOTAVAIL", "ENOTFOUND"]);
+/** What is wrong with the address, not with the farm. */
+const REFUSALS: ReadonlyMap<unknown, string> = new Map([
+  ["EADDRINUSE", "another program has it"],
+  ["EACCES", "this user may not take it"],
+  ["EADDRNOTAVAIL", "this machine does not have it"],
+  ["ENOTFOUND", "no such host is known"],
+]);
 
 /** @returns `HOST:PORT` of the socket @throws GranaryError ADDRESS_REFUSED */
 export async function listen(http: HttpServer, settings: FarmSettings): Promise<string> {
@@ -12,9 +17,10 @@ export async function listen(http: HttpServer, settings: FarmSettings): Promise<
     await http.listen({ host: settings.listen, port: settings.port });
   } catch (cause) {
     const { code = "" } = cause as NodeJS.ErrnoException;
-    if (!REFUSALS.has(code)) throw cause;
+    const why = REFUSALS.get(code);
+    if (why === undefined) throw cause;
     const where = `${settings.listen}:${settings.port}`;
-    const message = `cannot listen on ${where}: ${code}`;
+    const message = `cannot listen on ${where}: ${why} (${code})`;
     throw new GranaryError("ADDRESS_REFUSED", message, { where, reason: code }, { cause });
   }
   const { address, family, port } = http.server.address() as AddressInfo;

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { parse } from "smol-toml";
+import { parse, TomlError } from "smol-toml";
 import { GranaryError } from "../../proto/errors.ts";
 import { parseSettings, type SettingsInput } from "../../proto/settings.ts";
 
@@ -9,12 +9,13 @@ export function readSettingsFile(path: string): SettingsInput {
   try {
     document = parse(readFileSync(path, "utf8"));
   } catch (cause) {
-    throw new GranaryError(
-      "CONFIG_INVALID",
-      `${path}: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
-      {},
-      { cause },
-    );
+    throw new GranaryError("CONFIG_INVALID", `${path}${whatIsWrong(cause)}`, { file: path }, { cause });
   }
   return parseSettings(document, path);
+}
+
+function whatIsWrong(cause: unknown): string {
+  if (cause instanceof TomlError) return `:${cause.line}:${cause.column}: ${cause.message.split("\n")[0]}`;
+  const { code } = cause as NodeJS.ErrnoException;
+  return code === "ENOENT" ? ": there is no such file" : ` cannot be read: ${code ?? String(cause)}`;
 }

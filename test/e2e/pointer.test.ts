@@ -203,7 +203,7 @@ describe("the pointer", () => {
     );
     assert.match((await granary("unhold", "default")).stdout, /still held with the whole farm .*: move/);
     assert.equal((await current("wide")).held?.level, "farm");
-    assert.equal((await granary("unhold", "--all")).stdout, "the farm is not held\n");
+    assert.equal((await granary("unhold", "--all")).stdout, "the farm is not held any more\n");
     assert.equal((await publishReady(farm, "wide", appArchive({ a: "3" }))).activated, true);
     for (const wrong of [["hold"], ["hold", "default", "--all"]])
       assert.equal((await granary(...wrong)).code, 4);

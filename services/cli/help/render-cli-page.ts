@@ -19,7 +19,7 @@ export function renderCliPage(): string {
     "`$XDG_CONFIG_HOME/granary/config.toml` (readable by its owner only; `up` saves one named `local`). A `.granary.toml` may be",
     "committed and holds `url`, `context` and `project`, never a token. A saved token is sent only to the url it was saved with.",
     "",
-    "References: `O/P`, `O/P@v3`, `O/P@current`, `O/P@COMMIT` (7 or more hex digits).",
+    "References: `O/P`, `O/P@v3`, `O/P@current`, `O/P@preview/NAME`, `O/P@COMMIT` (7 or more hex digits); without `O/` the token's org.",
     "",
     "## Flags of every verb",
     "",

@@ -152,6 +152,7 @@ function notActivated(release: ReleaseJson, why: string): GranaryError {
     version: release.version,
     image_ref: release.image_ref,
     publish_id: release.publish_id,
+    hint: `Let it go live: \`granary activate ${ref}\`.`,
     ...(release.not_activated_reason === undefined
       ? {}
       : { not_activated_reason: release.not_activated_reason }),

@@ -47,7 +47,9 @@ async function check(file: string, run: () => string | Promise<string>): Promise
     return { file, ok: true, detail: await run() };
   } catch (error) {
     if (!(error instanceof GranaryError)) throw error;
-    return { file, ok: false, detail: error.message, code: error.code };
+    const { message, code } = error;
+    const detail = message.startsWith(file) ? message.slice(file.length).replace(/^: ?/, "") : message;
+    return { file, ok: false, detail, code };
   }
 }
 

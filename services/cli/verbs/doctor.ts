@@ -6,7 +6,7 @@ import type { PointerJson } from "../../../proto/http-pointer.ts";
 import type { StoreJson } from "../../../proto/http-store.ts";
 import { findNatsBinary } from "../../shared/nats-binary.ts";
 import { cliVersion } from "../cli-version.ts";
-import { formatCount } from "../output/format.ts";
+import { formatCount, formatTime } from "../output/format.ts";
 import { scrubText } from "../output/scrub-text.ts";
 import { renderTable } from "../output/table.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";
@@ -145,7 +145,7 @@ function gcFinding({ last_gc: last }: StoreJson): string {
   const damaged = (last.damaged ?? []).flatMap(({ references }) =>
     references.map(({ org, project, ref }) => `${org}/${project}@${ref}`),
   );
-  if (last.held_back_blobs === undefined) return `last run ${last.at}`;
+  if (last.held_back_blobs === undefined) return `last run ${formatTime(last.at)}`;
   const message = `damaged listings (${damaged.slice(0, 5).join(", ")}) keep content that nothing else names; see granary store gc --dry-run`;
   throw new GranaryError("STORE_CORRUPT", message);
 }

@@ -141,11 +141,10 @@ function toEntry(file: FileJson): TreeEntry {
 function refuseOther(directory: string, entries: readonly TreeEntry[]): void {
   const bad = checkTreeFolder(directory, entries);
   if (bad === undefined) return;
-  throw new GranaryError(
-    "STATE_CONFLICT",
-    `${directory} has other content (${JSON.stringify(bad)}): name a folder that is empty or does not exist`,
-    { path: bad },
-  );
+  throw new GranaryError("STATE_CONFLICT", `${directory} has other content (${JSON.stringify(bad)})`, {
+    path: bad,
+    hint: "Name a folder that is empty or does not exist.",
+  });
 }
 
 /** Beside the folder first, then renamed: there is all of it or nothing. */

@@ -69,7 +69,7 @@ export const publish: VerbHandler<"publish"> = async (context) => {
       known = accepted;
       unknown = undefined;
       const { publish_id: id, existing } = accepted;
-      output.note(`publish ${id} ${existing === true ? "has ended before" : "was accepted"}`);
+      output.note(`publish ${id} ${existing === true ? "has done this before" : "was accepted"}`);
       return flags.has("no-wait")
         ? Promise.resolve(accepted)
         : followPublish(context, patient, { job, accepted });
@@ -105,6 +105,7 @@ function isAbort(error: unknown): boolean {
 
 async function prepare(context: Context, api: ApiClient, deadline: Deadline): Promise<Job> {
   const { args, flags, output, env, cwd } = context;
+  checkPreviewFlags(flags);
   const detect = (directory: string): Promise<DetectedCommit> =>
     detectCommit({ flag: flags.text("commit"), env, directory });
   // With an archive nothing takes long: farm, file and git are asked at once.
@@ -123,7 +124,6 @@ async function prepare(context: Context, api: ApiClient, deadline: Deadline): Pr
       },
     );
   }
-  checkPreviewFlags(flags);
   const walked = source.kind === "directory" ? source.walked : undefined;
   const named = resolveProject({
     flag: flags.text("project"),
@@ -157,7 +157,10 @@ function begun<T>(promise: Promise<T>): Promise<T> {
 /** @throws GranaryError USAGE */
 function checkPreviewFlags(flags: Context["flags"]): void {
   flags.durationMs("ttl");
-  if (flags.text("preview") === undefined) return;
+  if (flags.text("preview") === undefined) {
+    if (flags.text("ttl") === undefined) return;
+    throw new GranaryError("USAGE", "--ttl is about a preview: name it with --preview NAME", { flag: "ttl" });
+  }
   const flag = (["require-active", "if-changed"] as const).find((name) => flags.has(name));
   if (flag !== undefined)
     throw new GranaryError("USAGE", `--${flag} is about what is live; a preview never is`, { flag });

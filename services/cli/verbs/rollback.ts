@@ -1,5 +1,6 @@
-import { EXIT } from "../../../proto/errors.ts";
+import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { PointerChangeJson } from "../../../proto/http.ts";
+import { parseVersion } from "../../../proto/names.ts";
 import { formatTime } from "../output/format.ts";
 import { printFields } from "../output/print-fields.ts";
 import { pointerBody } from "../pointer-body.ts";
@@ -8,9 +9,10 @@ import type { VerbHandler } from "../verb-context.ts";
 
 /** Goes back to an earlier release, and says how to come back. */
 export const rollback: VerbHandler<"rollback"> = async ({ args, flags, output, api, pasteable }) => {
+  const to = flags.text("to");
+  if (to !== undefined) checkVersion(to);
   const client = api();
   const { org, project, path } = await findProject(client, args[0] ?? "");
-  const to = flags.text("to");
   const change = await client.command<PointerChangeJson>("POST", `${path}/rollbacks`, {
     ...(to === undefined ? {} : { to }),
     ...pointerBody(flags),
@@ -41,6 +43,13 @@ export const rollback: VerbHandler<"rollback"> = async ({ args, flags, output, a
   });
   return EXIT.ok;
 };
+
+/** @throws GranaryError USAGE */
+function checkVersion(text: string): void {
+  if (parseVersion(text) !== undefined) return;
+  const meant = parseVersion(`v${text}`) === undefined ? "" : `; did you mean v${text}?`;
+  throw new GranaryError("USAGE", `--to wants a version such as v3, not ${JSON.stringify(text)}${meant}`);
+}
 
 function liveSince(change: PointerChangeJson): string {
   if (change.from_activated_at === undefined) return "";

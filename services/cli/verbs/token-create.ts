@@ -1,6 +1,7 @@
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { TokenJson } from "../../../proto/http.ts";
 import { SCOPES } from "../../../proto/records.ts";
+import { orgAndProject } from "../org-and-project.ts";
 import { formatTime } from "../output/format.ts";
 import { tokenOrg } from "../references.ts";
 import { suggest } from "../suggest.ts";
@@ -12,9 +13,10 @@ export const tokenCreate: VerbHandler<"token create"> = async ({ flags, output, 
   if (scopes.length === 0) throw new GranaryError("USAGE", `--scope is missing: ${SCOPES.join(", ")}`);
   for (const scope of scopes) checkScope(scope);
   flags.durationMs("expires");
+  const { org: given, project } = orgAndProject(flags);
+  const expires = flags.text("expires");
   const client = api();
-  const org = flags.text("org") ?? (await tokenOrg(client));
-  const [project, expires] = [flags.text("project"), flags.text("expires")];
+  const org = given ?? (await tokenOrg(client));
   const body = {
     scopes,
     ...(project === undefined ? {} : { project }),

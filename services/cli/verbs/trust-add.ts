@@ -1,6 +1,7 @@
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { TrustJson } from "../../../proto/http-trust.ts";
 import { checkTrustClaims, TRUST_PROVIDERS, TRUST_SCOPES, type TrustProvider } from "../../../proto/trust.ts";
+import { orgAndProject } from "../org-and-project.ts";
 import { claimsText } from "../output/claims-text.ts";
 import { tokenOrg } from "../references.ts";
 import { suggest } from "../suggest.ts";
@@ -15,9 +16,9 @@ export const trustAdd: VerbHandler<"trust add"> = async ({ args, flags, output, 
   const issuer = flags.text("issuer");
   if (provider === "generic" && issuer === undefined)
     throw new GranaryError("USAGE", "--issuer is missing: the URL in the iss claim of its id tokens");
+  const { org: given, project } = orgAndProject(flags);
   const client = api();
-  const org = flags.text("org") ?? (await tokenOrg(client));
-  const project = flags.text("project");
+  const org = given ?? (await tokenOrg(client));
   const body = {
     provider,
     ...(issuer === undefined ? {} : { issuer }),

@@ -12,7 +12,9 @@ export const unhold: VerbHandler<"unhold"> = async ({ args, flags, output, api, 
   output.emit(answer, () => {
     const { current, last_version: newest, held } = answer;
     const live = current === undefined ? "" : `; ${current ?? "nothing"} is live`;
-    output.line(`${name} is ${held === null ? "not held" : `still held ${describeHold(held)}`}${live}`);
+    output.line(
+      `${name} is ${held === null ? "not held any more" : `still held ${describeHold(held)}`}${live}`,
+    );
     if (newest !== undefined && newest !== null && newest !== current)
       output.note(`the newest release is ${newest}: ${pasteable("activate", `${argument}@${newest}`)}`);
   });

@@ -1,13 +1,15 @@
 import { EXIT } from "../../../proto/errors.ts";
 import type { WebhookJson } from "../../../proto/webhook-http.ts";
+import { orgAndProject } from "../org-and-project.ts";
 import type { VerbHandler } from "../verb-context.ts";
 import { webhooksPath } from "../webhook-path.ts";
 
 /** Adds an endpoint. Its signing secret is in this answer and nowhere else. */
 export const webhookAdd: VerbHandler<"webhook add"> = async ({ args, flags, output, api, pasteable }) => {
+  const { org, project } = orgAndProject(flags);
+  const [types, format] = [flags.list("type"), flags.text("format")];
   const client = api();
-  const [project, types, format] = [flags.text("project"), flags.list("type"), flags.text("format")];
-  const path = await webhooksPath(client, flags.text("org"));
+  const path = await webhooksPath(client, org);
   const body = {
     url: args[0] ?? "",
     ...(project === undefined ? {} : { project }),

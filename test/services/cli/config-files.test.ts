@@ -17,10 +17,11 @@ test("config check takes the configuration file of a farm, as up would, and conf
   assert.deepEqual(settings.port, { value: 7000, source: file });
   assert.deepEqual(settings.listen, { value: null, source: "default" });
   for (const [text, wrong] of [
-    ["port = 7000\nprot = 1\n", /"prot"/],
+    ["port = 7000\nprot = 1\n", /farm\.toml: prot: is not known here$/m],
+    ["[limits]\nentriez = 1\n", /farm\.toml: limits\.entriez: is not known here$/m],
     ['port = "x"\n', /port: /],
     ['node = "Not A Name"\n', /node: /],
-    ["port =\n", /farm\.toml: /],
+    ["port = 7000\nnode =\n", /farm\.toml: ?2:7: /],
   ] as const) {
     writeFileSync(file, text);
     for (const verb of ["check", "print"] as const) {
@@ -32,6 +33,8 @@ test("config check takes the configuration file of a farm, as up would, and conf
     assert.equal(configured.code, 4, text);
   }
   assert.equal((await runCli(["config", "check", "farn.toml"], { cwd })).code, 4, "a file that is not there");
+  const up = await runCli(["up", "--config", "farn.toml"], { cwd });
+  assert.match(up.stderr, /^error CONFIG_INVALID: \S*farn\.toml: there is no such file$/m);
 });
 
 test("a context that nobody saved is not there, whatever it is called", async () => {

@@ -91,6 +91,7 @@ test("a release that is held is ready and exits 0; with --require-active it exit
   assert.equal(strict.result.code, 7);
   assert.equal(strict.result.stdout, `acme/bot@v42 ${IMAGE_REF}\n`);
   assert.match(strict.result.stderr, /error NOT_ACTIVATED: .*held/);
+  assert.match(strict.result.stderr, /^hint: .*`granary activate acme\/bot@v42\b/m);
 });
 
 test("an existing release is answered at once and is not called published again", async (t) => {

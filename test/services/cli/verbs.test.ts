@@ -243,12 +243,6 @@ test("a token that the farm refuses is not saved", async (t) => {
   assert.throws(() => readFileSync(path.join(home, "granary/config.toml")));
 });
 
-test("store why of what is no digest is a mistake of the command line, and asks no farm", async () => {
-  const result = await runCli(["store", "why", "xyz", "--url", "http://127.0.0.1:1"]);
-  assert.equal(result.code, 4);
-  assert.match(result.stderr, /USAGE: not a digest: "xyz"/);
-});
-
 test("plan and verify need no farm, agree with each other, and verify exits 15 on another digest", async () => {
   const directory = tempFolder();
   writeFileSync(path.join(directory, "karta.toml"), 'entry_point = "app:app"\nname = "Some Bot"\n');
