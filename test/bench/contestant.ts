@@ -7,8 +7,8 @@ export interface Contestant {
   readonly isStore?: boolean;
   /** Programs and npm packages that have to be there. */
   readonly needs: { readonly programs?: readonly string[]; readonly npm?: readonly string[] };
-  /** @param options.folder new, of this contestant alone; `warmUp`: an archive that shares no file with those of the rounds */
-  open(options: { folder: string; cacheFolder: string; warmUp: string }): Promise<OpenContestant>;
+  /** @param options.folder new, of this contestant alone; `warmUp`: archives that share no file with those of the rounds */
+  open(options: { folder: string; cacheFolder: string; warmUp: readonly string[] }): Promise<OpenContestant>;
 }
 
 /** Every method throws when what it did has not succeeded. Only `publish` is measured. */

@@ -16,6 +16,9 @@ import { runMeasurements } from "./run-measurements.ts";
 /** `npm run bench`: see docs/bench.md. */
 /** Enough for two threads to be busy for a while without a tree that is known. */
 const CHANGED = 16;
+const WARM_UP = 8;
+/** Changes of no round. */
+const WARM_UP_FIRST = 500;
 const args = process.argv.slice(2);
 const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
 const options = readOptions();
@@ -47,6 +50,10 @@ async function run(): Promise<void> {
       folder,
       corpus,
       changed: Array.from({ length: Math.max(rounds, CHANGED) }, (_, round) => corpus.changed(round)),
+      warmUp: [
+        corpus.archive,
+        ...Array.from({ length: WARM_UP }, (_, i) => corpus.changed(WARM_UP_FIRST + i)),
+      ],
       rounds,
       full,
       blobs,

@@ -12,6 +12,8 @@ interface Options {
   readonly folder: string;
   readonly corpus: Corpus;
   readonly rounds: number;
+  /** Archives that a farm has taken in before. */
+  readonly warmUp: readonly string[];
   readonly cacheFolder: string;
   /** The first is what the others are compared with. */
   readonly contestants: readonly Contestant[];
@@ -58,7 +60,7 @@ export async function measureArchives(options: Options): Promise<Section[]> {
       }
       const own = join(folder, `contestant-${i}`);
       mkdirSync(own, { recursive: true });
-      const opened = { folder: own, cacheFolder, warmUp: corpus.archive };
+      const opened = { folder: own, cacheFolder, warmUp: options.warmUp };
       await attempt(result, async () => void running.set(result, await result.contestant.open(opened)));
     }
     for (let round = 0; round < options.rounds; round++) {

@@ -12,12 +12,15 @@ import { smallApp } from "./small-app.ts";
 export async function measureCost(options: {
   folder: string;
   corpus: Corpus;
+  warmUp: readonly string[];
   rounds: number;
   title: string;
 }): Promise<Section> {
   return withBenchFarm(join(options.folder, "cost"), ["--threads", "1"], async (farm) => {
     for (let i = 0; i < 20; i++) await publishReady(farm, "small", smallApp(i));
     const restBytes = resetPeakMemory(farm);
+    for (const file of options.warmUp)
+      await publishReady(farm, "warm-up", readFileSync(file), { waitSeconds: 120 });
     const cold: Cost[] = [];
     const warm: Cost[] = [];
     for (let round = 0; round < options.rounds; round++) {
@@ -68,7 +71,9 @@ export async function measureCost(options: {
           },
         ),
       ],
-      notes: ["One thread; peak resident memory less that after twenty small publishes."],
+      notes: [
+        `One thread; peak resident memory less that after twenty small publishes; ${options.warmUp.length} archives between them and the first round.`,
+      ],
     };
   });
 }

@@ -20,7 +20,7 @@ export async function measureLarge(bench: Bench): Promise<Section[]> {
   return [
     ...(await measureArchives({ ...options, title })),
     await measureCost({
-      folder: bench.folder,
+      ...bench,
       corpus,
       rounds: 1,
       title: `What a large archive publish costs (${size})`,

@@ -21,9 +21,9 @@ const SMALL_PROJECTS = 8;
 const PACED_PUBLISHES = 400;
 
 /** What a farm does when it is never left alone, on two threads: large archives side by side with tar, then small ones. */
-export async function measureLoad({ folder, corpus, changed }: Bench): Promise<Section> {
+export async function measureLoad({ folder, corpus, changed, warmUp }: Bench): Promise<Section> {
   return withBenchFarm(join(folder, "load"), ["--threads", "2"], async (farm) => {
-    await publishReady(farm, "warm-up", readFileSync(corpus.archive));
+    for (const file of warmUp) await publishReady(farm, "warm-up", readFileSync(file));
     // Each archive once: of a tree that is known nothing is read.
     const large = changed.map((file, i) => {
       const archive = readFileSync(file);

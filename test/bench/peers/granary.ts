@@ -37,7 +37,7 @@ function granary(
     open: async ({ folder, warmUp }) => {
       const farm = await startBenchFarm(folder);
       // Of a farm that has worked all day the code is compiled.
-      for (const project of ["warm-up-1", "warm-up-2"]) await publish({ farm, project, archive: warmUp });
+      for (const archive of warmUp) await publish({ farm, project: "warm-up", archive });
       let project = "";
       return {
         async begin(round) {
