@@ -16,6 +16,7 @@ import {
   findProject,
   findPublish,
   listNewestEvents,
+  listOrgs,
   listPreviews,
   listProjects,
   listPublishes,
@@ -155,12 +156,17 @@ function home(context: ApiContext, request: HttpRequest, principal: Principal): 
     return {
       org,
       nowMs,
+      orgs: principal.scopes.has("farm:admin") ? otherOrgs(view, org) : [],
       ...(reads ? { projects: homeProjects(view, { of, page, nowMs, from }) } : {}),
       ...(principal.scopes.has("farm:read") ? { farm: farm(context, view) } : {}),
       feed: feedUrl(view, of),
     };
   });
   return { title: `${org} - Granary`, ...(reads ? { feed: shown.feed } : {}), body: homePage(shown) };
+}
+
+function otherOrgs(view: StateView, org: Name): readonly Name[] {
+  return listOrgs(view, { limit: LIMITS.pageItems }).items.flatMap((one) => (one.org === org ? [] : one.org));
 }
 
 /** Where a list of projects begins; names are sorted. @throws GranaryError NAME_INVALID */

@@ -18,7 +18,7 @@ before(async () => {
   await publishReady(farm, "app", appArchive({ a: "1" }), { query: { commit: "1234567", source: HOSTILE } });
   await publishReady(farm, "app", appArchive({ a: "2" }));
   await publishReady(farm, "other", appArchive({ a: "2" }), { org: "stranger" });
-  const hold = await send(farm, `${projectUrl("app")}/holds`, { json: { reason: HOSTILE } });
+  const hold = await send(farm, `${projectUrl("app")}/holds`, { json: { reason: HOSTILE, for: "8h" } });
   assert.equal(hold.status, 200, hold.text);
 });
 after(async () => {
@@ -109,7 +109,12 @@ describe("a page", () => {
     const all = await pageOf("/", await cookieOf(farm.token));
     assert.match(all.text, /id="nodes"/);
     assert.match(all.text, /href="\/console\/default\/app"/);
-    assert.ok(!all.text.includes("stranger"), "projects of another org");
+    assert.ok(!all.text.includes("/console/stranger"), "projects of another org");
+    assert.match(
+      all.text,
+      /Other orgs: .*<a href="\/\?org=stranger">stranger<\/a>/,
+      "which farm:admin may look into",
+    );
     assert.match(
       (await pageOf("/?org=stranger", await cookieOf(farm.token))).text,
       /\/console\/stranger\/other/,
@@ -119,7 +124,7 @@ describe("a page", () => {
     const foreign = await cookieOf(token);
     const own = await pageOf("/", foreign);
     assert.match(own.text, /\/console\/stranger\/other/);
-    assert.doesNotMatch(own.text, /id="(nodes|queue|store)"|default/);
+    assert.doesNotMatch(own.text, /id="(nodes|queue|store|orgs)"|default/);
     const there = await pageOf("/console/default/app", foreign);
     const absent = await pageOf("/console/default/nope", foreign);
     assert.equal(there.status, 404);
@@ -186,6 +191,7 @@ describe("a page", () => {
       assert.equal(text.match(/<script/g)?.length, 1, path);
     }
     const project = await pageOf("/console/default/app", cookie);
+    assert.match(project.text, /until <time [^>]+>\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ<\/time>/);
     assert.match(project.text, /<bdi>&#34;&#39;&#62;&#60;script&#62;/);
   });
 

@@ -39,10 +39,10 @@ function details({ data, subject }: EventRecord): Content {
   const { from, to, error } = data;
   const moved = typeof to === "string" && `${typeof from === "string" ? from : "nothing"} -> ${to}`;
   const code = typeof error === "object" && error !== null && "code" in error && String(error.code);
-  const rest = ["cause", "reason", "version", "commit", "not_activated_reason", "overtaken_by"].map(
-    (key) => data[key],
-  );
-  const parts = [moved, code, ...rest].filter(
+  const { cause, reason, version, commit } = data;
+  const made = typeof commit === "string" && commit.slice(0, 12);
+  const why = [data["not_activated_reason"], data["overtaken_by"]];
+  const parts = [moved, code, cause, reason, version, made, ...why].filter(
     (part) => typeof part === "string" && part !== "" && part !== subject,
   );
   return parts.map((part, i) => [i > 0 && ", ", words(String(part))]);

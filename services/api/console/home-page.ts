@@ -11,6 +11,8 @@ import { publishTable } from "./publish-table.ts";
 export interface Home {
   readonly org: string;
   readonly nowMs: number;
+  /** Others that the token may look into. */
+  readonly orgs: readonly string[];
   readonly projects?: {
     readonly rows: readonly {
       readonly project: ProjectRecord;
@@ -40,6 +42,7 @@ export interface Home {
 export function homePage(home: Home): Content {
   const { org, nowMs, projects, farm } = home;
   return html`<h1>${org}</h1>
+${home.orgs.length > 0 && html`<p class="dim" id="orgs">Other orgs: ${home.orgs.map((one, i) => [i > 0 && ", ", html`<a href="/?org=${one}">${one}</a>`])}</p>`}
 ${farm !== undefined && farm.problems.length > 0 && html`<p class="notice bad" id="problems">The farm takes no publishes: ${farm.problems.join(", ")}</p>`}
 ${projects === undefined && html`<p class="notice">This token may not read projects (scope <code>read</code>).</p>`}
 ${

@@ -68,9 +68,14 @@ export function ago(time: string | null | undefined, nowMs: number): Content {
   return html`<time datetime="${time}" title="${time}">${many} ${unit} ago</time>`;
 }
 
+/** A time as the command line writes it. */
+export function at(time: string): Html {
+  return html`<time datetime="${time}">${time.slice(0, 19).replace("T", " ")}Z</time>`;
+}
+
 /** Powers of 1000, as disks and networks count. */
 export function bytes(count: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
+  const units = ["B", "KB", "MB", "GB", "TB"];
   let value = count;
   let unit = 0;
   for (; value >= 999.5 && unit < units.length - 1; unit += 1) value /= 1000;

@@ -6,7 +6,7 @@ import type { PreviewRecord, ProjectRecord, PublishRecord, ReleaseRecord } from 
 import { eventTable } from "./event-table.ts";
 import { more } from "./home-page.ts";
 import { type Content, type Html, html } from "./html.ts";
-import { ago, bytes, commit, facts, imageReference, section, table, tag, words } from "./parts.ts";
+import { ago, at, bytes, commit, facts, imageReference, section, table, tag, words } from "./parts.ts";
 import { publishTable } from "./publish-table.ts";
 
 export interface ProjectView {
@@ -37,7 +37,7 @@ ${section("events", "Events", eventTable(view.events, { nowMs, withProject: fals
 function hold({ held, nowMs }: ProjectView): Content {
   if (held === null) return "";
   return html`<p class="notice"><strong>Held${held.level !== "project" && ` by the ${held.level}`}</strong> ${ago(held.since, nowMs)} by ${actorText(held.by)}:
-${words(held.reason)}. Publishes become ready and do not go live${held.until !== undefined && html` until <time>${held.until}</time>`}.</p>`;
+${words(held.reason)}. Publishes become ready and do not go live${held.until !== undefined && html` until ${at(held.until)}`}.</p>`;
 }
 
 function pointer({ project, current, nowMs, registry }: ProjectView): Html {
@@ -117,8 +117,7 @@ function previewTable({ previews, nowMs, registry }: ProjectView): Html {
       { label: "Changed", show: (one) => ago(one.updated_at, nowMs) },
       {
         label: "Ends",
-        show: (one) =>
-          one.expires_at === undefined ? "pinned" : html`<time>${one.expires_at.slice(0, 16)}Z</time>`,
+        show: (one) => (one.expires_at === undefined ? "pinned" : at(one.expires_at)),
       },
       {
         label: "Image",
