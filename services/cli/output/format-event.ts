@@ -16,8 +16,8 @@ export function formatEvent(event: CloudEvent): string {
 }
 
 /** `release.activated` of `dev.granary.release.activated.v1`. */
-export function shortType(event: CloudEvent): string {
-  return event.type.replace(/^dev\.granary\./, "").replace(/\.v[0-9]+$/, "");
+export function shortType({ type }: Pick<CloudEvent, "type">): string {
+  return type.replace(/^dev\.granary\./, "").replace(/\.v[0-9]+$/, "");
 }
 
 /** `acme/bot` of `/orgs/acme/projects/bot`. */

@@ -64,13 +64,18 @@ export class Output {
     else human();
   }
 
-  /** A table on stdout; columns without any content are left out. */
-  table(header: readonly string[], rows: readonly TableRow[], empty: string): void {
+  /** A table on stdout; columns without any content are left out, spare ones in this order where the terminal is too narrow. */
+  table(
+    header: readonly string[],
+    rows: readonly TableRow[],
+    empty: string,
+    spare?: readonly string[],
+  ): void {
     if (rows.length === 0) {
       this.note(empty);
       return;
     }
-    const lines = renderTable(header, rows, this.columns);
+    const lines = renderTable(header, rows, { width: this.columns, ...(spare && { spare }) });
     this.line([this.styled("dim", lines[0] ?? "", this.#options.stdout), ...lines.slice(1)].join("\n"));
   }
 

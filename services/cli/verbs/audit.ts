@@ -27,7 +27,7 @@ export const audit: VerbHandler<"audit"> = async ({ args, flags, output, api }) 
     row: (row) => [
       formatTime(row.at),
       row.action,
-      row.project,
+      project === undefined ? row.project : undefined,
       row.resource,
       row.actor,
       row.ok ? "ok" : `refused${row.code === undefined ? "" : `: ${row.code}`}`,

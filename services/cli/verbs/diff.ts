@@ -2,6 +2,7 @@ import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { DiffJson } from "../../../proto/http.ts";
 import { LIMITS } from "../../../proto/limits.ts";
 import type { ApiClient } from "../http/api-client.ts";
+import { plural } from "../output/format.ts";
 import { findRelease } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
@@ -52,7 +53,7 @@ function summary(result: DiffJson): string {
     counts.length === 0
       ? "no file differs"
       : counts.map(([change, count]) => `${count} ${change}`).join(", ");
-  const layers = `${result.layers.kept} layers kept, ${result.layers.added} new`;
+  const layers = `${plural(result.layers.kept, "layer")} kept, ${result.layers.added} new`;
   const same = result.same_image ? "same image" : "other image";
   return `${result.from} -> ${result.to}: ${files}; ${layers}; ${same}`;
 }

@@ -12,12 +12,13 @@ export const eventLs: VerbHandler<"event ls"> = async ({ flags, output, api }) =
   const page = await api().list<CloudEvent>("/v1/events", query, flags.count("limit") ?? 50);
   printPage(output, page, {
     header: ["CURSOR", "TIME", "PROJECT", "EVENT", "SUBJECT", "DETAIL"],
+    spare: ["CURSOR"],
     empty: "no events",
     more: "--from",
     row: (event) => [
       event.granarycursor,
       formatTime(event.time),
-      projectOf(event),
+      flags.text("project") === undefined ? projectOf(event) : undefined,
       shortType(event),
       event.subject,
       summary(event),

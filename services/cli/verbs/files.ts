@@ -1,5 +1,6 @@
 import { EXIT } from "../../../proto/errors.ts";
 import type { FileJson } from "../../../proto/http.ts";
+import { formatBytes } from "../output/format.ts";
 import { printPage } from "../output/print-page.ts";
 import { findRelease } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
@@ -22,7 +23,7 @@ export const files: VerbHandler<"files"> = async ({ args, flags, output, api }) 
     empty: "no files",
     row: (file) => [
       file.type === "symlink" ? `${file.path} -> ${file.target}` : file.path,
-      file.size,
+      file.size === undefined ? undefined : formatBytes(file.size),
       file.type === "file" ? (file.executable === true ? "exec" : undefined) : file.type,
       file.digest?.slice(0, 19),
     ],

@@ -9,6 +9,7 @@ export const nodeLs: VerbHandler<"node ls"> = async ({ output, api }) => {
   const page = await api().get<Page<NodeJson>>("/v1/nodes");
   printPage(output, page, {
     header: ["NODE", "STATE", "THREADS", "GPUS", "DISK FREE", "LABELS", "SEEN", "VERSION"],
+    spare: ["VERSION", "SEEN"],
     empty: "no nodes",
     row: (node) => [
       node.node,

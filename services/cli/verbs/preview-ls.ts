@@ -17,6 +17,7 @@ export const previewLs: VerbHandler<"preview ls"> = async ({ args, flags, output
   );
   printPage(output, page, {
     header: ["PREVIEW", "ENDS", "COMMIT", "FILES", "SIZE", "UPDATED", "BY", "PROMOTED", "IMAGE"],
+    spare: ["BY", "IMAGE", "FILES", "UPDATED"],
     empty: "no previews",
     row: (preview) => [
       preview.name,

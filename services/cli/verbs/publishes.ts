@@ -16,6 +16,7 @@ export const publishes: VerbHandler<"publishes"> = async ({ args, flags, output,
   );
   printPage(output, page, {
     header: ["PUBLISH", "STATE", "VERSION", "CHANNEL", "COMMIT", "UPLOAD", "CREATED", "BY", "ERROR"],
+    spare: ["BY", "UPLOAD", "COMMIT", "CREATED"],
     empty: "no publishes yet",
     row: (publish) => [
       publish.publish_id,

@@ -16,6 +16,7 @@ export const releases: VerbHandler<"releases"> = async ({ args, flags, output, a
   );
   printPage(output, page, {
     header: ["VERSION", "STATE", "COMMIT", "FILES", "SIZE", "CREATED", "BY", "IMAGE"],
+    spare: ["BY", "IMAGE", "FILES"],
     empty: "no releases yet",
     row: (release) => [
       release.version,

@@ -16,6 +16,7 @@ export const trustLs: VerbHandler<"trust ls"> = async ({ flags, output, api }) =
   );
   printPage(output, page, {
     header: ["ID", "PROJECT", "SCOPES", "CLAIMS", "ISSUER", "AUDIENCE"],
+    spare: ["AUDIENCE", "ISSUER"],
     empty: "no trusts",
     row: (trust) => [
       trust.id,

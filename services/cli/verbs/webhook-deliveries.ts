@@ -1,6 +1,7 @@
 import { EXIT } from "../../../proto/errors.ts";
 import { fetchDeliveries } from "../fetch-deliveries.ts";
 import { formatTime } from "../output/format.ts";
+import { shortType } from "../output/format-event.ts";
 import type { VerbHandler } from "../verb-context.ts";
 import { webhookPath } from "../webhook-path.ts";
 
@@ -17,7 +18,7 @@ export const webhookDeliveries: VerbHandler<"webhook deliveries"> = async ({ arg
       items.map((delivery) => [
         formatTime(delivery.at),
         delivery.id,
-        delivery.type,
+        shortType(delivery),
         delivery.cursor ?? "",
         String(delivery.attempt),
         delivery.result,
@@ -26,6 +27,7 @@ export const webhookDeliveries: VerbHandler<"webhook deliveries"> = async ({ arg
         formatTime(delivery.next_attempt_at),
       ]),
       "no deliveries yet",
+      ["MS", "CURSOR", "ATTEMPT", "AT"],
     ),
   );
   return EXIT.ok;

@@ -15,6 +15,7 @@ export const webhookLs: VerbHandler<"webhook ls"> = async ({ flags, output, api 
   );
   printPage(output, page, {
     header: ["ID", "URL", "PROJECT", "TYPES", "FORMAT", "STATE", "CREATED"],
+    spare: ["CREATED", "FORMAT", "PROJECT"],
     empty: "no webhooks",
     row: (webhook) => [
       webhook.id,

@@ -94,20 +94,19 @@ describe("columns", () => {
     assert.deepEqual(lines, ["REASON  BY", "日本語  a", "plain   b"]);
   });
 
-  test("of a narrow terminal are shared: what one copies stays whole, numbers too, the rest gives way from the right", () => {
+  test("of a narrow terminal are shared: times lose the year, spare columns go, then text is cut from the right; what one copies stays whole", () => {
     const name = `acme/${"n".repeat(20)}`;
-    const row = [name, "a reason that is far too long for it", 12, "2026-11-21 12:00:00Z"];
-    const [header, line] = renderTable(["PROJECT", "REASON", "N", "TIME"], [row], 60);
-    assert.equal(line, `${name}  a reason that is far…  12  2026-…`);
-    assert.equal(textWidth(line ?? ""), 60);
-    assert.match(header ?? "", /^PROJECT +REASON +N +TIME$/);
-    for (const columns of [10, 20, 40])
-      for (const each of renderTable(["PROJECT", "REASON", "N", "TIME"], [row], columns))
-        assert.ok(textWidth(each) <= columns, each);
-    assert.ok(
-      renderTable(["PROJECT", "REASON", "N", "TIME"], [row])[1]?.endsWith("12:00:00Z"),
-      "no terminal",
-    );
+    const row = [name, "2026-11-21 12:00:00Z", "too long a reason", 12, "by somebody else"];
+    const shown = (width?: number) =>
+      renderTable(["PROJECT", "TIME", "REASON", "N", "BY"], [row], { width, spare: ["BY", "TIME"] });
+    assert.equal(shown()[1], `${name}  2026-11-21 12:00:00Z  too long a reason  12  by somebody else`);
+    assert.equal(shown(82)[1], `${name}  11-21 12:00:00  too long a reason  12  by somebody else`);
+    assert.equal(shown(70)[1], `${name}  11-21 12:00:00  too long a reason  12`);
+    assert.match(shown(70)[0] ?? "", /^PROJECT +TIME +REASON +N {2}…$/);
+    assert.equal(shown(50)[1], `${name}  too long a reason  12`);
+    assert.equal(shown(44)[1], `${name}  too long a r…  12`);
+    for (const columns of [10, 20, 40, 60])
+      for (const each of shown(columns)) assert.ok(textWidth(each) <= columns, each);
   });
 
   test("of a progress bar leave room for its numbers", () => {
