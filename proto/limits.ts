@@ -148,7 +148,7 @@ export const LIMITS = {
   treeReadsAtOnce: 2,
   /** ... and that wait for their turn, or for a client that reads its answer of up to 5 MB. */
   treeReads: 64,
-  /** A client that takes nothing of such an answer for this long is cut off. */
+  /** A client that takes nothing of an answer for this long is cut off: a pull that stands still holds some MiB, and content that could go. */
   answerIdleMs: 30_000,
   warnings: 20,
   /** A body that sends less than this in {@link bodyIdleMs} is cut off: a slow client must not hold a slot for ever. */

@@ -25,7 +25,6 @@ export class TreeReads {
     if (raw.destroyed) this.#places.give(org, 1);
     else raw.once("close", () => this.#places.give(org, 1));
     await this.#begin(org);
-    raw.setTimeout(LIMITS.answerIdleMs, () => raw.socket?.destroy());
     try {
       return await send();
     } finally {

@@ -90,6 +90,11 @@ export function createHttpServer(options: { log: Log; tls?: TlsFiles | undefined
     if (request.headers["content-type"]?.startsWith("application/json") === true) limitBodyTime(request.raw);
     done(null, payload);
   });
+  server.addHook("onSend", (_request, reply, payload, done) => {
+    // Who takes nothing of an answer would keep its content in memory, and from being collected. Node ends the connection.
+    reply.raw.setTimeout(LIMITS.answerIdleMs);
+    done(null, payload);
+  });
   server.addHook("onResponse", (request, reply, done) => {
     options.log.info(
       {

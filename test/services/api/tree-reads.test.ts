@@ -11,7 +11,6 @@ const [GREEDY, OTHER] = ["greedy" as Name, "other" as Name];
 
 class FakeAnswer extends EventEmitter {
   readonly destroyed = false;
-  setTimeout(): void {}
 }
 
 /** A request whose work ends when it is told to. */
