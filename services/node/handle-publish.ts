@@ -43,7 +43,7 @@ export interface PublishContext {
 export class PublishHandler {
   readonly #context: PublishContext;
   readonly #running = new Map<string, AbortController>();
-  /** Deliveries that this process handed back itself, for a full disk say: they are no sign of poison. */
+  /** How many deliveries of a publish this process handed back itself, for a full disk say: they are no sign of poison. */
   readonly #handedBack = new Map<string, number>();
   /** What goes on behind publishes whose slot is free. */
   readonly #tidying = new Set<Promise<void>>();
@@ -59,6 +59,7 @@ export class PublishHandler {
   changed(publishId: string): void {
     const record = this.#context.read((view) => findPublish(view, publishId));
     if (record !== undefined && !TERMINAL_STATES.has(record.state)) return;
+    this.#handedBack.delete(publishId);
     // A reason of ours: a DOMException with its stack is 0.1 ms for each publish.
     this.#running.get(publishId)?.abort(ENDED);
     if (record?.attempt === 0) this.#tidyLater(record);
@@ -85,8 +86,7 @@ export class PublishHandler {
         { publish_id: id, deliveries: delivery.deliveries, err: error },
         "publish job handed back",
       );
-      this.#handedBack.set(id, (this.#handedBack.get(id) ?? 0) + 1);
-      delivery.nak(Math.min(500 * 2 ** delivery.deliveries, 15_000));
+      this.#handBack(delivery, Math.min(500 * 2 ** delivery.deliveries, 15_000));
     } finally {
       clearInterval(heartbeat);
     }
@@ -100,8 +100,8 @@ export class PublishHandler {
       throw new GranaryError("UNAVAILABLE", `publish ${id} is not in the local state yet`);
     if (TERMINAL_STATES.has(record.state)) return this.#finish(delivery, record);
     // From before its project's `max_concurrency`: with its turn another job comes.
-    if (!hasTurn) return delivery.ack();
-    if (this.#running.has(id)) return delivery.nak(1_000);
+    if (!hasTurn) return this.#acknowledge(delivery);
+    if (this.#running.has(id)) return this.#handBack(delivery, 1_000);
     const controller = new AbortController();
     this.#running.set(id, controller);
     try {
@@ -117,13 +117,24 @@ export class PublishHandler {
     const log = this.#beginLog(record, attempt);
     const by = { publish_id: record.publish_id, attempt, node: this.#context.node };
     const started = await this.#submit(record, { type: "start", ...by });
-    if (!started.ok) return delivery.nak(1_000);
+    if (!started.ok) return this.#handBack(delivery, 1_000);
     const work = this.#work(delivery, record, { by, signal, log });
     if ((await unlessAborted(work, signal)) !== "aborted") return this.#finish(delivery, record);
     // A thread, a sync or a full queue may keep the work for seconds: nobody waits for it any more, least of all the slot.
     this.#tidyLater(record, work);
-    if (this.#hasEnded(record.publish_id)) await delivery.ack();
-    else delivery.nak(0);
+    if (this.#hasEnded(record.publish_id)) await this.#acknowledge(delivery);
+    else this.#handBack(delivery, 0);
+  }
+
+  #handBack(delivery: JobDelivery, delayMs: number): void {
+    const { publish_id: id } = delivery.job;
+    this.#handedBack.set(id, (this.#handedBack.get(id) ?? 0) + 1);
+    delivery.nak(delayMs);
+  }
+
+  #acknowledge(delivery: JobDelivery): Promise<void> {
+    this.#handedBack.delete(delivery.job.publish_id);
+    return delivery.ack();
   }
 
   /** From the upload to the terminal command. */
@@ -171,8 +182,7 @@ export class PublishHandler {
 
   /** The terminal command is applied here: the queue may forget the job, and the rest needs no slot. */
   async #finish(delivery: JobDelivery, record: PublishRecord): Promise<void> {
-    this.#handedBack.delete(record.publish_id);
-    await delivery.ack();
+    await this.#acknowledge(delivery);
     this.#tidyLater(record);
   }
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { CommandResult } from "../../../proto/commands.ts";
 import { digestOf } from "../../../proto/digest.ts";
 import type { Outcome } from "../../../proto/errors.ts";
-import { ARCHIVE_LIMITS } from "../../../proto/limits.ts";
+import { ARCHIVE_LIMITS, LIMITS } from "../../../proto/limits.ts";
 import type { SealLogTask } from "../../../proto/worker-tasks.ts";
 import { PublishHandler } from "../../../services/node/handle-publish.ts";
 import type { JobDelivery } from "../../../services/shared/bus.ts";
@@ -131,6 +131,20 @@ test("a publish that is stopped by a shutdown is handed back, with its upload", 
   await world.publishes.tidied();
   assert.deepEqual(world.done, ["handed back"]);
   assert.equal(world.machine.publishRecord("pub_1").state, "ingesting");
+});
+
+test("deliveries that came while the publish ran, and were handed back, are no sign that its job kills what runs it", async () => {
+  const world = handler({ keptAt: "commit" });
+  const handled = world.publishes.handle(world.delivery);
+  await world.at;
+  const others = Array.from({ length: LIMITS.jobDeliveries }, (_, i) => i + 2);
+  for (const deliveries of others) await world.publishes.handle({ ...world.delivery, deliveries });
+  world.publishes.stopAll();
+  await handled;
+  world.release();
+  await world.publishes.tidied();
+  await world.publishes.handle({ ...world.delivery, deliveries: others.length + 2 });
+  assert.equal(world.machine.publishRecord("pub_1").state, "ready");
 });
 
 test("a log of an attempt that another node has taken over is dropped: that of the last one counts", async () => {
