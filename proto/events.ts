@@ -85,6 +85,14 @@ export interface Cursor {
   readonly k: number;
 }
 
+/** Behind everything that the command at `seq` brought about, and before what comes next. */
+export function behindCommand(seq: number): Cursor {
+  return { seq, k: LAST_OF_COMMAND };
+}
+
+/** More than any command writes events: the highest that a cursor can say. */
+const LAST_OF_COMMAND = 999_999;
+
 /** Whether a place is strictly behind another. */
 export function isBehind(place: Cursor, other: Cursor): boolean {
   return place.seq > other.seq || (place.seq === other.seq && place.k > other.k);

@@ -1,6 +1,7 @@
 import { EVENT_FORMATS, type EventFormat, renderEvent } from "../../proto/cd-events.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import {
+  behindCommand,
   type Cursor,
   type EventRecord,
   type EventType,
@@ -32,9 +33,6 @@ import { pageOf } from "./read-routes.ts";
 import { booleanQuery, numberQuery, principalOf, query } from "./request.ts";
 import { sendServerEvents, wantsEventStream } from "./server-events.ts";
 
-/** Behind every event of one command. */
-const LAST_OF_COMMAND = 999_999;
-
 /**
  * The event feed of an org, from the state itself: gap-free per project, replayable from any cursor. As SSE it follows; an
  * event is sent once per connection, in log order, with the cursor behind it as its id.
@@ -64,7 +62,7 @@ export function eventRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/v1/publishes/:id/events", async (request, reply) => {
     const publish = readable(context, request);
     const { org, project, order } = publish;
-    const after = { seq: order - 1, k: LAST_OF_COMMAND };
+    const after = behindCommand(order - 1);
     const resumed = request.headers["last-event-id"];
     const seen = typeof resumed === "string" ? parseCursor(resumed) : after;
     await streamEvents(context, request, reply, {
@@ -114,7 +112,7 @@ function snapshotOf(context: ApiContext, of: Feed["of"], page: PageOptions): Eve
         ? listProjects(view, of.org, page)
         : { items: [findProject(view, { ...of, project: of.project }) ?? []].flat(), next_cursor: null };
     return {
-      cursor: formatCursor({ seq: view.get(KEYS.meta())?.seq ?? 0, k: LAST_OF_COMMAND }),
+      cursor: formatCursor(behindCommand(view.get(KEYS.meta())?.seq ?? 0)),
       projects: items.map(({ project, current, generation, event_n }) => ({
         project,
         current,

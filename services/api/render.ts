@@ -1,7 +1,7 @@
 import { actorText } from "../../proto/actor-text.ts";
 import { previewOf } from "../../proto/channel.ts";
 import { GranaryError } from "../../proto/errors.ts";
-import { formatCursor } from "../../proto/events.ts";
+import { behindCommand, formatCursor } from "../../proto/events.ts";
 import type {
   AuditJson,
   CurrentJson,
@@ -79,7 +79,7 @@ export function currentJson(
     ...releaseJson(release, context),
     generation: project.generation,
     held: findHold(view, project, context.now()) ?? null,
-    event_seq: formatCursor({ seq: project.event_seq, k: 999_999 }),
+    event_seq: formatCursor(behindCommand(project.event_seq)),
   };
 }
 

@@ -1,10 +1,7 @@
-import { formatCursor } from "../../proto/events.ts";
+import { behindCommand, formatCursor } from "../../proto/events.ts";
 import type { AuditJson, Page } from "../../proto/http.ts";
 import type { ApiClient, Query } from "./http/api-client.ts";
 import { tokenOrg } from "./references.ts";
-
-/** Behind every event of one command. */
-const LAST_OF_COMMAND = 999_999;
 
 /**
  * The cursor of "now" in an org's event feed: behind its newest audited command. Every command is audited in the transaction
@@ -16,5 +13,5 @@ export async function headCursor(api: ApiClient, query: Query): Promise<string> 
     project: query["project"],
     limit: 1,
   });
-  return formatCursor({ seq: page.items[0]?.seq ?? 0, k: LAST_OF_COMMAND });
+  return formatCursor(behindCommand(page.items[0]?.seq ?? 0));
 }

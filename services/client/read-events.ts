@@ -1,5 +1,5 @@
 import { GranaryError } from "../../proto/errors.ts";
-import { type CloudEvent, parseCursor } from "../../proto/events.ts";
+import { type CloudEvent, isBehind, parseCursor } from "../../proto/events.ts";
 import { readServerEvents } from "../shared/read-server-events.ts";
 import { nameProject } from "./name-project.ts";
 import { isPassing, pause, type Requests, WAIT_MAX_MS } from "./requests.ts";
@@ -35,7 +35,7 @@ export async function* readEvents(
     try {
       for await (const event of connection(requests, { ...options, follow, cursor }, ended)) {
         failures = 0;
-        if (!isBehind(event.granarycursor, cursor)) continue;
+        if (!isBehind(parseCursor(event.granarycursor), parseCursor(cursor))) continue;
         checkNumber(event, numbers);
         cursor = event.granarycursor;
         yield event;
@@ -109,9 +109,4 @@ function checkNumber(event: CloudEvent, numbers: Map<string, number>): void {
     expected: before + 1,
     actual: number,
   });
-}
-
-function isBehind(text: string, other: string): boolean {
-  const [a, b] = [parseCursor(text), parseCursor(other)];
-  return a.seq > b.seq || (a.seq === b.seq && a.k > b.k);
 }

@@ -1,4 +1,4 @@
-import type { Cursor } from "../../proto/events.ts";
+import { behindCommand, type Cursor } from "../../proto/events.ts";
 import type { Lane, PublishJob } from "../../proto/subjects.ts";
 import type { JobQueue } from "../shared/bus-jobs.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
@@ -28,7 +28,7 @@ export function jobRelay(options: {
     if (relayed === undefined || (checkedLinks !== link && (await hasLost(relayed)))) {
       const { work, seq } = source.read(unfinished);
       const streamSeq = await publishJobs(queue, LANE, work);
-      cursors.set("jobs-cursor", { cursor: { seq, k: EVENTS_OF_COMMAND_MAX }, streamSeq });
+      cursors.set("jobs-cursor", { cursor: behindCommand(seq), streamSeq });
       checkedLinks = link;
       return true;
     }
@@ -48,7 +48,6 @@ export function jobRelay(options: {
 /** Keeps the connection busy without flooding it; 64 in flight are within a tenth of the best rate. */
 const IN_FLIGHT = 64;
 const EVENTS_PER_STEP = 256;
-const EVENTS_OF_COMMAND_MAX = 9_999;
 
 /** @returns the highest place in the queue that one of them has; 0 when none was put in */
 export async function publishJobs(
@@ -93,9 +92,6 @@ function acceptedBehind(view: StateView, cursor: Cursor): { work: WorkRow[]; las
     ...turns.map(({ value }) => value),
   ];
   const work = places.flatMap(({ org, order }) => view.get(KEYS.work(LANE, org, order)) ?? []);
-  const last =
-    isAll || newest === undefined
-      ? { seq: lastSeq, k: EVENTS_OF_COMMAND_MAX }
-      : { seq: newest.seq, k: newest.k };
+  const last = isAll || newest === undefined ? behindCommand(lastSeq) : { seq: newest.seq, k: newest.k };
   return { work, last };
 }

@@ -1,3 +1,4 @@
+import { behindCommand } from "../../proto/events.ts";
 import type { Name } from "../../proto/names.ts";
 import type { AuditRecord } from "../../proto/records.ts";
 import type { StateView } from "./state-db-tx.ts";
@@ -5,7 +6,6 @@ import { KEYS, RANGES } from "./state-keys.ts";
 
 /** Rows of one millisecond that are looked at: more commands of one org than that are never applied in one. */
 const SAME_TIME_MAX = 1_000;
-const LAST_OF_COMMAND = 9_999;
 
 /**
  * The audit row of an org that was written at a time of the log, behind a position, and fits. Rows are keyed by position and the log's
@@ -18,7 +18,7 @@ export function findAudit(
 ): AuditRecord | undefined {
   const { at, behindSeq, fits } = options;
   const from = (seq: number, limit: number): AuditRecord[] => {
-    const after = KEYS.audit(org, { seq: seq - 1, k: LAST_OF_COMMAND });
+    const after = KEYS.audit(org, behindCommand(seq - 1));
     return [...view.range(RANGES.audit(org), { after, limit })].map((row) => row.value);
   };
   let [low, high] = [behindSeq, view.get(KEYS.meta())?.seq ?? 0];

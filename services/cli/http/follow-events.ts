@@ -1,5 +1,5 @@
 import type { GranaryError } from "../../../proto/errors.ts";
-import { type CloudEvent, parseCursor } from "../../../proto/events.ts";
+import { type CloudEvent, isBehind, parseCursor } from "../../../proto/events.ts";
 import type { ApiClient, Query } from "./api-client.ts";
 import { followServerEvents } from "./follow-server-events.ts";
 import { parseJson } from "./open-request.ts";
@@ -32,7 +32,11 @@ export async function* followEvents(
   });
   for await (const message of messages) {
     const event = toEvent(message);
-    if (event === undefined || (last !== undefined && !isBehind(event.granarycursor, last))) continue;
+    if (
+      event === undefined ||
+      (last !== undefined && !isBehind(parseCursor(event.granarycursor), parseCursor(last)))
+    )
+      continue;
     if (skipsNumber(numbers, event)) options.onGap(event);
     last = event.granarycursor;
     yield event;
@@ -45,11 +49,6 @@ function toEvent(message: { readonly data: string }): CloudEvent | undefined {
   return typeof value === "object" && value !== null && "granarycursor" in value
     ? (value as CloudEvent)
     : undefined;
-}
-
-function isBehind(cursor: string, last: string): boolean {
-  const [a, b] = [parseCursor(cursor), parseCursor(last)];
-  return a.seq > b.seq || (a.seq === b.seq && a.k > b.k);
 }
 
 /** Whether a project's gap-free numbering has a hole before this event. */

@@ -1,5 +1,5 @@
 import type { CommandValue } from "../../../proto/commands.ts";
-import { parseCursor } from "../../../proto/events.ts";
+import { isBehind, parseCursor } from "../../../proto/events.ts";
 import type { SubscriptionCommitCommand } from "../../../proto/subscription-commands.ts";
 import { KEYS } from "../../shared/state-keys.ts";
 import type { Step } from "./step.ts";
@@ -23,15 +23,10 @@ export function commitSubscription(step: Step, body: SubscriptionCommitCommand):
     );
   const subscription = {
     ...known,
-    cursor: isBehind(cursor, known.cursor) ? cursor : known.cursor,
+    cursor: isBehind(parseCursor(cursor), parseCursor(known.cursor)) ? cursor : known.cursor,
     held_until: body.leave ? step.at : new Date(step.timeMs + body.ttl_ms).toISOString(),
     updated_at: step.at,
   };
   step.put(key, subscription);
   return { type: "subscription", held: !body.leave, subscription };
-}
-
-function isBehind(text: string, other: string): boolean {
-  const [a, b] = [parseCursor(text), parseCursor(other)];
-  return a.seq > b.seq || (a.seq === b.seq && a.k > b.k);
 }
