@@ -6,25 +6,24 @@ import { LIMITS } from "../../proto/limits.ts";
 import { asGranaryError } from "../../store/as-granary-error.ts";
 import { requireScope } from "../shared/authenticate.ts";
 import type { HttpServer } from "../shared/http-server.ts";
-import { writeBackup } from "../shared/write-backup.ts";
+import { BACKUP_LEASE, writeBackup } from "../shared/write-backup.ts";
 import type { ApiContext } from "./context.ts";
 import { parseBody, principalOf } from "./request.ts";
-
-/** Held while content is copied: no garbage collection starts meanwhile. */
-const LEASE = "backup";
 
 /** A backup runs beside everything else, one at a time: it is begun, and then looked at. */
 export function backupRoutes(server: HttpServer, context: ApiContext): void {
   let last: BackupJson | undefined;
-  // Backups are made by this process: one that its crash ended holds nothing any more.
-  if (context.store.leases().some(({ id }) => id === LEASE))
+  // A store that fails or closes keeps it until it ends by itself, or until the next start.
+  const release = (): Promise<void> =>
     context.store
-      .releaseLease(LEASE)
-      .catch((error: unknown) => context.log.warn({ err: error }, "an old backup's lease stays"));
+      .releaseLease(BACKUP_LEASE)
+      .catch((error: unknown) => context.log.warn({ err: error }, "a backup's lease stays"));
+  // Backups are made by this process: one that its crash ended holds nothing any more.
+  if (context.store.leases().some(({ id }) => id === BACKUP_LEASE)) void release();
 
   const run = async (dir: string): Promise<void> => {
     try {
-      await context.store.acquireLease(LEASE, LIMITS.backupMs);
+      await context.store.acquireLease(BACKUP_LEASE, LIMITS.backupMs);
       // One that looked at the leases before goes on.
       await context.store.collectionEnded();
       const { dataDir, version: granary, now } = context;
@@ -37,7 +36,7 @@ export function backupRoutes(server: HttpServer, context: ApiContext): void {
       last = { dir, state: "failed", error: { code: failure.code, detail: failure.message } };
       context.log.error({ dir, err: error }, "a backup failed");
     } finally {
-      await context.store.releaseLease(LEASE);
+      await release();
     }
   };
 

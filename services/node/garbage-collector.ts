@@ -8,6 +8,7 @@ import { artifactsNaming } from "../shared/artifacts-naming.ts";
 import { gcRoots } from "../shared/content-roots.ts";
 import type { Log } from "../shared/log.ts";
 import type { StateView } from "../shared/state-db-tx.ts";
+import { BACKUP_LEASE } from "../shared/write-backup.ts";
 
 /** How often age and size of the store are looked at: the statistics are a read of the index. */
 const CHECK_MS = 30_000;
@@ -182,6 +183,3 @@ export class GarbageCollector {
     yield* gcRoots(read);
   }
 }
-
-/** Held while a backup copies the store's files. */
-const BACKUP_LEASE = "backup";

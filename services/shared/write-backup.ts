@@ -8,6 +8,8 @@ import { DATA_FILE, openStateReader } from "./state-db.ts";
 import { KEYS, STATE_VERSION } from "./state-keys.ts";
 import { syncFile } from "./sync-file.ts";
 
+/** Held while content is copied: no garbage collection starts meanwhile. */
+export const BACKUP_LEASE = "backup";
 /** What a pass over the store copies; the index is not among it, restore makes it anew from verified content. */
 const CONTENT = ["store/packs", "store/big", "store/inbox"];
 const IDENTITY = ["store/format", "nats/keys"];
