@@ -66,6 +66,9 @@ export const LIMITS = {
   gcRewriteDeadShare: 0.5,
   /** ... and at least this much, because each rewritten segment costs a new file and its syncs. */
   gcRewriteDeadBytes: 64 * KIB,
+  /** ... and gathers small segments when there are so many of them: each start of a thread, each publish that was cut off leaves one. */
+  gcSmallSegments: 64,
+  gcSmallSegmentBytes: 4 * MIB,
   /** ... while less than this is left of the disk: then each transaction's pages have to fit into what the ballast was. */
   gcTightBytes: 64 * MIB,
   gcTightSliceRows: 100,

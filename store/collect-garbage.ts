@@ -8,7 +8,7 @@ import type { ActiveReads } from "./active-reads.ts";
 import type { CommitterClient } from "./committer-client.ts";
 import type { CollectResult, CollectStep } from "./committer-protocol.ts";
 import { type ArtifactsNaming, bornAfter, healDamaged } from "./damaged-listings.ts";
-import { foretellCompaction, isWorthRewriting } from "./foretell-compaction.ts";
+import { chooseRewrites, foretellCompaction } from "./foretell-compaction.ts";
 import { GcThread } from "./gc-client.ts";
 import type { BytesOf, MarkResult } from "./gc-mark.ts";
 import { encodeRoots, type GcRoots } from "./gc-root.ts";
@@ -252,20 +252,19 @@ class Run {
   }
 
   /**
-   * Deletes segments that nothing points to, and copies away what lives of those that are mostly dead. The disk may be full: what costs
+   * Deletes segments that nothing points to, and copies away what lives of those that are mostly dead, or small among many. The disk may be full: what costs
    * nothing goes first, then what costs least, and what has no room for its copy is left to a later run.
    */
   async #compact(): Promise<void> {
     const before = await this.#use();
     await this.#drop(before);
-    const segments = [...this.#parts.view.segments()].sort(
-      ([a], [b]) => (before.get(a) ?? 0) - (before.get(b) ?? 0),
-    );
-    for (const [id, { end }] of segments) {
-      const bytes = before.get(id) ?? 0;
-      if (bytes === 0 || !isWorthRewriting(end, bytes, this.#options.compactFully === true)) continue;
-      if (!this.#hasRoom(bytes)) await this.#dropRewritten();
-      if (this.#hasRoom(bytes) && this.#isSettled(id, end)) await this.#rewrite(id);
+    const used = (id: number): number => before.get(id) ?? 0;
+    const rows = [...this.#parts.view.segments()];
+    const segments = rows.map(([id, { end }]) => ({ id, end, liveBytes: used(id) }));
+    const compactFully = this.#options.compactFully === true;
+    for (const { id, end, liveBytes } of chooseRewrites(segments, { compactFully })) {
+      if (!this.#hasRoom(liveBytes)) await this.#dropRewritten();
+      if (this.#hasRoom(liveBytes) && this.#isSettled(id, end)) await this.#rewrite(id);
     }
     await this.#dropRewritten();
   }
