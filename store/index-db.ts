@@ -1,7 +1,8 @@
 import { mkdirSync } from "node:fs";
-import { open, type RootDatabase } from "lmdb";
+import type { RootDatabase } from "lmdb";
 import { GranaryError } from "../proto/errors.ts";
 import { errnoOf } from "./fs.ts";
+import { openLmdb } from "./open-lmdb.ts";
 import { indexFileIn } from "./store-paths.ts";
 
 /** Address space, not disk: enough for 5 * 10^8 blob rows. */
@@ -49,7 +50,7 @@ export interface IndexDb extends IndexReader {
  */
 export function openIndexForWriting(folder: string): IndexDb {
   mkdirSync(folder, { recursive: true });
-  return new LmdbIndex(open<Uint8Array, Uint8Array>({ ...OPTIONS, path: indexFileIn(folder) }));
+  return new LmdbIndex(openLmdb<Uint8Array, Uint8Array>({ ...OPTIONS, path: indexFileIn(folder) }));
 }
 
 /**
@@ -58,7 +59,7 @@ export function openIndexForWriting(folder: string): IndexDb {
  */
 export function openIndexForReading(folder: string): IndexReader {
   return new LmdbIndex(
-    open<Uint8Array, Uint8Array>({ ...OPTIONS, path: indexFileIn(folder), readOnly: true }),
+    openLmdb<Uint8Array, Uint8Array>({ ...OPTIONS, path: indexFileIn(folder), readOnly: true }),
   );
 }
 

@@ -3,13 +3,13 @@
  * state-db-probe.ts.
  */
 import { statSync } from "node:fs";
-import { open } from "lmdb";
+import { openLmdb } from "../../store/open-lmdb.ts";
 import { openRow } from "./state-row.ts";
 
 /** A million rows and more, which is a farm of years. */
 const WALK_MS = 5_000;
 const [file = "", extent = "all"] = process.argv.slice(2);
-const root = open<string, string>({ path: file, encoding: "string", readOnly: true });
+const root = openLmdb<string, string>({ path: file, encoding: "string", readOnly: true });
 const { lastPageNumber, pageSize } = root.getStats() as { lastPageNumber?: number; pageSize?: number };
 const expected = ((lastPageNumber ?? 0) + 1) * (pageSize ?? 0);
 const { size } = statSync(file);

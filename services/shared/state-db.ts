@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
-import { type Database, open, type RootDatabase, type Transaction } from "lmdb";
+import type { Database, RootDatabase, Transaction } from "lmdb";
 import { GranaryError } from "../../proto/errors.ts";
 import { Lru } from "../../store/lru.ts";
+import { openLmdb } from "../../store/open-lmdb.ts";
 import type { KeyRange, RangeOptions, StateKey, StateRow, StateTx, StateView } from "./state-db-tx.ts";
 import { onStateDisk } from "./state-failure.ts";
 import { KEYS, STATE_VERSION } from "./state-keys.ts";
@@ -141,7 +142,7 @@ interface Databases {
 }
 
 function openDatabases(dir: string, { noMetaSync = false } = {}): Databases {
-  const root = open<string, string>({
+  const root = openLmdb<string, string>({
     path: path.join(dir, DATA_FILE),
     encoding: "string",
     // The default loses the last acknowledged write in a power cut (13 of 30 cycles; with false 0 of 80), at the same speed.

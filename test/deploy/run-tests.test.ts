@@ -28,7 +28,10 @@ test("the stack of a failure names the source, not what it was compiled to", () 
     "a.test.js": `${IMPORT}test("a", () => { throw new Error("boom"); });`,
     "a.test.js.map": JSON.stringify(map),
   });
-  assert.ok(lines.some((line) => /^ +at .*\/test\/a\.test\.ts:9:1\)$/.test(line)), lines.join("\n"));
+  assert.ok(
+    lines.some((line) => /^ +at .*\/test\/a\.test\.ts:9:1\)$/.test(line)),
+    lines.join("\n"),
+  );
 });
 
 test("passing tests make exit code 0, and long ones run only when asked for", () => {

@@ -17,8 +17,8 @@ const SOLE_IMPORTERS: readonly { library: RegExp; name: string; files: RegExp; w
   {
     library: /^lmdb$/,
     name: "lmdb",
-    files: /^(store\/index-db|services\/shared\/state-db(-probe-main)?)\.ts$/,
-    where: "store/index-db.ts, services/shared/state-db.ts and its probe",
+    files: /^(store\/(open-lmdb|index-db)|services\/shared\/state-db)\.ts$/,
+    where: "store/open-lmdb.ts and, for its types, store/index-db.ts and services/shared/state-db.ts",
   },
   { library: /^piscina$/, name: "piscina", files: /^workers\/pool\.ts$/, where: "workers/pool.ts" },
   { library: /^tar-stream$/, name: "tar-stream", files: /^test\//, where: "test/ (as an oracle)" },
