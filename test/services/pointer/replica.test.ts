@@ -28,7 +28,10 @@ import {
 const KILLS = Number(process.env["GRANARY_KILLS"] ?? 3);
 const HOLDER = fileURLToPath(new URL("./replica-holder-main.js", import.meta.url));
 
-/** Publishes from accept to ready, as many as there is time for. @returns ids of publishes that were left unfinished */
+/** Between two publishes of a lane: replicas are always at work, and what is checked afterwards has hundreds of commands, not thousands. */
+const PAUSE_MS = 10;
+
+/** Publishes from accept to ready, until there were enough. @returns ids of publishes that were left unfinished */
 async function load(bus: Bus, options: { lanes: number; until: () => boolean }): Promise<string[]> {
   const unfinished: string[] = [];
   const lane = async (): Promise<void> => {
@@ -42,6 +45,7 @@ async function load(bus: Bus, options: { lanes: number; until: () => boolean }):
       const finish = Math.random() < 0.7;
       if (!finish) unfinished.push(publish_id);
       for (const body of finish ? bodies : bodies.slice(0, 1)) await bus.appendCommand(freshCommand(body));
+      await sleep(PAUSE_MS);
     }
   };
   await Promise.all(Array.from({ length: options.lanes }, lane));
@@ -92,6 +96,7 @@ test("a killed nats-server loses no acknowledged command and doubles no effect",
       const publish_id = newId("pub");
       const command = freshCommand(acceptOf(publish_id, { publish_id }));
       results.set(command.id, await untilKnown(command));
+      await sleep(PAUSE_MS);
     }
   };
   const untilKnown = async (command: Command): Promise<unknown> => {
