@@ -10,7 +10,13 @@ const env = {
   NODE_TEST_CONTEXT: undefined,
 };
 
-for (const name of ["e2e/crash", "e2e/directory-cli", "services/pointer/replica", "store/crash"])
+for (const name of [
+  "e2e/crash",
+  "e2e/directory-cli",
+  "services/data-lock",
+  "services/pointer/replica",
+  "store/crash",
+])
   test(`${name} holds with more kills and more files than npm test has time for`, async () => {
     const file = fileURLToPath(new URL(`../${name}.test.js`, import.meta.url));
     const { code, stdout } = await runProgram(process.execPath, ["--test", file], {
