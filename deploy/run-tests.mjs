@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * `npm test` behind set-up: biome and knip over the sources, then every compiled test file, three at a time. Failures are
+ * `npm test` behind set-up: biome and knip over the sources and every compiled test file, four at a time. Failures are
  * shown as they come, with what their file printed; every skipped test with its reason. The last line is
  * `N passed, N failed, N skipped`. Exits 1 on any failure, when no test ran, and after the time limit.
  *
@@ -24,11 +24,12 @@ async function main() {
     allowPositionals: true,
   });
   const checks = { passed: 0, failed: 0 };
-  if (!values["no-check"]) await runChecks(root, checks);
-
   const tests = { passed: 0, failed: 0, skipped: [] };
   const files = testFiles(root, { long: values.long, only: positionals });
-  await runTestFiles(root, files, { timeoutMs: values.long ? LONG_TIMEOUT_MS : TIMEOUT_MS, results: tests });
+  await Promise.all([
+    values["no-check"] ? undefined : runChecks(root, checks),
+    runTestFiles(root, files, { timeoutMs: values.long ? LONG_TIMEOUT_MS : TIMEOUT_MS, results: tests }),
+  ]);
   if (tests.passed + tests.failed === 0) {
     print("FAILED  no test ran");
     tests.failed++;

@@ -45,6 +45,22 @@ test("passing tests make exit code 0, and long ones run only when asked for", ()
   assert.equal(runTests(files, "--long", "long/").lines.at(-1), "1 passed, 0 failed, 0 skipped");
 });
 
+test("the files that are to begin first exist, and do", () => {
+  const script = `
+    import { FIRST, testFiles } from "./deploy/tests/test-files.mjs";
+    console.log(JSON.stringify({ FIRST, all: testFiles(process.cwd(), { long: true, only: [] }) }));`;
+  const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    cwd: REPOSITORY_ROOT,
+    encoding: "utf8",
+  });
+  const { FIRST, all } = JSON.parse(stdout) as Record<"FIRST" | "all", string[]>;
+  const folder = path.join(REPOSITORY_ROOT, "dist", "test");
+  assert.deepEqual(
+    all.slice(0, FIRST.length).map((file) => path.relative(folder, file)),
+    FIRST,
+  );
+});
+
 test("no test at all, a file without tests and a file that crashes are failures", () => {
   assert.equal(runTests({}).status, 1);
   assert.equal(runTests({ "a.test.js": `${IMPORT}test("a", () => {});` }, "another").status, 1);
