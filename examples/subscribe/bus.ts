@@ -1,7 +1,7 @@
 /**
  * Hears an org's events from the bus (NATS) as they happen, and misses none: the bus has no memory, so numbers tell of a gap, and the
  * feed over HTTP fills it. Prints each event once; the argument is the cursor to begin at, without it now. Ends when the token is dead,
- * or the cursor is too old (410, with a snapshot to begin from).
+ * the cursor is too old (410, with a snapshot to begin from), or what was heard has been undone by a restore.
  *
  *   GRANARY_URL=http://127.0.0.1:7421 GRANARY_TOKEN=gr_... node dist/examples/subscribe/bus.js [CURSOR]
  */
@@ -14,8 +14,8 @@ const { org } = await ask<{ org: string }>("/v1/whoami");
 
 /** Up to where the feed was read: not further, for an event of another project may be missing before the newest that was heard. */
 let cursor = process.argv[2];
-/** The newest number of each project. */
-const seen = new Map<string, number>();
+/** The newest event of each project. */
+const seen = new Map<string, CloudEvent>();
 /** One thing after the other, however they come in. */
 let work = Promise.resolve();
 
@@ -52,7 +52,7 @@ function next(step: () => Promise<void>): void {
 
 async function hear(event: CloudEvent): Promise<void> {
   const known = seen.get(event.source);
-  if (known !== undefined && Number(event.sequence) === known + 1) handle(event);
+  if (known !== undefined && Number(event.sequence) === Number(known.sequence) + 1) handle(event);
   else await readFeed(event);
 }
 
@@ -72,10 +72,18 @@ async function readFeed(event?: CloudEvent): Promise<void> {
 }
 
 function handle(event: CloudEvent): void {
-  const known = seen.get(event.source) ?? 0;
-  if (Number(event.sequence) <= known) return;
-  seen.set(event.source, Number(event.sequence));
+  const known = seen.get(event.source);
+  if (known !== undefined && Number(event.sequence) <= Number(known.sequence)) {
+    // A farm that was restored gives numbers again, far behind in its log.
+    if (place(event) > place(known)) throw new Error(`the farm was restored: ${event.id} is another event now`);
+    return;
+  }
+  seen.set(event.source, event);
   process.stdout.write(`${event.id} ${event.type}\n`);
+}
+
+function place(event: CloudEvent): number {
+  return Number(event.granarycursor.split("-")[0]);
 }
 
 async function ask<T>(path: string): Promise<T> {

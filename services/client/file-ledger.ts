@@ -14,17 +14,18 @@ export interface FileLedgerTx<S> {
 export function fileLedger<S>(path: string, initial: S): Ledger<FileLedgerTx<S>> & { read(): Promise<S> } {
   interface File {
     readonly numbers: Record<string, number>;
+    readonly cursors: Record<string, string>;
     state: S;
   }
   const load = async (): Promise<File> => {
     try {
-      return JSON.parse(await readFile(path, "utf8")) as File;
+      return { cursors: {}, ...(JSON.parse(await readFile(path, "utf8")) as Omit<File, "cursors">) };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      return { numbers: {}, state: structuredClone(initial) };
+      return { numbers: {}, cursors: {}, state: structuredClone(initial) };
     }
   };
-  const numbersOf = new WeakMap<FileLedgerTx<S>, Record<string, number>>();
+  const files = new WeakMap<FileLedgerTx<S>, File>();
   let queue: Promise<unknown> = Promise.resolve();
   return {
     read: async () => (await load()).state,
@@ -32,18 +33,22 @@ export function fileLedger<S>(path: string, initial: S): Ledger<FileLedgerTx<S>>
       const turn = queue.then(async () => {
         const file = await load();
         const tx: FileLedgerTx<S> = { state: file.state };
-        numbersOf.set(tx, file.numbers);
+        files.set(tx, file);
         const result = await body(tx);
-        await replace(path, JSON.stringify({ numbers: file.numbers, state: tx.state }));
+        await replace(path, JSON.stringify({ ...file, state: tx.state }));
         return result;
       });
       queue = turn.catch(() => undefined);
       return turn;
     },
-    lastNumber: (tx, source) => numbersOf.get(tx)?.[source],
-    setLastNumber: (tx, source, number) => {
-      const numbers = numbersOf.get(tx);
-      if (numbers !== undefined) numbers[source] = number;
+    lastNumber: (tx, source) => files.get(tx)?.numbers[source],
+    lastCursor: (tx, source) => files.get(tx)?.cursors[source],
+    setLastNumber: (tx, source, number, cursor) => {
+      const file = files.get(tx);
+      if (file === undefined) return;
+      file.numbers[source] = number;
+      if (cursor === undefined) delete file.cursors[source];
+      else file.cursors[source] = cursor;
     },
   };
 }
