@@ -33,6 +33,9 @@ import { pageOf } from "./read-routes.ts";
 import { booleanQuery, numberQuery, principalOf, query } from "./request.ts";
 import { sendServerEvents, wantsEventStream } from "./server-events.ts";
 
+/** Events that a stream takes at once: they stay in memory until the reader has taken them. */
+const FEED_EVENTS = 50;
+
 /**
  * The event feed of an org, from the state itself: gap-free per project, replayable from any cursor. As SSE it follows; an
  * event is sent once per connection, in log order, with the cursor behind it as its id.
@@ -176,7 +179,7 @@ export function streamEvents(
     subscribe: (ring) => context.replica.onApplied(ring),
     next: () => {
       const { events, follow } = context.read((view) => ({
-        events: listEvents(view, feed.of, { after, limit: LIMITS.pageItems }),
+        events: listEvents(view, feed.of, { after, limit: FEED_EVENTS }),
         follow: feed.follow && !hasEnded(view, feed.only?.publish),
       }));
       const frames: string[] = [];

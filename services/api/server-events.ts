@@ -1,5 +1,8 @@
+import { GranaryError } from "../../proto/errors.ts";
+import { LIMITS } from "../../proto/limits.ts";
 import type { HttpReply, HttpRequest } from "../shared/http-server.ts";
 import type { ApiContext } from "./context.ts";
+import { FairShare } from "./fair-share.ts";
 import { principalOf } from "./request.ts";
 import { RECHECK_TOKEN_MS } from "./wait.ts";
 
@@ -26,11 +29,34 @@ interface ServerFrames {
   readonly next: "more" | "wait" | "end";
 }
 
+/** Of this process: an org's readers, however many and slow, leave room for those of others. */
+const feeds = new FairShare(LIMITS.eventFeeds);
+
 /**
  * Answers with a text/event-stream until the feed is over, the client or the server goes, or the token dies. Only a feed that is over ends
  * as HTTP answers end: one that was cut off breaks, so that nobody takes what came for all there is.
+ * @throws GranaryError RATE_LIMITED while the org has as many open as it may
  */
 export async function sendServerEvents(
+  context: ApiContext,
+  request: HttpRequest,
+  reply: HttpReply,
+  feed: ServerFeed,
+): Promise<void> {
+  const { org } = principalOf(context, request);
+  if (!feeds.take(org, 1)) {
+    const limit = feeds.limitOf(org);
+    const message = `${org} has ${limit} event streams open`;
+    throw new GranaryError("RATE_LIMITED", message, { limit, retry_after_s: 5 });
+  }
+  try {
+    await follow(context, request, reply, feed);
+  } finally {
+    feeds.give(org, 1);
+  }
+}
+
+async function follow(
   context: ApiContext,
   request: HttpRequest,
   reply: HttpReply,

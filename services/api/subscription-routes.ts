@@ -10,7 +10,7 @@ import {
 } from "../../proto/subscription-http.ts";
 import { authorize, notFound, type Principal } from "../shared/authenticate.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
-import { KEYS } from "../shared/state-keys.ts";
+import { KEYS, RANGES } from "../shared/state-keys.ts";
 import { findOrg, findSubscription, listSubscriptions, newestCursor } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { pageOf } from "./read-routes.ts";
@@ -40,6 +40,7 @@ export function subscriptionRoutes(server: HttpServer, context: ApiContext): voi
     authorize(principal, "read", { org, ...(of === undefined ? {} : { project: parseName(of, "project") }) });
     const known = context.read((view) => findSubscription(view, org, group));
     if (known !== undefined && !isVisible(principal, known)) throw unknown(org, group);
+    if (known === undefined) refuseOneMore(context, org);
     const start =
       from === "now"
         ? context.read((view) => newestCursor(view, { org, ...(of && { project: of as Name }) }))
@@ -89,6 +90,17 @@ export function subscriptionRoutes(server: HttpServer, context: ApiContext): voi
     recordOf(context, request);
     await submitFor(context, request, { principal, org, body: { type: "subscription.remove", group } });
     return reply.code(204).send();
+  });
+}
+
+/** Waiting makes no room: as a quota it ends a subscriber, which would wait for ever otherwise. @throws GranaryError QUOTA_EXCEEDED */
+function refuseOneMore(context: ApiContext, org: Name): void {
+  const limit = LIMITS.subscriptionsPerOrg;
+  const { length } = context.read((view) => [...view.range(RANGES.subscriptions(org), { limit })]);
+  if (length < limit) return;
+  throw new GranaryError("QUOTA_EXCEEDED", `${org} has ${limit} groups of subscribers`, {
+    limit,
+    hint: `Remove some that nobody reads for: DELETE /v1/orgs/${org}/subscriptions/GROUP`,
   });
 }
 

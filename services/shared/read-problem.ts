@@ -1,4 +1,10 @@
-import { type ErrorCode, type ErrorDetail, GranaryError, isErrorCode } from "../../proto/errors.ts";
+import {
+  ERROR_CODES,
+  type ErrorCode,
+  type ErrorDetail,
+  GranaryError,
+  isErrorCode,
+} from "../../proto/errors.ts";
 import type { Problem } from "../../proto/http.ts";
 
 /** Whether a value is a problem document of a farm (RFC 9457); kept as the `cause` of the error that it becomes. */
@@ -32,8 +38,10 @@ export function toFailure(answer: {
       { status, ...wait, ...(status < 500 && status !== 429 ? { hint: NOT_A_FARM } : {}) },
     );
   }
-  const detail: ErrorDetail = { ...body.params, ...wait };
-  if (isErrorCode(body.code)) return new GranaryError(body.code, body.detail, detail, { cause: body });
+  const known = isErrorCode(body.code) ? body.code : undefined;
+  const own = known !== undefined && body.hint !== ERROR_CODES[known].hint ? { hint: body.hint } : {};
+  const detail: ErrorDetail = { ...body.params, ...wait, ...own };
+  if (known !== undefined) return new GranaryError(known, body.detail, detail, { cause: body });
   // A newer farm may have codes that this catalogue lacks.
   return new GranaryError(codeOfStatus(status), `${String(body.code)}: ${body.detail}`, detail, {
     cause: body,

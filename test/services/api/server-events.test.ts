@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { EventEmitter, setMaxListeners } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
 import { GranaryError } from "../../../proto/errors.ts";
+import { LIMITS } from "../../../proto/limits.ts";
 import { formatToken } from "../../../proto/token.ts";
 import type { ApiContext } from "../../../services/api/context.ts";
 import { sendServerEvents } from "../../../services/api/server-events.ts";
@@ -100,3 +102,36 @@ async function readFeed({
     server.close();
   }
 }
+
+test("an org that has every stream open that it may is told so, and leaves room for others", async () => {
+  const closing = new AbortController();
+  const open = (org: string): Promise<void> => {
+    const context = {
+      read: () => ({ ...RECORD, org }),
+      now: () => 0,
+      assertConfirmed: () => undefined,
+      closing: closing.signal,
+      log: { info: () => undefined },
+    } as unknown as ApiContext;
+    const raw = Object.assign(new EventEmitter(), {
+      writeHead: () => undefined,
+      flushHeaders: () => undefined,
+      destroy: () => undefined,
+    });
+    const request = { id: "req_1", headers: { authorization: `Bearer ${TOKEN}` } } as unknown as HttpRequest;
+    const next = () => ({ frames: [], next: "wait" }) as const;
+    return sendServerEvents(context, request, { hijack: () => ({ raw }) } as unknown as HttpReply, {
+      subscribe: () => () => undefined,
+      next,
+    });
+  };
+  setMaxListeners(0, closing.signal);
+  const share = LIMITS.eventFeeds * LIMITS.orgShare;
+  const opened = Array.from({ length: share }, () => open("acme"));
+  await assert.rejects(open("acme"), { code: "RATE_LIMITED", detail: { limit: share, retry_after_s: 5 } });
+  opened.push(open("other"));
+  closing.abort();
+  await Promise.all(opened);
+  // Those that ended gave their place back.
+  await open("acme");
+});

@@ -62,6 +62,27 @@ test("what is no farm, and what is no project, is said as that", async () => {
   );
 });
 
+test("a refusal that no waiting mends ends a subscriber, with what the farm says to do", async () => {
+  const hint = "Remove some that nobody reads for.";
+  const refused = {
+    status: 403,
+    code: "QUOTA_EXCEEDED",
+    detail: "o has 1000 groups",
+    hint,
+    params: { limit: 1000 },
+  };
+  await withFake(
+    (_request, response) => {
+      response.writeHead(403, { "content-type": "application/problem+json" });
+      response.end(JSON.stringify(refused));
+    },
+    async (client) => {
+      const reading = client.subscribe({ org: "o", group: "g" })[Symbol.asyncIterator]();
+      await assert.rejects(reading.next(), { code: "QUOTA_EXCEEDED", message: refused.detail, hint });
+    },
+  );
+});
+
 function frame(n: number): string {
   const event = {
     id: `o/p/${n}`,
