@@ -1,7 +1,7 @@
 import { GranaryError } from "../../proto/errors.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { Name } from "../../proto/names.ts";
-import { FairShare } from "./fair-share.ts";
+import { FairShare } from "../shared/fair-share.ts";
 
 /** Of this process: what waits for the log waits in its memory. */
 const underWay = new FairShare(LIMITS.commandsAtOnce);

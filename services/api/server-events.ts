@@ -1,8 +1,8 @@
 import { GranaryError } from "../../proto/errors.ts";
 import { LIMITS } from "../../proto/limits.ts";
+import { FairShare } from "../shared/fair-share.ts";
 import type { HttpReply, HttpRequest } from "../shared/http-server.ts";
 import type { ApiContext } from "./context.ts";
-import { FairShare } from "./fair-share.ts";
 import { principalOf } from "./request.ts";
 import { RECHECK_TOKEN_MS } from "./wait.ts";
 

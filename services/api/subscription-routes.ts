@@ -1,5 +1,5 @@
 import { GranaryError } from "../../proto/errors.ts";
-import { type Cursor, formatCursor, parseCursor } from "../../proto/events.ts";
+import { formatCursor, parseCursor } from "../../proto/events.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName } from "../../proto/names.ts";
 import type { SubscriptionRecord } from "../../proto/records.ts";
@@ -10,10 +10,11 @@ import {
 } from "../../proto/subscription-http.ts";
 import { authorize, notFound, type Principal } from "../shared/authenticate.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
-import { KEYS, RANGES } from "../shared/state-keys.ts";
+import { RANGES } from "../shared/state-keys.ts";
 import { findOrg, findSubscription, listSubscriptions, newestCursor } from "../shared/state-queries.ts";
 import type { ApiContext } from "./context.ts";
 import { pageOf } from "./read-routes.ts";
+import { refuseFuture } from "./refuse-future.ts";
 import { parseBody, principalOf, submitFor } from "./request.ts";
 
 /**
@@ -102,21 +103,6 @@ function refuseOneMore(context: ApiContext, org: Name): void {
     limit,
     hint: `Remove some that nobody reads for: DELETE /v1/orgs/${org}/subscriptions/GROUP`,
   });
-}
-
-/**
- * A group's cursor never moves back: one beyond all that has happened would let it miss what follows, for good.
- * @throws GranaryError USAGE
- */
-async function refuseFuture(context: ApiContext, cursor: Cursor, pointer: string): Promise<void> {
-  const isAhead = () => cursor.seq > (context.read((view) => view.get(KEYS.meta()))?.seq ?? 0);
-  if (!isAhead()) return;
-  // Another api's copy may be ahead of this one.
-  await context.barrier();
-  if (isAhead())
-    throw new GranaryError("USAGE", `${pointer}: nothing has happened at ${formatCursor(cursor)} yet`, {
-      pointer,
-    });
 }
 
 function orgOf(context: ApiContext, request: HttpRequest): { org: Name; principal: Principal } {

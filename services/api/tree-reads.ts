@@ -1,8 +1,8 @@
 import { GranaryError } from "../../proto/errors.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { Name } from "../../proto/names.ts";
+import { FairShare } from "../shared/fair-share.ts";
 import type { HttpReply } from "../shared/http-server.ts";
-import { FairShare } from "./fair-share.ts";
 
 /**
  * Requests that read whole trees: {@link LIMITS.treeReadsAtOnce} at a time, the others wait, one org after another. A place is held until

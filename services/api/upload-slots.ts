@@ -1,7 +1,7 @@
 import { GranaryError } from "../../proto/errors.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { Name } from "../../proto/names.ts";
-import { FairShare } from "./fair-share.ts";
+import { FairShare } from "../shared/fair-share.ts";
 
 /**
  * How many bodies one api receives at once. A slot is held from a body's first byte to its last, not while its publish is waited

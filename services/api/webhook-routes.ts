@@ -1,13 +1,14 @@
 import { actorText } from "../../proto/actor-text.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { parseCursor } from "../../proto/events.ts";
+import { LIMITS } from "../../proto/limits.ts";
 import { type Name, parseName } from "../../proto/names.ts";
 import type { WebhookUpdateCommand } from "../../proto/webhook-commands.ts";
 import { ReplayBody, WebhookBody, WebhookChangeBody, type WebhookJson } from "../../proto/webhook-http.ts";
 import type { WebhookAsk, WebhookRecord } from "../../proto/webhooks.ts";
 import type { Principal } from "../shared/authenticate.ts";
 import type { HttpRequest, HttpServer } from "../shared/http-server.ts";
-import { KEYS } from "../shared/state-keys.ts";
+import { KEYS, RANGES } from "../shared/state-keys.ts";
 import { findOrg, findWebhook, listWebhooks } from "../shared/state-queries.ts";
 import { newId } from "../shared/submit-command.ts";
 import { newWebhookSecret } from "../shared/webhook-secrets.ts";
@@ -15,6 +16,7 @@ import { parseWebhookUrl, publicAddresses } from "../shared/webhook-target.ts";
 import type { ApiContext } from "./context.ts";
 import { listedBy } from "./listed-by.ts";
 import { pageOf } from "./read-routes.ts";
+import { refuseFuture } from "./refuse-future.ts";
 import { chanceFor, madeElsewhere, orgAdmin, parseBody, submitFor } from "./request.ts";
 
 /** Endpoints that events are delivered to. For who may manage an org's keys: they send its events away. */
@@ -28,6 +30,7 @@ export function webhookRoutes(server: HttpServer, context: ApiContext): void {
       await submitFor(context, request, { principal, org, body: { type: "org.create" } });
     const chance = chanceFor(context, request, { principal, org, type: "webhook.create" });
     const id = newId("whk", chance);
+    if (context.read((view) => findWebhook(view, org, id)) === undefined) refuseOneMore(context, org);
     const secret = newWebhookSecret(chance.random);
     await submitFor(context, request, {
       principal,
@@ -100,13 +103,24 @@ export function webhookRoutes(server: HttpServer, context: ApiContext): void {
     const { webhook } = found(context, request);
     const body = parseBody(ReplayBody, request.body);
     if ("event" in body) refuseUnknownEvent(context, webhook, body.event);
-    else parseCursor(body.from);
+    else await refuseFuture(context, parseCursor(body.from), "/from");
     await ask(
       context,
       request,
       "event" in body ? { kind: "event", cursor: body.event } : { kind: "from", cursor: body.from },
     );
     return reply.code(202).send(body);
+  });
+}
+
+/** As the command would, and with what to do. @throws GranaryError QUOTA_EXCEEDED */
+function refuseOneMore(context: ApiContext, org: Name): void {
+  const limit = LIMITS.webhooksPerOrg;
+  const { length } = context.read((view) => [...view.range(RANGES.webhooks(org), { limit })]);
+  if (length < limit) return;
+  throw new GranaryError("QUOTA_EXCEEDED", `${org} has ${limit} webhooks`, {
+    limit,
+    hint: "Remove one that is not needed any more: `granary webhook ls`, `granary webhook rm ID`.",
   });
 }
 

@@ -23,7 +23,7 @@ export interface HookContext {
   submit(command: Command): Promise<CommandResult>;
   /** One HTTP request. Never throws. */
   send(
-    message: { url: string; headers: Readonly<Record<string, string>>; body: string },
+    message: { org: Name; url: string; headers: Readonly<Record<string, string>>; body: string },
     signal: AbortSignal,
   ): Promise<Attempt>;
   now(): number;
@@ -145,7 +145,7 @@ async function attemptOf(
     "user-agent": "granary-webhooks",
     ...signWebhook({ id: message.id, timestampMs: context.now(), body, secret }),
   };
-  return context.send({ url: webhook.url, headers, body }, signal);
+  return context.send({ org: webhook.org, url: webhook.url, headers, body }, signal);
 }
 
 function messageOf(

@@ -84,7 +84,14 @@ function post(
       response.on("end", end);
       response.on("error", reject);
     });
+    // Nobody asked for another protocol: the answer is its status, like any other that is not 2xx.
+    request.on("upgrade", ({ statusCode = null }, socket) => {
+      socket.destroy();
+      resolve({ status: statusCode, error: null, retryAfterMs: undefined });
+    });
     request.on("error", reject);
+    // However it ends, it ends: one that never did would hold its place among the deliveries of all orgs.
+    request.on("close", () => reject(new Error("closed")));
     request.end(body);
   });
 }
@@ -114,6 +121,7 @@ export function retryAfterMs(header: string | undefined, nowMs: number): number 
 /** Codes and our own words: an answer's bytes never get into the log. */
 function reasonOf(error: unknown): string {
   if (error instanceof GranaryError) return error.message;
-  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
+  if (error instanceof Error && "code" in error && typeof error.code === "string")
+    return error.code.startsWith("HPE_") ? `the answer is no HTTP (${error.code})` : error.code;
   return "the connection failed";
 }

@@ -3,6 +3,7 @@ import { LIMITS } from "../../proto/limits.ts";
 import type { Replica } from "../shared/replica.ts";
 import { RANGES } from "../shared/state-keys.ts";
 import { Wake } from "../shared/wake.ts";
+import { FairSends } from "./fair-sends.ts";
 import { Deposed, type HookContext, runWebhook } from "./run-webhook.ts";
 
 export interface Hooks {
@@ -86,7 +87,11 @@ async function deliverAll(
   const signal = AbortSignal.any([session.signal, options.signal]);
   const wakes = new Map<string, Wake>();
   const running = new Set<Promise<void>>();
-  const limited = { ...context, send: limitSends(context.send) };
+  const sends = new FairSends(LIMITS.webhookDeliveries);
+  const limited: HookContext = {
+    ...context,
+    send: (message, sending) => sends.run(message.org, () => context.send(message, sending)),
+  };
   let failure: unknown;
   const look = (): void => {
     for (const { org, id } of context.read((view) =>
@@ -150,21 +155,4 @@ async function holdLease(
       heldMs = performance.now();
     } else if (performance.now() - heldMs > HOLD_MS) throw new Deposed("the lease could not be renewed");
   }
-}
-
-/** Lets {@link LIMITS.webhookDeliveries} requests run at once, first come, first served. */
-function limitSends(send: HookContext["send"]): HookContext["send"] {
-  const waiting: (() => void)[] = [];
-  let free: number = LIMITS.webhookDeliveries;
-  return async (message, signal) => {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await send(message, signal);
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) free += 1;
-      else next();
-    }
-  };
 }

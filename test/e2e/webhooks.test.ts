@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { CloudEvent } from "../../proto/events.ts";
 import type { AuditJson, Page } from "../../proto/http.ts";
+import { LIMITS } from "../../proto/limits.ts";
 import type { WebhookJson } from "../../proto/webhook-http.ts";
 import type { WebhookDelivery } from "../../proto/webhooks.ts";
 import { appArchive } from "../helpers/app-archive.ts";
@@ -139,6 +140,9 @@ describe("webhooks", () => {
       404,
       "NOT_FOUND",
     );
+    // To go there would be to miss all that comes before.
+    const ahead = await send(farm, `${WEBHOOKS}/${webhook.id}:replay`, { json: { from: "999999999-0" } });
+    problemOf(ahead, 400, "USAGE");
   });
 
   test("410 disables the webhook with an event and an audit row; enabled again, it goes on where it was", async () => {
@@ -263,6 +267,22 @@ describe("webhooks", () => {
     assert.equal(again.body.secret, first.body.secret, "the one that deliveries are signed with");
     assert.equal((await send(farm, `${WEBHOOKS}/${one.body.id}`, { method: "DELETE" })).status, 204);
     problemOf(await made(), 409, "STATE_CONFLICT");
+  });
+
+  test("one more than an org may have is refused with what to do, and not when it is the last one asked for again", async () => {
+    const { token } = await makeToken(farm, "many", ["admin"]);
+    const add = (_: unknown, i: number) =>
+      send<WebhookJson>(farm, "/v1/orgs/many/webhooks", {
+        token,
+        json: { url: `${receiver.url}/${i}`, types: ["webhook.*"] },
+        headers: { "idempotency-key": `add-${i}` },
+      });
+    const made = await Promise.all(Array.from({ length: LIMITS.webhooksPerOrg }, add));
+    assert.deepEqual(new Set(made.map(({ status }) => status)), new Set([201]));
+    const more = await add(undefined, 50);
+    problemOf(more, 403, "QUOTA_EXCEEDED");
+    assert.match(more.text, /granary webhook rm/);
+    assert.equal((await add(undefined, 7)).body.secret, made[7]?.body.secret);
   });
 
   test("URLs, fields and tokens that may not are refused, with a code", async () => {

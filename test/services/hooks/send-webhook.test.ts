@@ -123,3 +123,17 @@ test("Retry-After is read as seconds and as a date", () => {
   for (const none of [undefined, "soon", "-5", "0", "Thu, 01 Jan 2025 00:00:00 GMT"])
     assert.equal(retryAfterMs(none, nowMs), undefined);
 });
+
+test("an answer that is none of a POST ends the attempt: another protocol, no HTTP, an end without a head", async (t) => {
+  const answer = async (text: string): Promise<Attempt> => {
+    const { port } = await receiver(t, ({ socket }) => socket.end(text));
+    return sendTo(`http://odd.example.test:${port}/`);
+  };
+  const upgrade = await answer(
+    "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+  );
+  assert.deepEqual(upgrade, { status: 101, error: null, retryAfterMs: undefined });
+  const noise = await answer("ICY 200 OK\r\n\r\n");
+  assert.match(noise.error ?? "", /the answer is no HTTP \(HPE_/);
+  assert.equal((await answer("")).error, "ECONNRESET");
+});

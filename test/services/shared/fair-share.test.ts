@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Name } from "../../../proto/names.ts";
-import { FairShare } from "../../../services/api/fair-share.ts";
+import { FairShare } from "../../../services/shared/fair-share.ts";
 
 const [A, B, C] = ["a", "b", "c"] as unknown as readonly [Name, Name, Name];
 
