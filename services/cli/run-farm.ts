@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 import { GranaryError } from "../../proto/errors.ts";
 import type { FlagName } from "../../proto/verbs.ts";
 import { saveContext } from "./config/contexts.ts";
@@ -72,7 +73,9 @@ function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], u
 
 /** As `import()` would, whose loader reads each of 350 modules in turns with the event loop: 65 ms of CPU more, an eighth. */
 function loadFarm(): (options: FarmOptions) => Promise<number> {
-  const module: unknown = createRequire(import.meta.url)("../farm/main.js");
+  const module: unknown = createRequire(import.meta.url)(
+    fileURLToPath(new URL("../farm/main.js", import.meta.url)),
+  );
   if (
     typeof module === "object" &&
     module !== null &&
