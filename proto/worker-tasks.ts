@@ -144,7 +144,7 @@ export const TASK_CELL = {
   threadId: 3,
   taskNumber: 4,
   cancel: 5,
-  /** The thread's place among those that GC watches. */
+  /** The thread's place among those that GC watches; 0: it is in no task with this cell. */
   slot: 6,
   length: 7,
 } as const;

@@ -250,7 +250,7 @@ export class Store {
   }
 
   /**
-   * Cleans up behind a thread that died in the task with this cell: its segment is cut to where the task began, its staging files
+   * Cleans up behind the task with this cell, if its thread died in it: its segment is cut to where the task began, its staging files
    * go. Nobody appends to that segment again, because segment ids are never reused and its only writer is dead.
    */
   async reclaim(cell: SharedArrayBuffer): Promise<void> {

@@ -15,13 +15,14 @@ export function createTaskSlots(): SharedArrayBuffer {
 
 /** What a thread says about itself, so that GC takes nothing away from under it. */
 export class TaskSlot {
+  /** From 1 on. */
   readonly number: number;
   readonly #cells: Int32Array;
   readonly #at: number;
 
   constructor(slots: SharedArrayBuffer) {
     this.#cells = new Int32Array(slots);
-    this.number = Atomics.add(this.#cells, 0, 1) % SLOTS;
+    this.number = (Atomics.add(this.#cells, 0, 1) % SLOTS) + 1;
     this.#at = slotAt(this.number);
   }
 
@@ -59,9 +60,9 @@ export class TaskSlots {
     this.#cells = new Int32Array(slots);
   }
 
-  /** The thread died in a task. */
+  /** The thread died in a task; 0: none did, it never began or has ended by itself. */
   clear(slot: number): void {
-    Atomics.store(this.#cells, slotAt(slot) + SLOT.task, IDLE);
+    if (slot !== 0) Atomics.store(this.#cells, slotAt(slot) + SLOT.task, IDLE);
   }
 
   /** Epoch under which the oldest task began: every task has seen what was committed with it. Infinity when there is no task. */
@@ -91,12 +92,12 @@ export class TaskSlots {
 
   *#used(): Generator<number> {
     const used = Math.min(Atomics.load(this.#cells, 0), SLOTS);
-    for (let slot = 0; slot < used; slot++) yield slotAt(slot);
+    for (let slot = 1; slot <= used; slot++) yield slotAt(slot);
   }
 }
 
 function slotAt(slot: number): number {
-  return 1 + slot * SLOT.length;
+  return 1 + (slot - 1) * SLOT.length;
 }
 
 /** Wraps in 2038 as an Int32; only differences are used. */

@@ -390,7 +390,7 @@ export class TaskWriter {
     this.#layers.length = 0;
     this.#big.length = 0;
     this.#unfinished.clear();
-    this.#cell[TASK_CELL.segmentId] = 0;
+    this.#cell[TASK_CELL.segmentId] = this.#cell[TASK_CELL.slot] = 0;
     this.#parts.slot.ended();
   }
 

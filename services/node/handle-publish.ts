@@ -346,7 +346,7 @@ function standingOf(
 /** Why a task is aborted whose publish has ended. */
 const ENDED = "the publish has ended";
 
-/** Ends of a task that took its thread with them. */
+/** Ends of a task that may have taken its thread with them. */
 const CUT_OFF: ReadonlySet<string> = new Set(["CANCELLED", "ARCHIVE_TIMEOUT", "ARCHIVE_WORKER_DIED"]);
 
 function failed(error: GranaryError): { ok: false; error: WireError } {

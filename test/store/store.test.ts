@@ -6,6 +6,7 @@ import { digestOf } from "../../proto/digest.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { encodeTree } from "../../proto/tree.ts";
 import { openStore } from "../../store/store.ts";
+import { TaskSlots } from "../../store/task-slots.ts";
 import { storeFiles } from "../helpers/store-disk.ts";
 import {
   contentOf,
@@ -238,6 +239,21 @@ describe("the store", () => {
       await store.reclaim(cancelled);
       await store.commit(batch);
       for (const digest of digests) await store.read(digest);
+    }));
+
+  it("lets GC wait for a task, whatever is cleaned up of one that never began or that ended by itself", () =>
+    withStore(async ({ store, thread }) => {
+      const slots = new TaskSlots(store.workerData().taskSlots);
+      const cancelled = taskCell();
+      thread.beginTask(cancelled).abandon();
+      const running = taskCell();
+      const writer = thread.beginTask(running);
+      const { epoch } = writer;
+      assert.equal(slots.oldestEpoch(), epoch);
+      for (const cell of [taskCell(), cancelled]) await store.reclaim(cell);
+      assert.equal(slots.oldestEpoch(), epoch);
+      await store.reclaim(running);
+      assert.equal(slots.oldestEpoch(), Number.POSITIVE_INFINITY, "as if its thread had died");
     }));
 
   it("hands a task's leftovers back when its thread died", () =>
