@@ -172,7 +172,7 @@ function otherOrgs(view: StateView, org: Name): readonly Name[] {
 /** Where a list of projects begins; names are sorted. @throws GranaryError NAME_INVALID */
 function firstName(text: string | undefined): Name | undefined {
   const name = text?.trim().toLowerCase();
-  return name === undefined || name === "" ? undefined : parseName(name.replace(/-+$/, ""), "project");
+  return name === undefined || name === "" ? undefined : parseName(name.replace(/-$/, ""), "project");
 }
 
 interface Of {
