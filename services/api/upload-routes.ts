@@ -82,17 +82,19 @@ export function uploadRoutes(server: HttpServer, context: ApiContext, slots: Upl
     const waitMs = preferredWaitMs(request);
     refuseWhenUnwell(context);
     const id = (request.params as { session: string }).session;
+    // With the project: who names another's session must not be told what came of it.
+    const place = `${where.org}/${where.project}/${id}`;
     const answering =
-      committedOf(context, id, where) ?? (await committing.get(id)) ?? (await commitOnce(id, request));
+      committedOf(context, id, where) ?? (await committing.get(place)) ?? (await commitOnce());
     return await answerPublish(context, request, reply, { ...answering, waitMs });
 
-    async function commitOnce(session: string, from: HttpRequest): Promise<Answering> {
-      const commit = commitSession(from, sessions.find(session, where));
-      committing.set(session, commit);
+    async function commitOnce(): Promise<Answering> {
+      const commit = commitSession(request, sessions.find(id, where));
+      committing.set(place, commit);
       try {
         return await commit;
       } finally {
-        committing.delete(session);
+        committing.delete(place);
       }
     }
 

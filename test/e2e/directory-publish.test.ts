@@ -218,6 +218,14 @@ test("another org can neither use a session nor learn from a plan what is stored
   }
   const wrongProject = await commitUpload(farm, "other", session, { org: "acme", token: acme.token });
   problemOf(wrongProject, 404, "SESSION_UNKNOWN");
+  const [committed, ...others] = await Promise.all([
+    commitUpload(farm, "app", session, { org: "acme", token: acme.token }),
+    ...Array.from({ length: 8 }, () =>
+      commitUpload(farm, "app", session, { org: "rival", token: rival.token }),
+    ),
+  ]);
+  assert.equal(committed.status, 201, committed.text);
+  for (const other of others) problemOf(other, 404, "SESSION_UNKNOWN");
   const reader = await makeToken(farm, "acme", ["read"]);
   problemOf(await plan(farm, "app", files.listing, { org: "acme", token: reader.token }), 403, "FORBIDDEN");
 });
