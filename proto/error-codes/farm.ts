@@ -22,7 +22,7 @@ export const FARM_CODES = {
     EXIT.unavailable,
     false,
     "No nats-server >= 2.12 was found.",
-    "Install nats-server or set NATS_SERVER_BIN.",
+    "`npm run setup` finds or fetches one; or install nats-server, or set NATS_SERVER_BIN.",
   ),
   NATS_UNFIT: spec(
     500,

@@ -1,6 +1,6 @@
 import { actorText } from "../../proto/actor-text.ts";
 import { previewOf } from "../../proto/channel.ts";
-import { ERROR_CODES } from "../../proto/errors.ts";
+import { ERROR_CODES, isErrorCode } from "../../proto/errors.ts";
 import type { NodeJson } from "../../proto/http.ts";
 import type { WhyReasonJson } from "../../proto/http-why.ts";
 import { LIMITS } from "../../proto/limits.ts";
@@ -19,6 +19,8 @@ export interface FarmNow {
   /** Parts that are not well. */
   readonly problems: readonly string[];
   readonly nodes: readonly Pick<NodeJson, "state" | "threads" | "jobs">[];
+  /** The failure that the publish's log ends with, where it runs in this process: `CODE: what`. */
+  readonly failure?: string | undefined;
 }
 
 /**
@@ -32,7 +34,7 @@ export function whyPublish(view: StateView, publish: PublishRecord, farm: FarmNo
       return { reasons: whyQueued(view, publish, farm), next: `granary wait ${id}` };
     case "ingesting":
     case "building":
-      return { reasons: whyRunning(publish), next: `granary wait ${id}` };
+      return { reasons: whyRunning(publish, farm.failure), next: `granary wait ${id}` };
     case "failed":
       return whyFailed(publish);
     case "cancelled":
@@ -125,13 +127,19 @@ function standing(
   return { waiting, running: oldest.length - queued.length, more };
 }
 
-function whyRunning(publish: PublishRecord): WhyReasonJson[] {
+function whyRunning(publish: PublishRecord, failure: string | undefined): WhyReasonJson[] {
   const { node = "a node", attempt, state, started_at: since = publish.created_at } = publish;
   const running: WhyReasonJson = {
     code: "running",
     text: `${node} works on it since ${toSecond(since)}: ${state}, attempt ${attempt}`,
     detail: { node, attempt, since, phase: state },
   };
+  if (failure !== undefined) {
+    const code = failure.split(":")[0];
+    const hint = isErrorCode(code) ? ` ${ERROR_CODES[code].hint}` : "";
+    const text = `the last attempt ended with ${failure}. It is tried again, every 15 s at most.${hint}`;
+    return [running, { code: "run_again", text, detail: { attempt, failure } }];
+  }
   if (attempt <= 1) return [running];
   const again = `an earlier attempt ended without an answer, as when a node or a thread dies; after ${LIMITS.jobDeliveries} of them the publish fails`;
   return [running, { code: "run_again", text: again, detail: { attempt, limit: LIMITS.jobDeliveries } }];

@@ -13,7 +13,13 @@ import { whyPreview, whyRelease } from "./why-release.ts";
 export function whyRoutes(server: HttpServer, context: ApiContext): void {
   server.get("/v1/publishes/:id/why", async (request, reply) => {
     const publish = readable(context, request);
-    const farm = { nowMs: context.now(), problems: context.problems(), nodes: context.nodes() };
+    const last = context.publishLogs.lines(publish.publish_id).findLast(({ level }) => level === "error");
+    const farm = {
+      nowMs: context.now(),
+      problems: context.problems(),
+      nodes: context.nodes(),
+      failure: last?.text,
+    };
     const { org, project, publish_id, version, state } = publish;
     const answer: WhyJson = {
       about: "publish",

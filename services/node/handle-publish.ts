@@ -53,16 +53,20 @@ export class PublishHandler {
   }
 
   /**
-   * A publish has changed. Where it has ended, also elsewhere or because it was cancelled, its task stops; of one that never began the
-   * upload goes at once, because a job that was not sent before the end never comes.
+   * A publish has changed. Where it has ended, also elsewhere or because it was cancelled, its task stops. The upload of one that never
+   * began goes at once, because a job that was not sent before the end never comes; so does that of one that waits to be tried again, for
+   * room on the disk say: its job comes when its org publishes the next time.
    */
   changed(publishId: string): void {
     const record = this.#context.read((view) => findPublish(view, publishId));
     if (record !== undefined && !TERMINAL_STATES.has(record.state)) return;
     this.#handedBack.delete(publishId);
     // A reason of ours: a DOMException with its stack is 0.1 ms for each publish.
-    this.#running.get(publishId)?.abort(ENDED);
-    if (record?.attempt === 0) this.#tidyLater(record);
+    const running = this.#running.get(publishId);
+    running?.abort(ENDED);
+    if (record === undefined) return;
+    const waits = running === undefined && this.#handedBack.delete(publishId);
+    if (waits || record.attempt === 0) this.#tidyLater(record);
   }
 
   /** Hands everything back at once: for a shutdown whose grace is over. */

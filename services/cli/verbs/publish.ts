@@ -21,6 +21,7 @@ import { type DetectedCommit, detectCommit } from "../publish/detect-commit.ts";
 import { fetchLimits } from "../publish/fetch-limits.ts";
 import { reportRelease, reportUnchanged, writeOutputFile } from "../publish/report-release.ts";
 import { resolveProject } from "../publish/resolve-project.ts";
+import { stateNotes } from "../publish/state-notes.ts";
 import { uploadArchive } from "../publish/upload-archive.ts";
 import { LONG_WAIT_S, waitForPublish } from "../publish/wait-for-publish.ts";
 import { projectPath, tokenOrg } from "../references.ts";
@@ -330,17 +331,13 @@ async function followPublish(
 ): Promise<PublishJson> {
   if (TERMINAL_STATES.has(accepted.state) && (accepted.state !== "ready" || accepted.release !== undefined))
     return accepted;
-  let state = "";
   return waitForPublish(api, {
     publishId: accepted.publish_id,
     timeoutMs: deadline.timeoutMs,
     sinceMs: deadline.startedMs,
     again: pasteable("wait", accepted.publish_id),
     ...(source.kind === "directory" ? { firstWaitS: LONG_WAIT_S } : {}),
-    onState: (now) => {
-      if (now.state !== state && !TERMINAL_STATES.has(now.state)) output.note(`${now.state}...`);
-      state = now.state;
-    },
+    onState: stateNotes(output, pasteable),
     onLost: (failure) => output.note(`${printable(failure.message)}; waiting for the farm to come back`),
   });
 }

@@ -1,8 +1,8 @@
 import { EXIT } from "../../../proto/errors.ts";
 import type { PublishJson } from "../../../proto/http.ts";
-import { TERMINAL_STATES } from "../../../proto/records.ts";
 import { asGranaryError, problemDocument } from "../output/render-error.ts";
 import { reportRelease, writeOutputFile } from "../publish/report-release.ts";
+import { stateNotes } from "../publish/state-notes.ts";
 import { waitForPublish } from "../publish/wait-for-publish.ts";
 import { findPublishId } from "../references.ts";
 import type { VerbHandler } from "../verb-context.ts";
@@ -21,12 +21,13 @@ export const wait: VerbHandler<"wait"> = async ({
   let last: PublishJson | undefined;
   try {
     const publishId = await findPublishId(client, args[0] ?? "");
+    const tell = stateNotes(output, pasteable);
     const publish = await waitForPublish(client, {
       publishId,
       timeoutMs: flags.durationMs("timeout") ?? 0,
       again: pasteable("wait", publishId),
       onState: (now) => {
-        if (now.state !== last?.state && !TERMINAL_STATES.has(now.state)) output.note(`${now.state}...`);
+        tell(now);
         last = now;
       },
       onLost: (failure) => output.note(`${failure.message}; waiting for the farm to come back`),

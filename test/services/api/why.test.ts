@@ -84,6 +84,11 @@ test("a publish that runs says where, since when, and whether it was begun anew"
   assert.equal(detail["since"], machine.publishRecord(id).started_at);
   machine.ok({ type: "start", publish_id: id, attempt: 2, node: "n2" });
   assert.deepEqual(codes(ofPublish(machine, id)), ["running", "run_again"]);
+  const full = ofPublish(machine, id, { failure: "STORE_FULL: no room" }).reasons[1];
+  assert.match(
+    full?.text ?? "",
+    /^the last attempt ended with STORE_FULL: no room\. It is tried again.* Free space/,
+  );
 });
 
 test("a publish that failed, was overtaken or cancelled says why, by whom, and the next command", () => {

@@ -19,7 +19,7 @@ import { AT, acceptOf, artifactOf, Machine, STATS } from "../pointer/machine.ts"
 type Step = "thread" | "commit" | "seal" | "ready" | "none";
 
 /** A handler whose pool, store and log of commands are the test's: each can keep a publish for as long as it likes. */
-function handler(options: { keptAt: Step; fails?: boolean }) {
+function handler(options: { keptAt: Step; fails?: boolean; full?: boolean }) {
   const machine = new Machine();
   machine.ok(acceptOf("app", { publish_id: "pub_1" }));
   const publishLogs = new PublishLogs();
@@ -47,6 +47,7 @@ function handler(options: { keptAt: Step; fails?: boolean }) {
     }
     publishLogs.add("pub_1", { attempt: 1, n: 2, at: "", level: "info", text: "half of it is read" });
     await step("thread");
+    if (options.full) return { ok: false, error: { code: "STORE_FULL", message: "", detail: {} } };
     if (options.fails) return { ok: false, error: { code: "ARCHIVE_EMPTY", message: "", detail: {} } };
     return { ok: true, value: { artifact: artifactOf("app"), stats: STATS, log, commit: {} } };
   };
@@ -119,6 +120,16 @@ test("a publish that is cancelled before it began gives back its upload, whether
   await publishes.handle(delivery);
   await publishes.tidied();
   assert.deepEqual(done, ["removed pub_1", "acknowledged", "removed pub_1"]);
+});
+
+test("a publish that is cancelled while it waits for room on the disk gives back its upload, though its job may not come again", async () => {
+  const { machine, publishes, done, delivery } = handler({ keptAt: "none", full: true });
+  await publishes.handle(delivery);
+  assert.deepEqual(done, ["handed back"]);
+  machine.ok({ type: "cancel", publish_id: "pub_1" });
+  publishes.changed("pub_1");
+  await publishes.tidied();
+  assert.equal(done.at(-1), "removed pub_1");
 });
 
 test("a publish that is stopped by a shutdown is handed back, with its upload", async () => {
