@@ -43,8 +43,8 @@ export interface ApiContext {
   publicName(): string;
   /** @throws GranaryError UNAVAILABLE when a token may have been revoked elsewhere and nobody has heard of it here */
   assertConfirmed(): void;
-  /** @throws GranaryError STORE_FULL when the disk has no room for another upload */
-  assertRoom(): void;
+  /** @throws GranaryError STORE_FULL when the disk has no room for another upload, of so many bytes where that is known */
+  assertRoom(bytes?: number): void;
   /** Parts that are not well, by name; empty when the farm takes publishes. */
   problems(): readonly string[];
   nodes(): readonly NodeJson[];

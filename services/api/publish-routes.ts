@@ -107,7 +107,7 @@ async function receiveAndAccept(
   const upload = await context.store.openUpload(publishId);
   let sealed: { digest: PublishRecord["upload"]["digest"]; size: number };
   try {
-    await receiveUpload(request.raw, upload, context.limits);
+    await receiveUpload(request.raw, upload, context);
     sealed = await upload.seal({
       // Until its publish has ended, however long that takes; one that is never accepted is reconciled away.
       leaseMs: Number.POSITIVE_INFINITY,

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import { GranaryError } from "../../proto/errors.ts";
 import type { ResumableUpload } from "../../store/upload.ts";
-import { withIdleTimeout } from "./receive-upload.ts";
+import type { ApiContext } from "./context.ts";
+import { roomFor, withIdleTimeout } from "./receive-upload.ts";
 import { type FoundSession, type UploadSessions, wrongOffset } from "./upload-sessions.ts";
 
 /**
@@ -10,19 +11,21 @@ import { type FoundSession, type UploadSessions, wrongOffset } from "./upload-se
  */
 export class StreamReceiver {
   readonly #sessions: UploadSessions;
+  readonly #assertRoom: ApiContext["assertRoom"];
   readonly #receiving = new Map<
     string,
     { readonly body: IncomingMessage; readonly done: Promise<unknown> }
   >();
 
-  constructor(sessions: UploadSessions) {
+  constructor(sessions: UploadSessions, assertRoom: ApiContext["assertRoom"]) {
     this.#sessions = sessions;
+    this.#assertRoom = assertRoom;
   }
 
   /**
    * Appends a body at `offset`.
-   * @throws GranaryError UPLOAD_OFFSET with the right offset, BODY_TOO_LARGE, USAGE on a body that ends early, STATE_CONFLICT when
-   *   the session was committed
+   * @throws GranaryError UPLOAD_OFFSET with the right offset, BODY_TOO_LARGE, STORE_FULL, USAGE on a body that ends early,
+   *   STATE_CONFLICT when the session was committed
    */
   async receive(found: FoundSession, body: IncomingMessage, offset: number): Promise<void> {
     await this.stop(found.id);
@@ -54,9 +57,13 @@ export class StreamReceiver {
     try {
       if (stream.size !== offset) throw wrongOffset(stream.size, session.missing_bytes);
       refuseLonger(offset + Number(body.headers["content-length"] ?? 0), session.missing_bytes);
+      const checkRoom = roomFor(body, this.#assertRoom);
       await append(stream, body, {
         limit: session.missing_bytes,
-        onChunk: () => this.#sessions.touch(found),
+        onChunk: (bytes) => {
+          checkRoom(bytes);
+          this.#sessions.touch(found);
+        },
       });
     } finally {
       await stream.pause();
@@ -68,13 +75,13 @@ export class StreamReceiver {
 async function append(
   stream: ResumableUpload,
   body: IncomingMessage,
-  { limit, onChunk }: { limit: number; onChunk: () => void },
+  { limit, onChunk }: { limit: number; onChunk: (bytes: number) => void },
 ): Promise<void> {
   try {
     for await (const chunk of withIdleTimeout(body)) {
       refuseLonger(stream.size + chunk.byteLength, limit);
       await stream.write(chunk);
-      onChunk();
+      onChunk(chunk.byteLength);
     }
   } catch (cause) {
     // A connection that breaks is no fault of the farm's.

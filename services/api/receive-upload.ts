@@ -3,22 +3,27 @@ import { type Digest, digestFromBytes } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { type ArchiveLimits, LIMITS } from "../../proto/limits.ts";
 import type { Upload } from "../../store/upload.ts";
+import type { ApiContext } from "./context.ts";
 
 const GZIP_MAGIC = 0x1f8b;
+/** As much as may be on its way to the disk; statfs takes 3 us. */
+const ROOM_CHECK_BYTES = 1024 * 1024;
 
 /**
  * Streams a request body into the store's inbox: never whole in memory, refused as early as its first bytes allow, cut off when
  * it stops sending. The caller seals or aborts the upload.
  *
- * @throws GranaryError ARCHIVE_EMPTY, ARCHIVE_NOT_GZIP, ARCHIVE_UPLOAD_TOO_LARGE, USAGE on a body that ends early
+ * @throws GranaryError ARCHIVE_EMPTY, ARCHIVE_NOT_GZIP, ARCHIVE_UPLOAD_TOO_LARGE, STORE_FULL, USAGE on a body that ends early
  */
 export async function receiveUpload(
   body: IncomingMessage,
   upload: Upload,
-  limits: ArchiveLimits,
+  { limits, assertRoom }: Pick<ApiContext, "limits" | "assertRoom">,
 ): Promise<void> {
+  const checkRoom = roomFor(body, assertRoom);
   let received = 0;
   for await (const chunk of withIdleTimeout(body)) {
+    checkRoom(chunk.byteLength);
     if (received === 0) refuseOtherFormats(chunk);
     received += chunk.byteLength;
     if (received > limits.uploadBytes) throw tooLarge(received, limits);
@@ -26,6 +31,25 @@ export async function receiveUpload(
   }
   if (received === 0) throw new GranaryError("ARCHIVE_EMPTY", "the request body is empty", { offset: 0 });
   if (!body.complete) throw new GranaryError("USAGE", "the connection ended before the body did");
+}
+
+/**
+ * Asks for the room of what is announced, and again with every MiB that has come: who takes the last of a disk leaves none to the
+ * commands that retire releases and cancel publishes.
+ * @throws GranaryError STORE_FULL, at once and from what is returned
+ */
+export function roomFor(
+  body: IncomingMessage,
+  assertRoom: ApiContext["assertRoom"],
+): (receivedBytes: number) => void {
+  assertRoom(Number(body.headers["content-length"] ?? 0));
+  let unchecked = 0;
+  return (bytes) => {
+    unchecked += bytes;
+    if (unchecked < ROOM_CHECK_BYTES) return;
+    unchecked = 0;
+    assertRoom();
+  };
 }
 
 /** Refuses by Content-Length before a byte is read. @throws GranaryError ARCHIVE_UPLOAD_TOO_LARGE */

@@ -30,7 +30,7 @@ const PROJECT = "/v1/orgs/:org/projects/:project";
 export function uploadRoutes(server: HttpServer, context: ApiContext, slots: UploadSlots): void {
   const sessions = new UploadSessions(context);
   const planner = new UploadPlanner(context, sessions);
-  const receiver = new StreamReceiver(sessions);
+  const receiver = new StreamReceiver(sessions, context.assertRoom);
   const committing = new Map<string, Promise<Answering>>();
   const found = (request: HttpRequest, where: Scoped): FoundSession =>
     sessions.find((request.params as { session: string }).session, where);

@@ -23,8 +23,8 @@ const CHECK_INTERVAL_MS = 500;
 export interface DiskGuard {
   /** Whether the data folder could be asked for its room when it was last tried. */
   readonly isThere: boolean;
-  /** @throws GranaryError STORE_FULL when there is no room for another upload, STORE_IO when nobody can tell */
-  assertRoomForUpload(): void;
+  /** @throws GranaryError STORE_FULL when there is no room for another upload of so many bytes, STORE_IO when nobody can tell */
+  assertRoomForUpload(bytes?: number): void;
   /** @throws GranaryError STORE_FULL when not even a command has room, STORE_IO when nobody can tell */
   assertRoomForCommand(): void;
   /** Finds out whether the disk still takes what is written, as when a command got no answer. */
@@ -92,16 +92,17 @@ export function startDiskGuard(options: {
         errno,
       });
   };
-  const assertRoom = (reserve: Reserve, what: string): void => {
+  const assertRoom = (reserve: Reserve, what: string, bytes = 0): void => {
     const room = roomOf(dir);
-    const lack = lackOf(room, reserve);
+    const lack = lackOf({ ...room, freeBytes: room.freeBytes - bytes }, reserve);
     if (lack !== undefined || metEnd) throw noRoom(room, reserve, { what, lack });
   };
   return {
     get isThere() {
       return !isLost;
     },
-    assertRoomForUpload: () => assertRoom(CONTENT_RESERVE, "another upload"),
+    assertRoomForUpload: (bytes = 0) =>
+      assertRoom(CONTENT_RESERVE, bytes === 0 ? "another upload" : `an upload of ${bytes} bytes`, bytes),
     assertRoomForCommand: () => assertRoom(COMMAND_RESERVE, "another command"),
     probe: () => void probe(),
     get failed() {

@@ -285,7 +285,7 @@ async function startContent(options: {
     assertConfirmed: () => {
       if (parts.server === undefined) assertConfirmed(replica);
     },
-    assertRoom: () => options.disk.assertRoomForUpload(),
+    assertRoom: (bytes?: number) => options.disk.assertRoomForUpload(bytes),
     barrier: createBarrier({ bus: options.api, replica }),
     log,
     limits: settings.limits,

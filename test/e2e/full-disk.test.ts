@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, mkdirSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { after, before, describe, test } from "node:test";
 import type { BackupJson } from "../../proto/http-pointer.ts";
 import type { FsckJson, GcJson } from "../../proto/http-store.ts";
@@ -163,6 +164,23 @@ describe("a farm whose disk is full", { skip: mounted ? false : "needs root to m
     } finally {
       spawnSync("umount", ["-l", small]);
     }
+  });
+
+  test("refuses an upload that would take the last of it: at once where its length is known, else on its way; commands go on", async () => {
+    const filler = join(disk, "filler");
+    fill(filler, 24);
+    const chunk = randomBytes(1024 * 1024);
+    chunk.writeUInt16BE(0x1f8b);
+    const path = `${projectUrl("bot")}/publishes`;
+    const headers = { "content-type": "application/gzip" };
+    const known = await send(farm, path, { headers, bytes: Buffer.concat(Array<Buffer>(20).fill(chunk)) });
+    assert.match(problemOf(known, 507, "STORE_FULL").detail, /no room for an upload of 20971520 bytes/);
+    const body = Readable.from(Array<Buffer>(40).fill(chunk));
+    const unknown = await farm.fetch(path, { method: "POST", headers, body, duplex: "half" } as never);
+    assert.equal(unknown.status, 507, await unknown.text());
+    const answer = await send(farm, `${projectUrl("bot")}/activations`, { json: { version: 1 } });
+    assert.equal(answer.status, 200, answer.text);
+    rmSync(filler);
   });
 
   test("takes small commands longer than uploads", async () => {
