@@ -30,14 +30,24 @@ export interface RunOptions {
 export class WorkerPool {
   readonly #piscina: Piscina;
   readonly #loaded = new Int32Array(new SharedArrayBuffer(LOADED_SLOTS * Int32Array.BYTES_PER_ELEMENT));
+  readonly #reclaim: (cell: SharedArrayBuffer) => Promise<void>;
   #threads: number;
   #running = 0;
   /** Threads that were asked to end and have not. */
   #retiring = 0;
 
-  /** @param options.entry what the threads run instead of worker-main: for tests of threads that go wrong */
-  constructor(options: { threads: number; workerData: WorkerData; entry?: URL }) {
+  /**
+   * @param options.reclaim cleans up behind a task that did not answer; must not throw
+   * @param options.entry what the threads run instead of worker-main: for tests of threads that go wrong
+   */
+  constructor(options: {
+    threads: number;
+    workerData: WorkerData;
+    reclaim: (cell: SharedArrayBuffer) => Promise<void>;
+    entry?: URL;
+  }) {
     this.#threads = options.threads;
+    this.#reclaim = options.reclaim;
     const workerData: PoolData = {
       ...options.workerData,
       loaded: this.#loaded.buffer as SharedArrayBuffer,
@@ -97,30 +107,35 @@ export class WorkerPool {
   /**
    * Runs one task.
    * @throws GranaryError CANCELLED when `signal` fires, ARCHIVE_TIMEOUT when the task stalls or passes its deadline,
-   *   ARCHIVE_WORKER_DIED when its thread ended; in all three the task's cell says what to clean up.
+   *   ARCHIVE_WORKER_DIED when its thread ended; in all three nothing is left of it.
    */
   async run<K extends keyof WorkerTasks>(
     name: K,
-    input: WorkerTasks[K]["input"],
+    input: Omit<WorkerTasks[K]["input"], "cell">,
     options: RunOptions,
   ): Promise<Outcome<WorkerTasks[K]["output"]>> {
+    const cell = new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT);
     const abort = new AbortController();
-    const watch = watchTask(input.cell, options, {
+    const watch = watchTask(cell, options, {
       endThread: () => abort.abort(),
       mayEnd: () => this.#areLoaded(),
     });
     this.#running += 1;
     try {
-      const outcome: Outcome<WorkerTasks[K]["output"]> = await this.#piscina.run(input, {
-        name,
-        signal: abort.signal,
-        ...(options.transfer === undefined ? {} : { transferList: [...options.transfer] }),
-      });
+      const outcome: Outcome<WorkerTasks[K]["output"]> = await this.#piscina.run(
+        { ...input, cell },
+        {
+          name,
+          signal: abort.signal,
+          ...(options.transfer === undefined ? {} : { transferList: [...options.transfer] }),
+        },
+      );
       // A task that was told to stop says CANCELLED, whatever it was told for.
       if (!outcome.ok && outcome.error.code === "CANCELLED")
         throw watch.reason() ?? GranaryError.fromWire(outcome.error);
       return outcome;
     } catch (cause) {
+      await this.#reclaim(cell);
       throw watch.reason() ?? workerDied(cause);
     } finally {
       watch.stop();

@@ -3,7 +3,7 @@ import { type Digest, digestHex } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import type { StoreHealJson } from "../../proto/http-store.ts";
 import { ARCHIVE_LIMITS, LIMITS } from "../../proto/limits.ts";
-import { type AdoptResult, TASK_CELL } from "../../proto/worker-tasks.ts";
+import type { AdoptResult } from "../../proto/worker-tasks.ts";
 import type { Upload } from "../../store/upload.ts";
 import { artifactsNaming } from "../shared/artifacts-naming.ts";
 import { gcRoots } from "../shared/content-roots.ts";
@@ -89,13 +89,9 @@ export class LostContent {
   }
 
   async #adopt(file: { digest: Digest; size: number; path: string }): Promise<AdoptResult> {
-    const { pool, store, closing: signal } = this.#context;
-    const cell = new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT);
+    const { pool, closing: signal } = this.#context;
     const limits = { signal, stallMs: STALL_MS, deadlineMs: DEADLINE_MS };
-    const outcome = await pool.run("adopt", { ...file, cell }, limits).catch(async (error: unknown) => {
-      await store.reclaim(cell);
-      throw error;
-    });
+    const outcome = await pool.run("adopt", file, limits);
     if (!outcome.ok) throw GranaryError.fromWire(outcome.error);
     return outcome.value;
   }

@@ -6,7 +6,7 @@ import { LIMITS } from "../../proto/limits.ts";
 import type { Name } from "../../proto/names.ts";
 import type { ArtifactRecord, ReleaseRecord } from "../../proto/records.ts";
 import { RECIPE_VERSION } from "../../proto/split-tree.ts";
-import { type PlanResult, TASK_CELL } from "../../proto/worker-tasks.ts";
+import type { PlanResult } from "../../proto/worker-tasks.ts";
 import { baseArtifacts } from "../shared/base-artifacts.ts";
 import { baseReleases } from "../shared/base-releases.ts";
 import { FairShare } from "../shared/fair-share.ts";
@@ -103,7 +103,6 @@ export class UploadPlanner {
       limits,
       portableNames: read((view) => findProject(view, where))?.settings.portable_names === true,
       baseTrees,
-      cell: new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT),
     };
     const { signal } = new AbortController();
     const outcome = await pool.run("plan", task, { signal, stallMs: STALL_MS, deadlineMs: limits.extractMs });

@@ -193,8 +193,7 @@ async function startDeliveries(
 ): Promise<void> {
   const { settings, dataDir, log, replica, shutdown } = parts;
   const bus = await connectRole(parts, "hooks");
-  const now = (): number => Date.now();
-  const target = { allowPrivate: settings.webhookAllowPrivate, resolve: resolveHost, now };
+  const target = { allowPrivate: settings.webhookAllowPrivate, resolve: resolveHost, now: Date.now };
   const hooks = startHooks(
     {
       ...state,
@@ -202,7 +201,7 @@ async function startDeliveries(
       secrets: secretBox(dataDir),
       log,
       replica,
-      now,
+      now: Date.now,
       random: Math.random,
       send: (message, signal) => sendWebhook(message, { ...target, signal }),
     },
@@ -223,7 +222,14 @@ async function startContent(options: {
   const { settings, log, replica, shutdown } = parts;
   const store = await openFarmStore({ dataDir: parts.dataDir, log });
   shutdown.add("store", () => store.close());
-  const pool = new WorkerPool({ threads: nodeThreads({ read, settings }), workerData: store.workerData() });
+  const pool = new WorkerPool({
+    threads: nodeThreads({ read, settings }),
+    workerData: store.workerData(),
+    reclaim: (cell) =>
+      store.reclaim(cell).catch((error: unknown) => {
+        log.warn({ err: error }, "what a task left when its thread died stays until the next start");
+      }),
+  });
   shutdown.add("worker threads", () => pool.close());
   const roots = new Roots({ dir: join(parts.dataDir, "roots"), pool });
   const jobs = await connectRole(parts, "node");
@@ -291,7 +297,7 @@ async function startContent(options: {
     limits: settings.limits,
     oidcIssuers: settings.oidcIssuers,
     version: PROGRAM_VERSION,
-    now: () => Date.now(),
+    now: Date.now,
     url: () => `${tls === undefined ? "http" : "https"}://${address}`,
     publicName: () => settings.publicName ?? address,
     problems,

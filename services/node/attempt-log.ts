@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { type LogLevel, type LogLine, LogLines, type SealedLog } from "../../proto/publish-log.ts";
-import { TASK_CELL, type TaskLog } from "../../proto/worker-tasks.ts";
+import type { TaskLog } from "../../proto/worker-tasks.ts";
 import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
 import type { PublishLogs } from "../shared/publish-logs.ts";
@@ -50,10 +50,9 @@ export class AttemptLog {
 
   /** Stores the log as it is. @throws GranaryError STORE_*, ARCHIVE_WORKER_DIED */
   async seal({ pool, store }: { pool: WorkerPool; store: Store }): Promise<SealedLog> {
-    const cell = new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT);
     const outcome = await pool.run(
       "sealLog",
-      { lines: this.lines, cell },
+      { lines: this.lines },
       { signal: new AbortController().signal, stallMs: SEAL_LIMIT_MS, deadlineMs: SEAL_LIMIT_MS },
     );
     if (!outcome.ok) throw new Error(outcome.error.message);

@@ -4,7 +4,7 @@ import { GranaryError, type WireError } from "../../proto/errors.ts";
 import { type ArchiveLimits, LIMITS } from "../../proto/limits.ts";
 import type { SealedLog } from "../../proto/publish-log.ts";
 import { type PublishRecord, TERMINAL_STATES } from "../../proto/records.ts";
-import { type ExtractResult, TASK_CELL } from "../../proto/worker-tasks.ts";
+import type { ExtractResult } from "../../proto/worker-tasks.ts";
 import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
 import { baseArtifacts } from "../shared/base-artifacts.ts";
@@ -258,14 +258,12 @@ export class PublishHandler {
     log: AttemptLog,
   ): Promise<{ ok: true; value: ExtractResult } | ReturnType<typeof failed>> {
     const { store, pool, limits } = this.#context;
-    const cell = new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT);
     const task = {
       record,
       limits,
       portableNames:
         this.#context.read((view) => findProject(view, record))?.settings.portable_names === true,
       ...this.#baseOf(record),
-      cell,
     };
     try {
       const outcome = await log.during((taskLog, port) =>
@@ -279,7 +277,6 @@ export class PublishHandler {
       await store.commit(outcome.value.commit, { heldBy: record.publish_id });
       return outcome;
     } catch (error) {
-      if (error instanceof GranaryError && CUT_OFF.has(error.code)) await store.reclaim(cell);
       throw await this.#asGone(record, error);
     }
   }
@@ -349,9 +346,6 @@ function standingOf(
 
 /** Why a task is aborted whose publish has ended. */
 const ENDED = "the publish has ended";
-
-/** Ends of a task that may have taken its thread with them. */
-const CUT_OFF: ReadonlySet<string> = new Set(["CANCELLED", "ARCHIVE_TIMEOUT", "ARCHIVE_WORKER_DIED"]);
 
 function failed(error: GranaryError): { ok: false; error: WireError } {
   return { ok: false, error: error.toWire() };

@@ -13,7 +13,6 @@ export interface PublishTask {
   readonly portableNames: boolean;
   readonly baseTrees: readonly Digest[];
   readonly baseLayers: readonly Digest[];
-  readonly cell: SharedArrayBuffer;
   readonly log: TaskLog;
 }
 
@@ -23,8 +22,8 @@ export function runPublishTask(
   task: PublishTask,
   options: RunOptions,
 ): Promise<Outcome<ExtractResult>> {
-  const { record, baseTrees, baseLayers, cell, limits, portableNames, log } = task;
-  const common = { baseTrees, baseLayers, cell, log, uploadBytes: record.upload.size, imageBuilds: false };
+  const { record, baseTrees, baseLayers, limits, portableNames, log } = task;
+  const common = { baseTrees, baseLayers, log, uploadBytes: record.upload.size, imageBuilds: false };
   const streamPath = store.uploadPath(record.publish_id);
   if (record.upload.form === "listing") {
     const sessionPath = store.uploadPath(sessionIdOf(record.publish_id));

@@ -17,7 +17,7 @@ import { type Digest, digestHex } from "../../proto/digest.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import { isName, type Name } from "../../proto/names.ts";
 import type { ArtifactRecord } from "../../proto/records.ts";
-import { type MaterializeResult, TASK_CELL } from "../../proto/worker-tasks.ts";
+import type { MaterializeResult } from "../../proto/worker-tasks.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
 
 /** A thread that hangs on a file system that hangs. */
@@ -130,7 +130,6 @@ export class Roots {
         projectDir,
         stagingDir: join(this.#dir, STAGING),
         boot: this.#boot,
-        cell: new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT),
       },
       { signal, stallMs: STALL_MS, deadlineMs: DEADLINE_MS },
     );

@@ -18,7 +18,14 @@ const DATA = {
   fsCells: new SharedArrayBuffer(4),
   taskSlots: new SharedArrayBuffer(4),
 };
-const pool = new WorkerPool({ threads: THREADS, workerData: DATA, entry: ENTRY });
+/** What is to be cleaned up, the newest last. */
+const reclaimed: SharedArrayBuffer[] = [];
+const BAD = {
+  workerData: DATA,
+  entry: ENTRY,
+  reclaim: async (cell: SharedArrayBuffer) => void reclaimed.push(cell),
+};
+const pool = new WorkerPool({ threads: THREADS, ...BAD });
 after(() => pool.close());
 
 interface Limits {
@@ -27,17 +34,12 @@ interface Limits {
   readonly deadlineMs?: number;
 }
 
-function run(behaviour: string, limits: Limits = {}, cell = newCell()): Promise<unknown> {
-  return runOn(pool, behaviour, limits, cell);
+function run(behaviour: string, limits: Limits = {}): Promise<unknown> {
+  return runOn(pool, behaviour, limits);
 }
 
-async function runOn(
-  some: WorkerPool,
-  behaviour: string,
-  limits: Limits = {},
-  cell = newCell(),
-): Promise<unknown> {
-  const task: ExtractTask = {
+async function runOn(some: WorkerPool, behaviour: string, limits: Limits = {}): Promise<unknown> {
+  const task: Omit<ExtractTask, "cell"> = {
     archivePath: behaviour,
     uploadBytes: 0,
     limits: ARCHIVE_LIMITS,
@@ -47,7 +49,6 @@ async function runOn(
     baseLayers: [],
     imageBuilds: false,
     log: { attempt: 1, lines: [], port: {} as TaskLog["port"] },
-    cell,
   };
   const outcome: Outcome<unknown> = await some.run("extract", task, {
     signal: limits.signal ?? new AbortController().signal,
@@ -58,8 +59,10 @@ async function runOn(
   return outcome.value;
 }
 
-function newCell(): SharedArrayBuffer {
-  return new SharedArrayBuffer(TASK_CELL.length * Float64Array.BYTES_PER_ELEMENT);
+function lastReclaimed(): Float64Array {
+  const cell = reclaimed.at(-1);
+  assert.ok(cell !== undefined, "nothing was cleaned up");
+  return new Float64Array(cell);
 }
 
 async function failsWith(code: string, running: Promise<unknown>): Promise<GranaryError> {
@@ -108,12 +111,13 @@ describe("a task", () => {
   ];
   for (const { behaviour, code, limits, message } of ends) {
     test(`that ends like "${behaviour}" is ${code}, its neighbour goes on, and the pool is whole again`, async () => {
-      const cell = newCell();
+      const before = reclaimed.length;
       const neighbour = run("slow");
-      const error = await failsWith(code, run(behaviour, limits, cell));
+      const error = await failsWith(code, run(behaviour, limits));
       assert.match(error.message, message);
       assert.equal(await neighbour, "slow");
-      assert.equal(new Float64Array(cell)[TASK_CELL.segmentId], 7, "the cell says what to clean up");
+      assert.equal(reclaimed.length, before + 1, "nobody cleans up behind a task that has answered");
+      assert.equal(lastReclaimed()[TASK_CELL.segmentId], 7, "the cell says what to clean up");
       await isWhole();
     });
   }
@@ -151,11 +155,10 @@ describe("a task", () => {
   });
 
   test("that was cancelled before it began does not run at all", async () => {
-    const cell = newCell();
     const cancel = new AbortController();
     cancel.abort();
-    await failsWith("CANCELLED", run("hang", { signal: cancel.signal }, cell));
-    assert.equal(new Float64Array(cell)[TASK_CELL.progress], 0);
+    await failsWith("CANCELLED", run("hang", { signal: cancel.signal }));
+    assert.equal(lastReclaimed()[TASK_CELL.progress], 0);
   });
 
   test("that waits for a thread is not on the clock yet", async () => {
@@ -168,7 +171,7 @@ describe("a task", () => {
 });
 
 test("what tasks leave to their thread's next tick is done between them, and holds no memory", async (t) => {
-  const one = new WorkerPool({ threads: 1, workerData: DATA, entry: ENTRY });
+  const one = new WorkerPool({ threads: 1, ...BAD });
   let most = 0;
   for (let i = 0; i < 200; i++) most = Math.max(most, Number(await runOn(one, "litter")));
   await one.close();
@@ -203,7 +206,7 @@ describe("a pool that is resized", () => {
     new Set(await Promise.all(Array.from({ length: tasks }, () => runOn(some, "slow-id"))));
 
   test("grows at once, shrinks between tasks, and takes back a shrinking that is overtaken", async () => {
-    const sized = new WorkerPool({ threads: 1, workerData: DATA, entry: ENTRY });
+    const sized = new WorkerPool({ threads: 1, ...BAD });
     assert.equal((await ids(sized, 3)).size, 1);
     sized.resize(NUMBER);
     assert.equal(sized.threads, NUMBER);
@@ -238,7 +241,7 @@ describe("a pool that is resized", () => {
   test("loses and doubles no task while it is resized all the time and threads die", async () => {
     const seed = Number(process.env["SEED"] ?? Date.now() % 100_000);
     const next = random(seed);
-    const sized = new WorkerPool({ threads: 2, workerData: DATA, entry: ENTRY });
+    const sized = new WorkerPool({ threads: 2, ...BAD });
     const tasks = Array.from({ length: 300 }, (_, i) =>
       i % 50 === 49
         ? failsWith("ARCHIVE_WORKER_DIED", runOn(sized, "exit"))
@@ -267,7 +270,11 @@ test("a pool that is closed while its threads load harms neither them nor the pr
   const store = await openStore({ dir, log: () => undefined });
   // Node aborts the process when a thread is ended while it loads modules or addons: the real threads load for some 300 ms.
   for (let i = 0; i < 6; i++) {
-    const short = new WorkerPool({ threads: 2, workerData: store.workerData() });
+    const short = new WorkerPool({
+      threads: 2,
+      workerData: store.workerData(),
+      reclaim: (cell) => store.reclaim(cell),
+    });
     await new Promise((resolve) => setTimeout(resolve, 60 * i));
     await short.close();
   }
