@@ -139,8 +139,7 @@ class InboxUpload implements Upload, ResumableUpload {
     const size = this.#size;
     if (this.#fd === undefined && this.#writing === undefined && this.#error === undefined)
       return this.#parts.commit({ ...options, size, bytes: Buffer.concat(this.#pending) });
-    await this.#drain();
-    await this.#close();
+    await this.#finish();
     return this.#parts.commit({ ...options, size });
   }
 
@@ -157,10 +156,18 @@ class InboxUpload implements Upload, ResumableUpload {
     if (this.#state !== "open") return;
     this.#state = "sealing";
     try {
+      await this.#finish();
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** Writes what is pending and lets go of the file, whatever comes of that. */
+  async #finish(): Promise<void> {
+    try {
       await this.#drain();
     } finally {
       await this.#close();
-      this.#end();
     }
   }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { digestOf } from "../../proto/digest.ts";
-import { fsCallCount, injectFault } from "../../store/fs.ts";
+import { fsCallCount, ifPresent, injectFault } from "../../store/fs.ts";
 import { storeFiles } from "../helpers/store-disk.ts";
 import { contentOf, openStoreFixture, type StoreFixture } from "../helpers/store-fixture.ts";
 import { tempFolder } from "../helpers/temp-folder.ts";
@@ -146,6 +146,30 @@ describe("an upload", () => {
       assert.deepEqual(storeFiles(dir), new Map());
       await (await store.openUpload("p1")).abort();
     }));
+
+  it("holds no file open when its last bytes found no room", { skip: process.platform !== "linux" }, () =>
+    withStore(async ({ store }) => {
+      const { fsCells } = store.workerData();
+      const open = (id: string): string[] =>
+        fs
+          .readdirSync("/proc/self/fd")
+          .flatMap((fd) => ifPresent(() => fs.readlinkSync(`/proc/self/fd/${fd}`)) ?? [])
+          .filter((path) => path.includes(id));
+      const archive = await store.openUpload("pub_1");
+      const stream = await store.resumeUpload("pub_2");
+      for (const [id, upload] of [
+        ["pub_1", archive],
+        ["pub_2", stream],
+      ] as const) {
+        await upload.write(contentOf("begins", 100_000));
+        await waitUntil("it is written", 5_000, () => fs.statSync(open(id)[0] ?? "/dev/null").size > 0);
+        await upload.write(contentOf("ends", 10));
+        injectFault(fsCells, { op: "inbox.write", errno: "ENOSPC" });
+        await assert.rejects(upload.seal({ leaseMs: HOUR_MS }), { code: "STORE_FULL" });
+        assert.deepEqual(open(id), []);
+      }
+    }),
+  );
 
   it("shares one folder sync and one transaction with the others that are sealed meanwhile", () =>
     withStore(async (fixture) => {
