@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { Problem } from "../../proto/http.ts";
 import { natsPaths } from "../shared/nats-paths.ts";
 
 const CLI = fileURLToPath(new URL("../cli/main.js", import.meta.url));
@@ -81,7 +82,14 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
 }
 
-async function readyLine(child: ChildProcess): Promise<{ url: string; registry: string; token: string }> {
+interface Ready {
+  readonly ready: true;
+  readonly url: string;
+  readonly registry: string;
+  readonly token: string;
+}
+
+async function readyLine(child: ChildProcess): Promise<Ready> {
   if (child.stdout === null) throw new Error("the farm has no standard output");
   const lines = createInterface({ input: child.stdout });
   const first = once(lines, "line").then(([line]) => String(line));
@@ -92,11 +100,10 @@ async function readyLine(child: ChildProcess): Promise<{ url: string; registry: 
     setTimeout(() => reject(new Error("the farm was not ready in time")), START_LIMIT_MS).unref(),
   );
   try {
-    return JSON.parse(await Promise.race([first, ended, late])) as {
-      url: string;
-      registry: string;
-      token: string;
-    };
+    const said = JSON.parse(await Promise.race([first, ended, late])) as Ready | Problem;
+    // Without a farm of its own the demo would go on with whatever listens on the default port.
+    if (!("ready" in said)) throw new Error(`the farm did not start: ${said.detail}. ${said.hint}`);
+    return said;
   } catch (error) {
     child.kill("SIGKILL");
     throw error;
