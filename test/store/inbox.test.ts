@@ -161,7 +161,7 @@ describe("an upload", () => {
         ["pub_1", archive],
         ["pub_2", stream],
       ] as const) {
-        await upload.write(contentOf("begins", 100_000));
+        await upload.write(contentOf("begins", 300_000));
         await waitUntil("it is written", 5_000, () => fs.statSync(open(id)[0] ?? "/dev/null").size > 0);
         await upload.write(contentOf("ends", 10));
         injectFault(fsCells, { op: "inbox.write", errno: "ENOSPC" });
