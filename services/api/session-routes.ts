@@ -55,7 +55,9 @@ export function sessionRoutes(server: HttpServer, context: ApiContext): void {
       session = look();
     }
     if (session === undefined)
-      throw new GranaryError("NOT_FOUND", `${where.org}/${where.project} has no session ${id}`);
+      throw new GranaryError("NOT_FOUND", `${where.org}/${where.project} has no session ${id}`, {
+        hint: "It has ended, or was never started: PUT starts it.",
+      });
     return reply.send(sessionJson(session, context));
   });
 
@@ -80,6 +82,7 @@ function sessionScoped(context: ApiContext, request: HttpRequest): { where: Scop
   if (/^[A-Za-z0-9_-]{1,128}$/.test(id)) return { where, id };
   throw new GranaryError("NAME_INVALID", "a session's id is 1 to 128 letters, digits, - and _", {
     limit: 128,
+    hint: "Use 1 to 128 of A-Z a-z 0-9 _ -; an id of yours that has others can be sent as its hash.",
   });
 }
 

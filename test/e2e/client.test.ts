@@ -183,7 +183,10 @@ describe("subscribe", () => {
         .body;
     const old = await claim("old");
     assert.deepEqual([old.epoch, old.held], [1, true]);
-    assert.equal((await claim("new")).held, false);
+    const place = async () => Number((await farm.fetch("/v1/whoami")).headers.get("granary-seq"));
+    const before = await place();
+    for (let i = 0; i < 8; i++) assert.equal((await claim("new")).held, false);
+    assert.ok((await place()) - before < 8, "to stand by costs no commands");
     const taken = await eventually(
       async () => {
         const answer = await claim("new");
