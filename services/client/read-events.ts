@@ -12,7 +12,10 @@ export interface EventsOptions {
   readonly org?: string;
   /** false: ends where the events end now. */
   readonly follow?: boolean;
+  /** Ends the reading with its reason. */
   readonly signal?: AbortSignal;
+  /** Told why, whenever something has to be tried again: a farm that is away is waited for, however long. */
+  readonly onRetry?: ((error: GranaryError) => void) | undefined;
 }
 
 /** The farm sends a comment every 15 s: a connection that is silent for three of them is dead. */
@@ -47,6 +50,7 @@ export async function* readEvents(
       ended.throwIfAborted();
       if (!isPassing(error)) throw error;
       failures = performance.now() - sinceMs > WAIT_MAX_MS ? 1 : failures + 1;
+      options.onRetry?.(error);
       await pause(error, failures, ended);
     }
   }

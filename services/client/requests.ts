@@ -13,8 +13,16 @@ export interface Requests {
 
 const TIMEOUT_MS = 30_000;
 
+/** @throws GranaryError USAGE for what no request can be made of: trying again would go on for ever */
 export function createRequests(options: { url: string; token: string }): Requests {
   const url = options.url.replace(/\/+$/, "");
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new GranaryError(
+      "USAGE",
+      `${JSON.stringify(options.url)} is no farm's URL, such as http://127.0.0.1:7421`,
+    );
+  if (!/^[\x20-\x7e]*$/.test(String(options.token).trim()))
+    throw new GranaryError("USAGE", "the token has characters that no token has");
   /** Fails with UNAVAILABLE whatever the way to the farm does to a request; what its own caller ends stays what it is. */
   const send = async <T>(
     path: string,
@@ -80,8 +88,11 @@ async function failureOf(response: Response, url: string): Promise<GranaryError>
 }
 
 function whyNot(cause: unknown): string {
-  const isLate = cause instanceof Error && cause.name === "TimeoutError";
-  return isLate ? `did not answer in ${TIMEOUT_MS / 1000} s` : "cannot be reached";
+  if (cause instanceof Error && cause.name === "TimeoutError")
+    return `did not answer in ${TIMEOUT_MS / 1000} s`;
+  const reason = cause instanceof Error ? cause.cause : undefined;
+  const code = reason instanceof Error && "code" in reason ? `: ${String(reason.code)}` : "";
+  return `cannot be reached${code}`;
 }
 
 /** Whether it may go well later: the farm restarts, or the way to it is broken. */

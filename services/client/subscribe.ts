@@ -8,7 +8,7 @@ import type { SubscriptionJson } from "../../proto/subscription-http.ts";
 import type { EventSnapshotJson } from "../../proto/webhook-http.ts";
 import { fetchSnapshot } from "./fetch-snapshot.ts";
 import { nameProject } from "./name-project.ts";
-import { readEvents } from "./read-events.ts";
+import { type EventsOptions, readEvents } from "./read-events.ts";
 import { isPassing, pause, type Requests } from "./requests.ts";
 
 export interface SubscribeOptions {
@@ -29,7 +29,10 @@ export interface SubscribeOptions {
    * behind it. Without it the loop ends with CURSOR_EXPIRED.
    */
   readonly onExpired?: (snapshot: EventSnapshotJson) => Promise<void> | void;
+  /** Ends the loop, as `close()` does. */
   readonly signal?: AbortSignal;
+  /** Told why, whenever something has to be tried again: a farm that is away is waited for, however long. */
+  readonly onRetry?: ((error: GranaryError) => void) | undefined;
 }
 
 /**
@@ -83,7 +86,7 @@ async function* deliver(requests: Requests, options: Claimed): AsyncGenerator<Cl
     const path = pathOf(of.org, options.group);
     const reading = new Reading(requests, { ...claimed, path, claimMs: options.claimMs, signal });
     try {
-      yield* reading.events(of);
+      yield* reading.events({ ...of, onRetry: options.onRetry });
       return;
     } catch (error) {
       if (signal.aborted) return;
@@ -91,7 +94,7 @@ async function* deliver(requests: Requests, options: Claimed): AsyncGenerator<Cl
       // Another process has taken over: this one stands by again.
       if (code === "SUBSCRIPTION_LOST") continue;
       if (code !== "CURSOR_EXPIRED" || options.onExpired === undefined) throw error;
-      await beginAnew(requests, of, { reading, signal, onExpired: options.onExpired });
+      await beginAnew(requests, of, { reading, options });
     } finally {
       await reading.leave();
     }
@@ -101,11 +104,11 @@ async function* deliver(requests: Requests, options: Claimed): AsyncGenerator<Cl
 async function beginAnew(
   requests: Requests,
   of: { org: string; project?: string },
-  { reading, signal, onExpired }: { reading: Reading } & Pick<Required<Claimed>, "signal" | "onExpired">,
+  { reading, options }: { reading: Reading; options: Claimed },
 ): Promise<void> {
-  const snapshot = await persist(signal, () => fetchSnapshot(requests, of));
+  const snapshot = await persist(options, () => fetchSnapshot(requests, of));
   if (snapshot === undefined) return;
-  await onExpired(snapshot);
+  await options.onExpired?.(snapshot);
   reading.goTo(snapshot.cursor);
 }
 
@@ -142,7 +145,9 @@ class Reading {
   }
 
   /** @throws GranaryError SUBSCRIPTION_LOST when another may have taken over; what reading ends with */
-  async *events(of: { org: string; project?: string }): AsyncGenerator<CloudEvent, void, undefined> {
+  async *events(
+    of: Pick<EventsOptions, "org" | "project" | "onRetry">,
+  ): AsyncGenerator<CloudEvent, void, undefined> {
     try {
       const events = readEvents(this.#requests, { ...of, from: this.#handled, signal: this.#signal });
       for await (const event of events) {
@@ -216,7 +221,7 @@ async function claimWhenFree(
     ...(of.project === undefined ? {} : { project: of.project }),
   };
   while (!signal.aborted) {
-    const claimed = await persist(signal, async () => {
+    const claimed = await persist(options, async () => {
       const claimedMs = performance.now();
       const path = `${pathOf(of.org, options.group)}:claim`;
       return { claim: await requests.json<SubscriptionJson>("POST", path, body, signal), claimedMs };
@@ -238,20 +243,24 @@ async function feedOf(
 ): Promise<{ org: string; project?: string } | undefined> {
   const { org, ...project } = nameProject(options);
   if (org !== undefined) return { org, ...project };
-  const whoami = await persist(options.signal, () =>
+  const whoami = await persist(options, () =>
     requests.json<WhoamiJson>("GET", "/v1/whoami", undefined, options.signal),
   );
   return whoami === undefined ? undefined : { org: whoami.org, ...project };
 }
 
 /** Asks again for as long as it may go well later. @returns undefined: aborted */
-async function persist<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T | undefined> {
+async function persist<T>(
+  { signal, onRetry }: Pick<Claimed, "signal" | "onRetry">,
+  ask: () => Promise<T>,
+): Promise<T | undefined> {
   for (let failures = 1; !signal.aborted; failures += 1) {
     try {
       return await ask();
     } catch (error) {
       if (signal.aborted) return undefined;
       if (!isPassing(error)) throw error;
+      onRetry?.(error);
       await pause(error, failures, signal).catch(() => undefined);
     }
   }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { connect, type Granary } from "granary";
+import { connect, type Granary, type GranaryError } from "granary";
 
 test("a number that is left out is an error that names it", async () => {
   const seen: string[] = [];
@@ -39,8 +39,10 @@ test("answers that are cut off anywhere are asked for again, and a stream that s
     if (nth < 3) response.end(nth === 1 ? "" : frame(1));
     else response.write(frame(2) + frame(3));
   };
+  const told: string[] = [];
+  const onRetry = (error: GranaryError) => void told.push(error.message.replace(/^\S+ |http:\S+ /g, ""));
   const seen = await withFake(answers, async (client) => {
-    const subscription = client.subscribe({ group: "g", project: "p" });
+    const subscription = client.subscribe({ group: "g", project: "p", onRetry });
     const ids: string[] = [];
     for await (const event of subscription) if (ids.push(event.id) === 3) break;
     await subscription.close();
@@ -48,11 +50,18 @@ test("answers that are cut off anywhere are asked for again, and a stream that s
   });
   assert.deepEqual(seen, ["o/p/1", "o/p/2", "o/p/3"]);
   assert.equal(JSON.parse(claim).project, "p");
+  assert.deepEqual(new Set(told), new Set(["cannot be reached: UND_ERR_SOCKET", "event stream of ended"]));
   for (const path of ["/v1/whoami", "/v1/orgs/o/subscriptions/g:claim", "/v1/events"])
     assert.equal(asked.filter((known) => known === path).length, 3, path);
 });
 
-test("what is no farm, and what is no project, is said as that", async () => {
+test("what is no farm is said as that, and not tried again", async () => {
+  for (const url of ["127.0.0.1:7421", "localhost:7421", "ftp://farm", ""])
+    assert.throws(() => connect({ url, token: "t" }), { code: "USAGE", message: /no farm's URL/ });
+  assert.throws(() => connect({ url: "http://farm", token: "a\nb" }), {
+    code: "USAGE",
+    message: /the token/,
+  });
   await withFake(
     (_request, response) => response.writeHead(200, { "content-type": "text/html" }).end("<p>welcome"),
     async (client) => {
