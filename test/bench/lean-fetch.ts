@@ -11,7 +11,7 @@ type LeanFetch = (url: string, init?: RequestInit) => Promise<Response>;
 export function leanFetch(): LeanFetch {
   const agent = new Agent({ keepAlive: true });
   return async (url, { method = "GET", headers, body, signal } = {}) => {
-    const bytes = body === undefined || body === null ? undefined : Buffer.from(body as string | Uint8Array);
+    const bytes = typeof body === "string" ? Buffer.from(body) : (body as Uint8Array | null | undefined);
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const sending = request(
         url,
@@ -20,14 +20,14 @@ export function leanFetch(): LeanFetch {
           method,
           headers: {
             ...(headers as Record<string, string>),
-            ...(bytes === undefined ? {} : { "content-length": bytes.byteLength }),
+            ...(bytes ? { "content-length": bytes.byteLength } : {}),
           },
           ...(signal ? { signal } : {}),
         },
         resolve,
       );
       sending.on("error", reject);
-      sending.end(bytes);
+      sending.end(bytes ?? undefined);
     });
     const content = await buffer(answer);
     // A 204 must have no body, not an empty one.
