@@ -75,8 +75,11 @@ async function follow(
   const unsubscribe = feed.subscribe(wake.ring);
   const keepAlive = setInterval(() => out.write(": keep-alive\n\n"), KEEP_ALIVE_MS);
   // A token may expire while nothing happens, or while the reader takes nothing more.
+  let takenMs = context.now();
   const recheck = setInterval(() => {
-    if (out.writableNeedDrain && !isValid(context, request)) out.destroy();
+    if (!out.writableNeedDrain) takenMs = context.now();
+    // It comes back to where it was, if it ever reads again; until then it would hold its page and its place.
+    else if (context.now() - takenMs > LIMITS.answerIdleMs || !isValid(context, request)) out.destroy();
     wake.ring();
   }, RECHECK_TOKEN_MS);
   let open = true;
@@ -86,6 +89,9 @@ async function follow(
     wake.ring();
   };
   out.on("close", end);
+  out.on("drain", () => {
+    takenMs = context.now();
+  });
   context.closing.addEventListener("abort", end);
   if (context.closing.aborted) end();
   try {

@@ -135,3 +135,27 @@ test("an org that has every stream open that it may is told so, and leaves room 
   // Those that ended gave their place back.
   await open("acme");
 });
+
+test("a reader that takes nothing more is cut off", async () => {
+  let nowMs = 0;
+  const context = {
+    read: () => RECORD,
+    now: () => (nowMs += LIMITS.answerIdleMs / 3),
+    assertConfirmed: () => undefined,
+    closing: new AbortController().signal,
+    log: { info: () => undefined },
+  } as unknown as ApiContext;
+  const raw = Object.assign(new EventEmitter(), {
+    writeHead: () => undefined,
+    flushHeaders: () => undefined,
+    write: () => false,
+    writableNeedDrain: true,
+    destroy: () => raw.emit("close"),
+  });
+  const request = { id: "req_1", headers: { authorization: `Bearer ${TOKEN}` } } as unknown as HttpRequest;
+  await sendServerEvents(context, request, { hijack: () => ({ raw }) } as unknown as HttpReply, {
+    subscribe: () => () => undefined,
+    next: () => ({ frames: ["data: 1\n\n"], next: "more" }),
+  });
+  assert.ok(nowMs > LIMITS.answerIdleMs);
+});
