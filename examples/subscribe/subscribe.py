@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 
 URL = os.environ.get("GRANARY_URL", "http://127.0.0.1:7421")
-TOKEN = os.environ["GRANARY_TOKEN"]
+TOKEN = os.environ.get("GRANARY_TOKEN") or sys.exit("GRANARY_TOKEN is not set: a token with the scope read")
 
 
 def events(cursor):
@@ -34,7 +34,8 @@ def events(cursor):
             if error.code < 500 and error.code != 429:
                 raise SystemExit(f"{error.code}: {error.read().decode()}")
             time.sleep(1)
-        except OSError:
+        except OSError as error:
+            print(f"{URL}: {error}; trying again", file=sys.stderr)
             time.sleep(1)
 
 
