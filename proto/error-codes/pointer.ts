@@ -43,7 +43,7 @@ export const POINTER_CODES = {
     EXIT.conflict,
     false,
     "That is not possible in the present state.",
-    "See what state it is in: `granary why` for publishes and releases, `granary show` for releases.",
+    "The message names what is in the way; of a publish or a release `granary why` says more.",
   ),
   NOT_ACTIVATED: spec(
     409,

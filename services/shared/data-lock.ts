@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
 import { GranaryError } from "../../proto/errors.ts";
+import { makeFolder } from "./make-folder.ts";
 import { processIdentity } from "./process-identity.ts";
 
 export interface DataLock {
@@ -28,10 +29,10 @@ export interface DataLock {
  *
  * It rests on a listing being one snapshot (Linux reads a folder of this size in one getdents64 under the folder's
  * lock), and on seeing each other's processes: one machine and one pid namespace, no network file system.
- * @throws GranaryError DATA_IN_USE with the holder's pid
+ * @throws GranaryError DATA_IN_USE with the holder's pid, USAGE when the folder cannot be made
  */
 export async function lockDataDir(dataDir: string): Promise<DataLock> {
-  mkdirSync(dataDir, { recursive: true });
+  makeFolder(dataDir);
   const identity = processIdentity(process.pid);
   if (identity === undefined) throw new GranaryError("INTERNAL", "this process cannot identify itself");
   for (;;) {

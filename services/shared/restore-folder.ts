@@ -30,7 +30,10 @@ export class RestoreFolder {
     );
     if (others.length === 0) return;
     const message = `${dataDir} is not empty (${others[0]}): a backup is restored into a new data folder`;
-    throw new GranaryError("STATE_CONFLICT", message, { data: dataDir });
+    throw new GranaryError("STATE_CONFLICT", message, {
+      data: dataDir,
+      hint: "Name another folder with --data.",
+    });
   }
 
   /** @throws GranaryError STORE_FULL when `bytes` have no room */

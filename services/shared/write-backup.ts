@@ -4,6 +4,7 @@ import { GranaryError } from "../../proto/errors.ts";
 import { BACKUP_PATH, type BackupManifest, writeManifest } from "./backup-manifest.ts";
 import { copyHashed } from "./copy-hashed.ts";
 import { digestInSlices } from "./digest-in-slices.ts";
+import { makeFolder } from "./make-folder.ts";
 import { DATA_FILE, openStateReader } from "./state-db.ts";
 import { KEYS, STATE_VERSION } from "./state-keys.ts";
 import { syncFile } from "./sync-file.ts";
@@ -20,7 +21,7 @@ const PASSES = 20;
  * Writes everything that a farm is into a new folder, while it runs. The state is copied before the content: whatever a state
  * names was durable before (content -> index -> release), and nothing is deleted while the caller holds its lease, so that what
  * is copied later has all of it. Uploads are copied before the state as well: their publish may end meanwhile.
- * @throws GranaryError STATE_CONFLICT when the folder is not empty
+ * @throws GranaryError STATE_CONFLICT when the folder is not empty, USAGE when it cannot be made
  */
 export async function writeBackup(options: {
   dir: string;
@@ -31,8 +32,8 @@ export async function writeBackup(options: {
 }): Promise<{ seq: number; files: number; bytes: number }> {
   const { dir, dataDir } = options;
   if (existsSync(dir) && readdirSync(dir).length > 0)
-    throw new GranaryError("STATE_CONFLICT", `${dir} is not empty`, { dir });
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+    throw new GranaryError("STATE_CONFLICT", `${dir} is not empty: a backup wants a new folder`, { dir });
+  makeFolder(dir);
   const copies = new Map<string, BackupManifest["files"][number]>();
   await copyPass({ dataDir, dir, copies }, ["store/inbox"]);
 
