@@ -176,7 +176,11 @@ export function streamEvents(
   let after = feed.after;
   const filter = publishFilter(feed.only);
   return sendServerEvents(context, request, reply, {
-    subscribe: (ring) => context.replica.onApplied(ring),
+    // Session starts alone are hundreds of groups a second, and every feed would look at the state after each.
+    subscribe: (ring) =>
+      context.replica.onApplied(({ orgs }) => {
+        if (orgs.includes(feed.of.org)) ring();
+      }),
     next: () => {
       const { events, follow } = context.read((view) => ({
         events: listEvents(view, feed.of, { after, limit: FEED_EVENTS }),

@@ -20,14 +20,13 @@ export function applyBatch(
     const publishes = new Set<string>();
     const projects = new Map<string, { org: Name; project: Name }>();
     const orgs = new Set<Name>();
-    let events = 0;
     for (const { seq: at, timeMs, command } of batch) {
       if (at <= seq) continue;
       const result = applyCommand(tx, command, {
         seq: at,
         timeMs,
         onEvent: (event) => {
-          events += 1;
+          orgs.add(event.org);
           // Also those that another publish overtook, or whose preview was removed.
           if (event.type.startsWith("publish.")) publishes.add(event.subject);
           projects.set(`${event.org}/${event.project}`, { org: event.org, project: event.project });
@@ -35,12 +34,11 @@ export function applyBatch(
       });
       seq = at;
       const { org, project, body } = command;
-      orgs.add(org);
       if (project !== undefined) projects.set(`${org}/${project}`, { org, project });
       if ("publish_id" in body) publishes.add(body.publish_id);
       if (result.ok && result.value.type === "accepted") publishes.add(result.value.publish_id);
     }
     for (const [key, value] of local) localTx.put(key, value);
-    return { seq, publishes: [...publishes], projects: [...projects.values()], orgs: [...orgs], events };
+    return { seq, publishes: [...publishes], projects: [...projects.values()], orgs: [...orgs] };
   });
 }

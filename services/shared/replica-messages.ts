@@ -38,9 +38,8 @@ export interface Applied {
   readonly seq: number;
   readonly publishes: readonly string[];
   readonly projects: readonly { readonly org: Name; readonly project: Name }[];
+  /** Those of which the group wrote events. */
   readonly orgs: readonly Name[];
-  /** How many events the group wrote. */
-  readonly events: number;
 }
 
 /** The thread protocol, whole: what a replica thread tells its owner. */
