@@ -14,7 +14,7 @@ export const REQUEST_CODES = {
     EXIT.usage,
     false,
     "A configuration file is not valid.",
-    "Correct what is named; docs/settings.md has the keys of a farm's file, `granary config check FILE` checks one.",
+    "Correct what is named; `granary config check` checks the files that are read here, `granary config check FILE` that of a farm.",
   ),
   NAME_INVALID: spec(
     400,

@@ -15,7 +15,7 @@ export function readSettingsFile(path: string): SettingsInput {
 }
 
 function whatIsWrong(cause: unknown): string {
-  if (cause instanceof TomlError) return `:${cause.line}:${cause.column}: ${cause.message.split("\n")[0]}`;
+  if (cause instanceof TomlError) return `: ${cause.line}:${cause.column}: ${cause.message.split("\n")[0]}`;
   const { code } = cause as NodeJS.ErrnoException;
   return code === "ENOENT" ? ": there is no such file" : ` cannot be read: ${code ?? String(cause)}`;
 }

@@ -21,7 +21,7 @@ test("config check takes the configuration file of a farm, as up would, and conf
     ["[limits]\nentriez = 1\n", /farm\.toml: limits\.entriez: is not known here$/m],
     ['port = "x"\n', /port: /],
     ['node = "Not A Name"\n', /node: /],
-    ["port = 7000\nnode =\n", /farm\.toml: ?2:7: /],
+    ["port = 7000\nnode =\n", /farm\.toml: 2:7: /],
   ] as const) {
     writeFileSync(file, text);
     for (const verb of ["check", "print"] as const) {
