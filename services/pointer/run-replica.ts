@@ -118,6 +118,7 @@ async function follow(
       relay?.wake();
     },
     onAlive: throttled((atHead) => post({ type: "alive", atHead })),
+    onBroken: (error) => warner(post)({ err: String(error) }, "the command log is followed anew"),
     onEnd: (error) => halt(error),
   });
   checkReady(appliedSeq(writer));

@@ -15,6 +15,8 @@ export interface FollowOptions {
   onBatch(batch: readonly StreamMessage[]): void;
   /** The server said that nothing is waiting, or something arrived. `atHead`: what was handed over is (nearly) all there is. */
   onAlive?(atHead: boolean): void;
+  /** It was broken off and begins again; told once for each cause until something arrives. */
+  onBroken?(error: unknown): void;
   /** The following ended for good. */
   onEnd(error: GranaryError): void;
 }
@@ -42,16 +44,21 @@ export function followStream(
   const abort = new AbortController();
   const { signal } = abort;
   let lastSeq = options.fromSeq;
+  const told = new Set<string>();
+  const tell = (error: unknown): void => {
+    const cause = String(error);
+    if (!told.has(cause)) options.onBroken?.(error);
+    told.add(cause);
+  };
 
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
       try {
         if (bus.connection.connected) await followOnce();
       } catch (error) {
-        if (error instanceof Fatal) {
-          if (!signal.aborted) options.onEnd(error.reason);
-          return;
-        }
+        if (signal.aborted) return;
+        if (error instanceof Fatal) return options.onEnd(error.reason);
+        tell(error);
       }
       await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
     }
@@ -92,6 +99,7 @@ export function followStream(
     let aliveAt = performance.now();
     const alive = (atHead: boolean) => {
       aliveAt = performance.now();
+      told.clear();
       options.onAlive?.(atHead);
     };
     inbox.onDelivered = alive;

@@ -6,7 +6,7 @@ import { type Bus, connectBus, type LogEntry } from "../../../services/shared/bu
 import { natsCredentials } from "../../../services/shared/nats-keys.ts";
 import type { NatsRole } from "../../../services/shared/nats-permissions.ts";
 import { type NatsServer, startNatsServer } from "../../../services/shared/nats-server.ts";
-import { type Replica, startReplica } from "../../../services/shared/replica.ts";
+import { type Replica, type ReplicaLog, startReplica } from "../../../services/shared/replica.ts";
 import { openStateReader } from "../../../services/shared/state-db.ts";
 import { stateDigest } from "../../../services/shared/state-db-digest.ts";
 import { MemoryState } from "../../../services/shared/state-db-memory.ts";
@@ -22,7 +22,12 @@ export interface PointerFarm {
   readonly dataDir: string;
   readonly server: NatsServer;
   connect(role: NatsRole): Promise<Bus>;
-  replica(options?: { name?: string; relay?: boolean; digestEvery?: number }): Promise<Replica>;
+  replica(options?: {
+    name?: string;
+    relay?: boolean;
+    digestEvery?: number;
+    log?: ReplicaLog;
+  }): Promise<Replica>;
   stateDir(name?: string): string;
 }
 
