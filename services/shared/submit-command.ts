@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Command, CommandResult, CommandValue } from "../../proto/commands.ts";
+import type { Command, CommandResult } from "../../proto/commands.ts";
 import { GranaryError } from "../../proto/errors.ts";
 import type { Bus } from "./bus.ts";
 import type { Replica } from "./replica.ts";
@@ -7,7 +7,7 @@ import { KEYS } from "./state-keys.ts";
 
 export interface SubmitTarget {
   readonly bus: Pick<Bus, "appendCommand">;
-  readonly replica: Pick<Replica, "read" | "waitForSeq" | "onApplied">;
+  readonly replica: Pick<Replica, "read" | "waitForSeq">;
 }
 
 /**
@@ -32,17 +32,6 @@ export async function submitCommand(
   if (result !== undefined) return result;
   const detail = { command_id: command.id };
   throw new GranaryError("OUTCOME_UNKNOWN", `${command.id} is stored, but not applied here yet`, detail);
-}
-
-/** {@link submitCommand}, with a refusal thrown. @throws GranaryError with the code of the refusal */
-export async function submitOrThrow(
-  target: SubmitTarget,
-  command: Command,
-  options: { timeoutMs?: number } = {},
-): Promise<{ readonly seq: number; readonly value: CommandValue }> {
-  const result = await submitCommand(target, command, options);
-  if (!result.ok) throw GranaryError.fromWire(result.error);
-  return result;
 }
 
 /** {@link submitCommand} with its target bound: what services are handed. */

@@ -9,8 +9,8 @@ import { LOCAL_EPOCH } from "../../services/shared/reseed-mark.ts";
 import { writeSnapshot } from "../../services/shared/snapshots.ts";
 import { DATA_FILE, openStateWriter } from "../../services/shared/state-db.ts";
 import { stateDigest } from "../../services/shared/state-db-digest.ts";
-import { MemoryState } from "../../services/shared/state-db-memory.ts";
 import { flipInPages } from "./flip-in-pages.ts";
+import { MemoryState } from "./memory-state.ts";
 import { nthCommand } from "./nth-command.ts";
 import { tempFolder } from "./temp-folder.ts";
 

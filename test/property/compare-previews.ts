@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Name } from "../../proto/names.ts";
-import type { MemoryState } from "../../services/shared/state-db-memory.ts";
 import { listPreviews } from "../../services/shared/state-queries.ts";
+import type { MemoryState } from "../helpers/memory-state.ts";
 import type { ModelProject } from "./model-project.ts";
 
 /** Compares a project's previews, and what is served because of them, with the model. */

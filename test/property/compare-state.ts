@@ -3,9 +3,9 @@ import type { Command, CommandBody, CommandResult } from "../../proto/commands.t
 import type { Name } from "../../proto/names.ts";
 import type { LogEntry } from "../../services/shared/bus.ts";
 import { stateDigest } from "../../services/shared/state-db-digest.ts";
-import type { MemoryState } from "../../services/shared/state-db-memory.ts";
 import { KEYS, RANGES } from "../../services/shared/state-keys.ts";
 import { findProject, findPublish, listEvents, listHistory } from "../../services/shared/state-queries.ts";
+import type { MemoryState } from "../helpers/memory-state.ts";
 import { comparePreviews } from "./compare-previews.ts";
 import type { ModelProject } from "./model-project.ts";
 import type { Model } from "./pointer-model.ts";

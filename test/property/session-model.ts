@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { CommandBody } from "../../proto/commands.ts";
 import type { Name } from "../../proto/names.ts";
-import type { MemoryState } from "../../services/shared/state-db-memory.ts";
 import { KEYS, RANGES } from "../../services/shared/state-keys.ts";
 import { listSessions } from "../../services/shared/state-queries.ts";
+import type { MemoryState } from "../helpers/memory-state.ts";
 import type { ModelProject } from "./model-project.ts";
 
 type SessionBody = Extract<CommandBody, { type: `session.${string}` }>;

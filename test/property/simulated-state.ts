@@ -1,6 +1,6 @@
 import type { LocalTx, StateWriter } from "../../services/shared/state-db.ts";
-import { MemoryState } from "../../services/shared/state-db-memory.ts";
 import type { StateKey, StateTx } from "../../services/shared/state-db-tx.ts";
+import { MemoryState } from "../helpers/memory-state.ts";
 
 /** What a replica keeps through a crash, with LMDB's promise: a transaction is there as a whole or not at all. */
 export class SimulatedState implements Pick<StateWriter, "transact" | "read" | "readLocal"> {

@@ -16,8 +16,8 @@ import { natsCredentials, natsIssuer } from "../../../services/shared/nats-keys.
 import { natsPaths } from "../../../services/shared/nats-paths.ts";
 import type { NatsRole } from "../../../services/shared/nats-permissions.ts";
 import { type NatsServer, startNatsServer } from "../../../services/shared/nats-server.ts";
-import { MemoryState } from "../../../services/shared/state-db-memory.ts";
 import { KEYS } from "../../../services/shared/state-keys.ts";
+import { MemoryState } from "../../helpers/memory-state.ts";
 import { tempFolder } from "../../helpers/temp-folder.ts";
 import { waitUntil } from "../../helpers/wait-until.ts";
 

@@ -3,9 +3,8 @@ import { test } from "node:test";
 import { GranaryError } from "../../../proto/errors.ts";
 import { createBarrier } from "../../../services/shared/barrier.ts";
 import { findProject } from "../../../services/shared/state-queries.ts";
-import { submitOrThrow } from "../../../services/shared/submit-command.ts";
 import { AT, acceptOf } from "./machine.ts";
-import { freshCommand, startPointerFarm } from "./pointer-farm.ts";
+import { freshCommand, startPointerFarm, submitOrThrow } from "./pointer-farm.ts";
 
 const isCode = (code: string) => (error: unknown) => error instanceof GranaryError && error.code === code;
 

@@ -4,8 +4,8 @@ import { test } from "node:test";
 import type { Command } from "../../../proto/commands.ts";
 import { applyCommand } from "../../../services/pointer/apply/apply-command.ts";
 import { stateDigest } from "../../../services/shared/state-db-digest.ts";
-import { MemoryState } from "../../../services/shared/state-db-memory.ts";
 import { STATE_VERSION } from "../../../services/shared/state-keys.ts";
+import { MemoryState } from "../../helpers/memory-state.ts";
 
 interface GoldenLog {
   readonly state_version: number;

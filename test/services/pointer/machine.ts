@@ -17,9 +17,9 @@ import type {
 } from "../../../proto/records.ts";
 import { applyCommand } from "../../../services/pointer/apply/apply-command.ts";
 import { stateDigest } from "../../../services/shared/state-db-digest.ts";
-import { MemoryState } from "../../../services/shared/state-db-memory.ts";
 import { KEYS, RANGES } from "../../../services/shared/state-keys.ts";
 import { findProject, findPublish, findRelease } from "../../../services/shared/state-queries.ts";
+import { MemoryState } from "../../helpers/memory-state.ts";
 
 export const ORG = "acme" as Name;
 export const PROJECT = "bot" as Name;

@@ -1,6 +1,7 @@
 import path from "node:path";
 import type { TestContext } from "node:test";
-import type { Command, CommandBody } from "../../../proto/commands.ts";
+import type { Command, CommandBody, CommandValue } from "../../../proto/commands.ts";
+import { GranaryError } from "../../../proto/errors.ts";
 import { applyCommand } from "../../../services/pointer/apply/apply-command.ts";
 import { type Bus, connectBus, type LogEntry } from "../../../services/shared/bus.ts";
 import { natsCredentials } from "../../../services/shared/nats-keys.ts";
@@ -9,8 +10,8 @@ import { type NatsServer, startNatsServer } from "../../../services/shared/nats-
 import { type Replica, type ReplicaLog, startReplica } from "../../../services/shared/replica.ts";
 import { openStateReader } from "../../../services/shared/state-db.ts";
 import { stateDigest } from "../../../services/shared/state-db-digest.ts";
-import { MemoryState } from "../../../services/shared/state-db-memory.ts";
-import { newId } from "../../../services/shared/submit-command.ts";
+import { newId, type SubmitTarget, submitCommand } from "../../../services/shared/submit-command.ts";
+import { MemoryState } from "../../helpers/memory-state.ts";
 import { tempFolder } from "../../helpers/temp-folder.ts";
 import { waitUntil } from "../../helpers/wait-until.ts";
 import { commandOf } from "./machine.ts";
@@ -70,6 +71,16 @@ export async function startPointerFarm(t: TestContext): Promise<PointerFarm> {
 
 export function freshCommand(body: CommandBody, options: Partial<Command> = {}): Command {
   return commandOf(body, { id: newId("cmd"), ...options });
+}
+
+/** {@link submitCommand}, with a refusal thrown. */
+export async function submitOrThrow(
+  target: SubmitTarget,
+  command: Command,
+): Promise<{ readonly seq: number; readonly value: CommandValue }> {
+  const result = await submitCommand(target, command);
+  if (!result.ok) throw GranaryError.fromWire(result.error);
+  return result;
 }
 
 /** The whole log, as it is stored. */

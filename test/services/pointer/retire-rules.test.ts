@@ -4,9 +4,9 @@ import type { Command, CommandBody } from "../../../proto/commands.ts";
 import type { Retention } from "../../../proto/records.ts";
 import { retentionSweep } from "../../../services/pointer/retire-releases.ts";
 import { stateDigest } from "../../../services/shared/state-db-digest.ts";
-import { MemoryState } from "../../../services/shared/state-db-memory.ts";
 import { KEYS, RANGES } from "../../../services/shared/state-keys.ts";
 import { findRepositoryDigest, listAudit } from "../../../services/shared/state-queries.ts";
+import { MemoryState } from "../../helpers/memory-state.ts";
 import { AT, acceptOf, artifactOf, Machine, ORG, readyOf } from "./machine.ts";
 
 const DAY_MS = 24 * 3_600_000;

@@ -5,9 +5,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { DATA_FILE, openStateReader, openStateWriter } from "../../../services/shared/state-db.ts";
 import { stateDigest } from "../../../services/shared/state-db-digest.ts";
-import { MemoryState } from "../../../services/shared/state-db-memory.ts";
 import { probeState } from "../../../services/shared/state-db-probe.ts";
 import type { RangeOptions, StateKey } from "../../../services/shared/state-db-tx.ts";
+import { MemoryState } from "../../helpers/memory-state.ts";
 import { tempFolder } from "../../helpers/temp-folder.ts";
 
 const key = (text: string) => text as StateKey<unknown>;

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { GranaryError } from "../../../proto/errors.ts";
 import { stateDigest } from "../../../services/shared/state-db-digest.ts";
 import { findProject, findPublish, listHistory } from "../../../services/shared/state-queries.ts";
-import { newId, submitCommand, submitOrThrow } from "../../../services/shared/submit-command.ts";
+import { newId, submitCommand } from "../../../services/shared/submit-command.ts";
 import { waitUntil } from "../../helpers/wait-until.ts";
 import { AT, acceptOf, readyOf } from "./machine.ts";
 import {
@@ -12,6 +12,7 @@ import {
   freshCommand,
   type PointerFarm,
   startPointerFarm,
+  submitOrThrow,
 } from "./pointer-farm.ts";
 
 async function startTarget(farm: PointerFarm) {

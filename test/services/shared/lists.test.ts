@@ -6,9 +6,9 @@ import type { Name } from "../../../proto/names.ts";
 import type { AuditRecord, PreviewRecord, ProjectRecord, ReleaseRecord } from "../../../proto/records.ts";
 import { fullPage } from "../../../services/api/full-page.ts";
 import { tagsBehind } from "../../../services/registry/tags-behind.ts";
-import { MemoryState } from "../../../services/shared/state-db-memory.ts";
 import { KEYS } from "../../../services/shared/state-keys.ts";
 import { listAudit, type PageOptions } from "../../../services/shared/state-queries.ts";
+import { MemoryState } from "../../helpers/memory-state.ts";
 
 const ORG = "acme" as Name;
 const [BUSY, RARE] = ["busy" as Name, "rare" as Name];

@@ -1,7 +1,13 @@
-import type { KeyRange, RangeOptions, StateKey, StateRow, StateTx } from "./state-db-tx.ts";
+import type {
+  KeyRange,
+  RangeOptions,
+  StateKey,
+  StateRow,
+  StateTx,
+} from "../../services/shared/state-db-tx.ts";
 
 /**
- * The state in memory: for tests and for checking a replay. Values are kept as JSON text, as on disk, so that neither
+ * The state in memory. Values are kept as JSON text, as on disk, so that neither
  * `undefined` members nor shared references behave differently here.
  */
 export class MemoryState implements StateTx {
