@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { CloudEvent } from "../../proto/events.ts";
@@ -11,6 +14,8 @@ import { appArchive } from "../helpers/app-archive.ts";
 import { runCli } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import { makeToken, problemOf, projectUrl, publish, publishReady, send } from "../helpers/farm-requests.ts";
+import { REPOSITORY_ROOT } from "../helpers/repository-root.ts";
+import { missing } from "../helpers/run-program.ts";
 import { WebhookReceiver } from "../helpers/webhook-receiver.ts";
 
 const folder = tempDir("webhooks");
@@ -283,6 +288,35 @@ describe("webhooks", () => {
     problemOf(more, 403, "QUOTA_EXCEEDED");
     assert.match(more.text, /granary webhook rm/);
     assert.equal((await add(undefined, 7)).body.secret, made[7]?.body.secret);
+  });
+
+  test("the receiver in Python takes what is signed, and nothing else", {
+    skip: missing("python3"),
+  }, async () => {
+    const holder = createServer().listen(0, "127.0.0.1");
+    await once(holder, "listening");
+    const { port } = holder.address() as AddressInfo;
+    holder.close();
+    const url = `http://127.0.0.1:${port}/hook`;
+    const { id, secret } = await add({ url, types: ["release.activated"] });
+    const child = spawn("python3", [join(REPOSITORY_ROOT, "examples/subscribe/webhook.py"), String(port)], {
+      env: { ...process.env, WEBHOOK_SECRET: secret },
+    });
+    let text = "";
+    child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    try {
+      const forged = { "webhook-id": "x", "webhook-timestamp": `${Math.floor(Date.now() / 1000)}` };
+      const post = (): Promise<Response> =>
+        fetch(url, { method: "POST", headers: { ...forged, "webhook-signature": "v1,AAAA" }, body: "{}" });
+      const refused = await eventually(() => post().catch(() => undefined), 20_000, `its start: ${text}`);
+      assert.equal(refused.status, 401);
+      await publishReady(farm, "python", appArchive({ a: "1" }));
+      await eventually(() => (text.includes("/projects/python runs v1") ? true : undefined), 20_000, text);
+    } finally {
+      child.kill("SIGKILL");
+      await send(farm, `${WEBHOOKS}/${id}`, { method: "DELETE" });
+    }
   });
 
   test("URLs, fields and tokens that may not are refused, with a code", async () => {
