@@ -16,6 +16,8 @@ for (const name of [
   "services/data-lock",
   "services/pointer/replica",
   "store/crash",
+  "store/power-cut",
+  "store/store-model",
 ])
   test(`${name} holds with more kills and more files than npm test has time for`, async () => {
     const file = fileURLToPath(new URL(`../${name}.test.js`, import.meta.url));

@@ -9,7 +9,7 @@ import {
 import { contentOf, openStoreFixture } from "../helpers/store-fixture.ts";
 import { tempFolder } from "../helpers/temp-folder.ts";
 
-const KILLS = Number(process.env["GRANARY_KILLS"] ?? 8);
+const KILLS = Number(process.env["GRANARY_KILLS"] ?? 5);
 
 it(`loses nothing that was acknowledged in ${KILLS} kills at random moments, and keeps nothing else`, async (t) => {
   const seed = Number(process.env["GRANARY_SEED"] ?? Date.now() % 2 ** 31);

@@ -5,7 +5,7 @@ import { withPowerCutDisk } from "../helpers/power-cut-disk.ts";
 import { assertKept, assertNothingElse, runAndKill } from "../helpers/store-crash-child.ts";
 import { contentOf, openStoreFixture } from "../helpers/store-fixture.ts";
 
-const CUTS = 8;
+const CUTS = Number(process.env["GRANARY_KILLS"] ?? 4);
 
 it(`loses nothing that was acknowledged in ${CUTS} power cuts`, async (t) => {
   await withPowerCutDisk(t, 1024, async (disk, seed) => {
