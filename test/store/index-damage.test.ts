@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { join } from "node:path";
-import { describe, it } from "node:test";
+import { before, describe, it } from "node:test";
 import { type Digest, digestBytes, digestOf } from "../../proto/digest.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { FsckResult } from "../../store/fsck.ts";
@@ -54,14 +54,20 @@ async function checkClosed(dir: string): Promise<FsckResult> {
 }
 
 describe("an index that", () => {
+  const contents = Array.from({ length: 500 }, (_, i) => contentOf(i, 300));
+  const whole = tempFolder();
+  let digests: readonly Digest[] = [];
+  before(async () => {
+    const fixture = await openStoreFixture(whole);
+    digests = await fixture.put(...contents);
+    await fixture.close();
+  });
+
   for (const [name, damage] of Object.entries(DAMAGE)) {
     it(`was ${name} is refused with a clear error, costs no content, and can be rebuilt`, async () => {
       const dir = tempFolder();
-      const first = await openStoreFixture(dir);
-      const contents = Array.from({ length: 500 }, (_, i) => contentOf(i, 300));
-      const digests = await first.put(...contents);
-      await first.close();
-      const before = storeFiles(dir);
+      fs.cpSync(whole, dir, { recursive: true });
+      const files = storeFiles(dir);
       const indexFile = join(dir, "index", "index.mdb");
       damage(indexFile);
       // What a crash leaves: no mark of an orderly end.
@@ -72,7 +78,7 @@ describe("an index that", () => {
           detail: { rebuild: true, ...(isUnreadable(name) && { unreadable: true }) },
         });
       }
-      assert.deepEqual(storeFiles(dir), before);
+      assert.deepEqual(storeFiles(dir), files);
       await rebuildIndex(dir, { log: ignore });
       const second = await openStoreFixture(dir);
       for (const [i, digest] of digests.entries())
@@ -88,10 +94,10 @@ describe("an index that", () => {
       await fixture.put(contentOf(dir, 100));
       await fixture.close();
     }
-    const before = storeFiles(a);
+    const files = storeFiles(a);
     fs.cpSync(join(b, "index"), join(a, "index"), { recursive: true });
     await assert.rejects(openStore({ dir: a, log: ignore }), { code: "STORE_CORRUPT" });
-    assert.deepEqual(storeFiles(a), before);
+    assert.deepEqual(storeFiles(a), files);
   });
 
   for (const [row, keyOf] of Object.entries(OUT_OF_SIGHT))
@@ -104,7 +110,7 @@ describe("an index that", () => {
       await upload.write(contentOf("upload", 1_000));
       await upload.seal({ leaseMs: Number.POSITIVE_INFINITY });
       await first.close();
-      const before = storeFiles(dir);
+      const files = storeFiles(dir);
       const index = openIndexForWriting(join(dir, "index"));
       index.transaction(() => index.remove(keyOf(digests[1] ?? digestOf(""))));
       await index.close();
@@ -112,7 +118,7 @@ describe("an index that", () => {
         code: "STORE_CORRUPT",
         detail: { rebuild: true, unreadable: true },
       });
-      assert.deepEqual(storeFiles(dir), before);
+      assert.deepEqual(storeFiles(dir), files);
       const { orphaned, brokenRows, corrupt, wrongAccounts } = await checkClosed(dir);
       assert.deepEqual(orphaned, [], "a repair would move it away");
       assert.ok(brokenRows.length + corrupt.length + wrongAccounts.length > 0);
