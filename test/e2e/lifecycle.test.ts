@@ -59,18 +59,12 @@ describe("the life of a farm", { concurrency: 3 }, () => {
       await eventually(() => (isAlive(nats) ? undefined : true), ORPHAN_MS, "the nats-server is gone");
     });
 
-    test("is taken over from a farm that was killed, with everything in it", async () => {
-      farm = await startTestFarm({ data });
-      const { version } = await farm.json<{ version: string }>(`${projectUrl("kept")}/current`);
-      assert.equal(version, "v1");
-      assert.equal(await farm.stop(), 0);
-      assert.ok(!isAlive(farm.pid));
-    });
-
-    test("a home that cannot be written to keeps no farm from starting", async () => {
+    test("is taken over from a farm that was killed, with everything in it; a home that cannot be written to keeps no farm from starting", async () => {
       const config = join(folder, "no-home");
       writeFileSync(config, "a file where a folder should be");
       farm = await startTestFarm({ data, env: { XDG_CONFIG_HOME: config } });
+      const { version } = await farm.json<{ version: string }>(`${projectUrl("kept")}/current`);
+      assert.equal(version, "v1");
       assert.match(farm.log(), /context `local` could not be saved/);
     });
 
@@ -79,6 +73,7 @@ describe("the life of a farm", { concurrency: 3 }, () => {
       farm = await startTestFarm({ data });
       await publishReady(farm, "kept", appArchive({ a: "2" }));
       assert.equal(await farm.stop(), 0);
+      assert.ok(!isAlive(farm.pid));
     });
   });
 
@@ -185,7 +180,7 @@ describe("the life of a farm", { concurrency: 3 }, () => {
       assert.equal(await farm.stop(), 0);
     });
 
-    test("is not held up by event feeds, long polls, idle connections or a stalled upload", async () => {
+    test("is not held up by event feeds, long polls or idle connections", async () => {
       const farm = await startTestFarm({ data: join(folder, "clients") });
       await publishReady(farm, "watched", appArchive({ a: "1" }));
       const feed = untilCut(await farm.fetch("/v1/events", { headers: { accept: "text/event-stream" } }));
@@ -202,17 +197,6 @@ describe("the life of a farm", { concurrency: 3 }, () => {
       assert.equal((await poll).status, 304);
       assert.match(await feed, /release\.activated/);
       assert.ok(!existsSync(join(farm.data, "nats", "nats-server.pid")));
-
-      const again = await startTestFarm({ data: join(folder, "clients") });
-      const socket = await rawConnection(again.url);
-      socket.write(
-        `POST ${projectUrl("watched")}/publishes HTTP/1.1\r\nHost: farm\r\nAuthorization: Bearer ${again.token}\r\nContent-Length: 100\r\n\r\n\x1f\x8b`,
-      );
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      const start = performance.now();
-      assert.equal(await again.stop(), 0);
-      assert.ok(performance.now() - start < SHUTDOWN_MS);
-      socket.destroy();
     });
   });
 
@@ -227,16 +211,34 @@ describe("the life of a farm", { concurrency: 3 }, () => {
     const typo = await runCliProcess(["up", "--data", join(folder, "x"), "--config", config, "--json"]);
     assert.equal((JSON.parse(typo.stdout) as Problem).code, "CONFIG_INVALID");
     assert.match(typo.stderr + typo.stdout, /treads/);
-    mkdirSync(join(folder, "port"));
-    const farm = await startTestFarm({ data: join(folder, "port", "one") });
-    const { path } = await findNatsBinary(process.env);
-    const taken = await runCliProcess(
-      ["up", "--data", join(folder, "port", "two"), "--port", new URL(farm.url).port, "--json"],
-      { env: { NATS_SERVER_BIN: path } },
-    );
-    assert.equal(taken.code, 10, taken.stderr);
-    const { code, params } = JSON.parse(taken.stdout) as Problem;
-    assert.deepEqual([code, params["reason"]], ["ADDRESS_REFUSED", "EADDRINUSE"]);
-    assert.equal(await farm.stop(), 0);
+  });
+
+  describe("a port", { concurrency: 1 }, () => {
+    let farm: TestFarm;
+
+    test("that another farm listens on is refused with what the system said", async () => {
+      mkdirSync(join(folder, "port"));
+      farm = await startTestFarm({ data: join(folder, "port", "one") });
+      const { path } = await findNatsBinary(process.env);
+      const taken = await runCliProcess(
+        ["up", "--data", join(folder, "port", "two"), "--port", new URL(farm.url).port, "--json"],
+        { env: { NATS_SERVER_BIN: path } },
+      );
+      assert.equal(taken.code, 10, taken.stderr);
+      const { code, params } = JSON.parse(taken.stdout) as Problem;
+      assert.deepEqual([code, params["reason"]], ["ADDRESS_REFUSED", "EADDRINUSE"]);
+    });
+
+    test("is given back in time after SIGTERM, though an upload to it stalls", async () => {
+      const socket = await rawConnection(farm.url);
+      socket.write(
+        `POST ${projectUrl("stalled")}/publishes HTTP/1.1\r\nHost: farm\r\nAuthorization: Bearer ${farm.token}\r\nContent-Length: 100\r\n\r\n\x1f\x8b`,
+      );
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const start = performance.now();
+      assert.equal(await farm.stop(), 0);
+      assert.ok(performance.now() - start < SHUTDOWN_MS);
+      socket.destroy();
+    });
   });
 });
