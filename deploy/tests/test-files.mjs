@@ -4,12 +4,11 @@ import path from "node:path";
 /** They wait for limits and restarts, half a minute some of them: begun last, they would keep one core for the other's time. */
 export const FIRST = [
   "e2e/http-hardening",
-  "e2e/lifecycle",
-  "services/pointer/replica",
-  "workers/pool",
-  "e2e/client",
   "e2e/previews",
+  "e2e/client",
+  "workers/pool",
   "e2e/materialize",
+  "services/pointer/replica",
   "e2e/store-repair",
 ].map((name) => path.normalize(`${name}.test.js`));
 
