@@ -6,7 +6,13 @@ import { GLOBAL_FLAGS, VERBS, type VerbName } from "../../proto/verbs.ts";
 import { askAgain, pasteableFor } from "./ask-again.ts";
 import { cliVersion } from "./cli-version.ts";
 import { readContexts, savedContext } from "./config/contexts.ts";
-import { describeToken, parseFarmUrl, resolveSettings, type Settings } from "./config/settings.ts";
+import {
+  describeToken,
+  describeUrl,
+  parseFarmUrl,
+  resolveSettings,
+  type Settings,
+} from "./config/settings.ts";
 import { renderVerbHelp } from "./help/render-help.ts";
 import { type ApiClient, createApiClient } from "./http/api-client.ts";
 import { ciToken } from "./http/ci-token.ts";
@@ -57,6 +63,11 @@ export async function runCommandLine(cli: CliProcess): Promise<number> {
 function explain(error: GranaryError, line: CommandLine, cli: CliProcess, output: Output): void {
   const key = error.code === "OUTCOME_UNKNOWN" ? error.detail["idempotency_key"] : undefined;
   if (typeof key === "string") output.say(`ask again: ${askAgain(specOf(line.verb), line, key)}`);
+  if (error.code === "NO_FARM") {
+    const { url } = settingsFor(line, cli);
+    const where = error.detail["url"] === url.value ? describeUrl(url, error.detail["reason"]) : "";
+    if (where !== "") output.say(where);
+  }
   // `login` has read the token that was refused, no other one.
   if (error.code !== "UNAUTHENTICATED" || line.verb === "login") return;
   const { token } = settingsFor(line, cli);

@@ -103,6 +103,23 @@ function pickToken(levels: readonly Level[], saved: Contexts, url: string): Sour
   return undefined;
 }
 
+/** What is not plain from the url that nobody answers at: why, and where it came from when it was not given here. Empty: nothing. */
+export function describeUrl({ source }: Sourced, reason: unknown): string {
+  const isPlain = source === "flag" || source === "default";
+  const from = source === "environment" ? "GRANARY_URL" : source;
+  return [UNREACHED.get(reason), isPlain ? undefined : `the url is from ${from}`]
+    .filter((part) => part !== undefined)
+    .join("; ");
+}
+
+const UNREACHED: ReadonlyMap<unknown, string> = new Map([
+  ["ENOTFOUND", "no host of that name is known"],
+  ["EAI_AGAIN", "no host of that name is known"],
+  ["EHOSTUNREACH", "the host cannot be reached"],
+  ["ENETUNREACH", "there is no network to it"],
+  ["ETIMEDOUT", "the host does not answer"],
+]);
+
 /** Where a token that was refused came from, and whether it was copied whole: never the token itself. */
 export function describeToken({ value, source }: Sourced): string {
   const from = { flag: "--token", environment: "GRANARY_TOKEN" }[source] ?? source;

@@ -39,6 +39,8 @@ test("without a farm every verb exits 10 and says how to start one", async () =>
   const json = await runCli(["current", "acme/bot", "--json", "--url", url]);
   assert.equal(JSON.parse(json.stdout).code, "NO_FARM");
   assert.equal(json.stderr, "");
+  const named = await runCli(["current", "acme/bot"], { env: { GRANARY_URL: "http://farm.invalid" } });
+  assert.match(named.stderr, /^no host of that name is known; the url is from GRANARY_URL$/m);
 });
 
 test("a farm's problem is shown as code, message and its hint, and exits by its code", async (t) => {
