@@ -31,8 +31,6 @@ export interface JobDelivery {
   ack(): Promise<void>;
   /** The job is to be handed out again, after `delayMs`. */
   nak(delayMs: number): void;
-  /** The job is not to be handed out again. */
-  term(reason: string): void;
 }
 
 export interface OrgBacklog {
@@ -197,9 +195,6 @@ function delivery(nats: NatsConnection, message: Msg): JobDelivery {
       message.respond(
         delayMs > 0 ? `-NAK ${JSON.stringify({ delay: Math.round(delayMs) * 1_000_000 })}` : "-NAK",
       );
-    },
-    term: (reason) => {
-      message.respond(`+TERM ${reason}`);
     },
   };
 }

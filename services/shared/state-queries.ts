@@ -111,12 +111,7 @@ export function listPreviews(
 
 /** Living previews whose end has come, those that ended first first. */
 export function listDuePreviews(view: StateView, nowMs: number, limit: number): PreviewExpiryRow[] {
-  const due: PreviewExpiryRow[] = [];
-  for (const { value } of view.range(RANGES.previewExpiry(), { limit })) {
-    if (Date.parse(value.expires_at) > nowMs) break;
-    due.push(value);
-  }
-  return due;
+  return dueRows(view, RANGES.previewExpiry(), { nowMs, limit });
 }
 
 /** A session that lives. */
@@ -131,8 +126,17 @@ export function listSessions(view: StateView, at: ProjectAt, options?: PageOptio
 
 /** Living sessions whose end has come, those that ended first first. */
 export function listDueSessions(view: StateView, nowMs: number, limit: number): SessionExpiryRow[] {
-  const due: SessionExpiryRow[] = [];
-  for (const { value } of view.range(RANGES.sessionExpiry(), { limit })) {
+  return dueRows(view, RANGES.sessionExpiry(), { nowMs, limit });
+}
+
+/** The rows are sorted by their time. */
+function dueRows<T extends { readonly expires_at: string }>(
+  view: StateView,
+  range: KeyRange<T>,
+  { nowMs, limit }: { nowMs: number; limit: number },
+): T[] {
+  const due: T[] = [];
+  for (const { value } of view.range(range, { limit })) {
     if (Date.parse(value.expires_at) > nowMs) break;
     due.push(value);
   }

@@ -149,7 +149,7 @@ function checkAcceptable(
 }
 
 function createProject(step: Step, at: { org: Name; project: Name }): void {
-  step.createProject({
+  step.putProject({
     ...at,
     created_at: step.at,
     created_by: step.command.actor,

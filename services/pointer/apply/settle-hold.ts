@@ -10,7 +10,7 @@ export function settleHold(step: Step): ProjectRecord {
   const project = step.openProject();
   if (project.hold === undefined || isHeld(project, step.timeMs)) return project;
   const { hold, ...released } = project;
-  step.replaceProject(released);
+  step.putProject(released);
   step.emit("project.unheld", project.project, { cause: "expired", until: hold.until ?? null });
   return step.openProject();
 }

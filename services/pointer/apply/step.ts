@@ -73,7 +73,8 @@ export class Step {
     return record;
   }
 
-  createProject(record: ProjectRecord): void {
+  /** A project as a whole: a new one, or in place of the opened one. */
+  putProject(record: ProjectRecord): void {
     this.#wrote = true;
     this.#project = record;
     this.#projectChanged = true;
@@ -85,10 +86,6 @@ export class Step {
     this.#project = { ...this.openProject(), ...changes };
     this.#projectChanged = true;
     return this.#project;
-  }
-
-  replaceProject(record: ProjectRecord): void {
-    this.createProject(record);
   }
 
   /** Writes the next event of the opened project. */

@@ -7,7 +7,7 @@ export function unholdProject(step: Step): CommandValue {
   step.openProject();
   const { hold, ...released } = settleHold(step);
   if (hold === undefined) return { type: "done", changed: false };
-  step.replaceProject(released);
+  step.putProject(released);
   step.emit("project.unheld", released.project, { cause: "released", reason: hold.reason });
   return { type: "done", changed: true };
 }
