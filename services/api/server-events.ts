@@ -102,7 +102,8 @@ async function follow(
       for (const frame of frames) if (open && !out.write(frame)) await drained(out);
       isWhole = next === "end";
       if (isWhole) break;
-      if (next === "wait") await wake.rung();
+      // What is looked through and not sent, however much, lets the others have their turns.
+      await (next === "wait" ? wake.rung() : new Promise(setImmediate));
     }
   } catch (error) {
     context.log.info({ request_id: request.id, err: error }, "event feed ended");

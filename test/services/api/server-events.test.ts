@@ -136,6 +136,30 @@ test("an org that has every stream open that it may is told so, and leaves room 
   await open("acme");
 });
 
+test("events that are looked through and not sent do not hold up the others", async () => {
+  let looks = 0;
+  let turn = 0;
+  const turns = setInterval(() => (turn += 1), 1);
+  const context = {
+    read: () => RECORD,
+    now: () => 0,
+    assertConfirmed: () => undefined,
+    closing: new AbortController().signal,
+  } as unknown as ApiContext;
+  const raw = Object.assign(new EventEmitter(), {
+    writeHead: () => undefined,
+    flushHeaders: () => undefined,
+    end: () => undefined,
+  });
+  const request = { id: "req_1", headers: { authorization: `Bearer ${TOKEN}` } } as unknown as HttpRequest;
+  await sendServerEvents(context, request, { hijack: () => ({ raw }) } as unknown as HttpReply, {
+    subscribe: () => () => undefined,
+    next: () => ({ frames: [], next: looks++ === 2_000 ? "end" : "more" }),
+  });
+  clearInterval(turns);
+  assert.ok(turn > 0);
+});
+
 test("a reader that takes nothing more is cut off", async () => {
   let nowMs = 0;
   const context = {
