@@ -60,12 +60,12 @@ export class PublishHandler {
   changed(publishId: string): void {
     const record = this.#context.read((view) => findPublish(view, publishId));
     if (record !== undefined && !TERMINAL_STATES.has(record.state)) return;
-    this.#handedBack.delete(publishId);
+    const wasHandedBack = this.#handedBack.delete(publishId);
     // A reason of ours: a DOMException with its stack is 0.1 ms for each publish.
     const running = this.#running.get(publishId);
     running?.abort(ENDED);
     if (record === undefined) return;
-    const waits = running === undefined && this.#handedBack.delete(publishId);
+    const waits = running === undefined && wasHandedBack;
     if (waits || record.attempt === 0) this.#tidyLater(record);
   }
 

@@ -13,7 +13,7 @@ import { checkTreeFolder } from "../../store/check-tree-folder.ts";
 import type { GcRoot } from "../../store/gc-root.ts";
 import type { Store } from "../../store/store.ts";
 import type { WorkerPool } from "../../workers/pool.ts";
-import { contentOf, openStoreFixture, readStream } from "./store-fixture.ts";
+import { contentOf, openStoreFixture, readStream, taskCell } from "./store-fixture.ts";
 import { contentBytes, entriesOf } from "./store-trees.ts";
 import { tempFolder } from "./temp-folder.ts";
 import type { TreeReply, TreeTask } from "./tree-worker-main.ts";
@@ -249,8 +249,8 @@ class Soak {
 
 /** A pool of one thread, which is asked one thing at a time. */
 function poolOf(worker: Worker): Pick<WorkerPool, "run"> {
-  const run = async (_name: string, task: MaterializeTask): Promise<unknown> => {
-    worker.postMessage(task);
+  const run = async (_name: string, task: Omit<MaterializeTask, "cell">): Promise<unknown> => {
+    worker.postMessage({ ...task, cell: taskCell() } satisfies MaterializeTask);
     const [outcome] = (await once(worker, "message")) as [unknown];
     return outcome;
   };
