@@ -43,7 +43,7 @@ export class UploadPlanner {
    * @throws GranaryError LISTING_INVALID, ARCHIVE_*, BODY_TOO_LARGE, RATE_LIMITED, STORE_*
    */
   async plan(body: IncomingMessage, where: Scoped, options: PlanOptions): Promise<PlanJson> {
-    const held = { org: where.org, bytes: 0 };
+    const held: Held = { org: where.org, bytes: 0 };
     try {
       const listing = await this.#receive(body, held);
       try {
@@ -126,26 +126,32 @@ export class UploadPlanner {
     });
   }
 
-  async #receive(body: IncomingMessage, held: { readonly org: Name; bytes: number }): Promise<Buffer> {
+  /** What is held is the buffer's size: who sends a byte now and then has one all the same. */
+  async #receive(body: IncomingMessage, held: Held): Promise<Buffer> {
+    const { listingGzipBytes: limit } = LIMITS;
     // One buffer that doubles: a body that comes byte by byte would otherwise cost a hundred times its size in chunks.
+    this.#hold(held, FIRST_BYTES);
     let received = Buffer.alloc(FIRST_BYTES);
+    let size = 0;
     for await (const chunk of withIdleTimeout(body)) {
-      this.#hold(held, chunk.byteLength);
-      if (held.bytes > received.byteLength) {
-        const larger = Buffer.alloc(Math.max(held.bytes, 2 * received.byteLength));
+      const end = size + chunk.byteLength;
+      if (end > limit)
+        throw new GranaryError("BODY_TOO_LARGE", `the listing has more than ${limit} bytes`, { limit });
+      if (end > received.byteLength) {
+        const room = Math.min(limit, Math.max(end, 2 * received.byteLength));
+        this.#hold(held, room - received.byteLength);
+        const larger = Buffer.alloc(room);
         received.copy(larger);
         received = larger;
       }
-      chunk.copy(received, held.bytes - chunk.byteLength);
+      chunk.copy(received, size);
+      size = end;
     }
     if (!body.complete) throw new GranaryError("USAGE", "the connection ended before the body did");
-    return received.subarray(0, held.bytes);
+    return received.subarray(0, size);
   }
 
-  #hold(held: { readonly org: Name; bytes: number }, bytes: number): void {
-    const { listingGzipBytes: limit } = LIMITS;
-    if (held.bytes + bytes > limit)
-      throw new GranaryError("BODY_TOO_LARGE", `the listing has more than ${limit} bytes`, { limit });
+  #hold(held: Held, bytes: number): void {
     if (!this.#held.take(held.org, bytes))
       throw new GranaryError("RATE_LIMITED", "too many listings are being read", {
         limit: this.#held.limitOf(held.org),
@@ -153,6 +159,11 @@ export class UploadPlanner {
       });
     held.bytes += bytes;
   }
+}
+
+interface Held {
+  readonly org: Name;
+  bytes: number;
 }
 
 /** Equal trees are equal images as long as images are made by the same recipe (ruling 2). */
