@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import { statSync } from "node:fs";
 import path from "node:path";
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
-import type { CurrentJson, PublishJson } from "../../../proto/http.ts";
+import type { CurrentJson, PublishJson, WhoamiJson } from "../../../proto/http.ts";
 import { ARCHIVE_LIMITS } from "../../../proto/limits.ts";
-import type { Name } from "../../../proto/names.ts";
+import { type Name, parseName } from "../../../proto/names.ts";
 import { TERMINAL_STATES } from "../../../proto/records.ts";
 import type { FlagName } from "../../../proto/verbs.ts";
 import type { ApiClient } from "../http/api-client.ts";
@@ -24,7 +24,7 @@ import { resolveProject } from "../publish/resolve-project.ts";
 import { stateNotes } from "../publish/state-notes.ts";
 import { uploadArchive } from "../publish/upload-archive.ts";
 import { LONG_WAIT_S, waitForPublish } from "../publish/wait-for-publish.ts";
-import { projectPath, tokenOrg } from "../references.ts";
+import { projectPath } from "../references.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";
 
 type Context = VerbContext<FlagName<"publish">>;
@@ -114,7 +114,7 @@ async function prepare(context: Context, api: ApiClient, deadline: Deadline): Pr
     ? undefined
     : { source: begun(findSource(context, api)), commit: begun(detect(cwd)) };
   // Tells at once when there is no farm or no valid token: a large directory takes a while to list.
-  const ownOrg = await tokenOrg(api);
+  const ownOrg = await publisherOrg(api, flags.text("preview") === undefined ? "publish" : "preview");
   const source = await (ahead?.source ?? findSource(context, api));
   if (source.kind === "archive" && flags.has("if-changed")) {
     throw new GranaryError(
@@ -143,6 +143,14 @@ async function prepare(context: Context, api: ApiClient, deadline: Deadline): Pr
   };
   announce(output, job, named.source);
   return job;
+}
+
+/** The token's org. @throws GranaryError FORBIDDEN before anything is sent: to a listing the farm takes either scope */
+async function publisherOrg(api: ApiClient, scope: "publish" | "preview"): Promise<Name> {
+  const { org, scopes } = await api.get<WhoamiJson>("/v1/whoami");
+  if (!scopes.includes(scope))
+    throw new GranaryError("FORBIDDEN", `the token lacks the scope ${scope}`, { scope });
+  return parseName(org, "org");
 }
 
 function isDirectory(file: string): boolean {

@@ -44,7 +44,12 @@ export async function startFakeFarm(
   const all: Readonly<Record<string, FakeRoute>> = {
     "GET /v1/limits": ({ response }) => sendJson(response, 200, { archive: {} }),
     "GET /v1/whoami": ({ response }) =>
-      sendJson(response, 200, { token_id: "t1", org: "acme", scopes: ["write"], expires_at: null }),
+      sendJson(response, 200, {
+        token_id: "t1",
+        org: "acme",
+        scopes: ["preview", "publish", "write"],
+        expires_at: null,
+      }),
     ...routes,
   };
   const handle = async (raw: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {

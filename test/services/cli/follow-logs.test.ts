@@ -44,5 +44,5 @@ test("a farm that never gets to a first answer is given up with exit 10", async 
   const result = await runCli(args, { env: farm.env });
   assert.equal(result.code, 10, result.stderr);
   const nobody = await runCli(args, { env: { ...farm.env, GRANARY_URL: "http://127.0.0.1:9" } });
-  assert.match(nobody.stderr, /^error NO_FARM: No farm at [^\n]*\n$/);
+  assert.match(nobody.stderr, /^error NO_FARM: No farm at [^\n]*\nthe url is from GRANARY_URL\n$/);
 });

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
 import { runCli } from "../../helpers/cli.ts";
+import { tempFolder } from "../../helpers/temp-folder.ts";
 import { sendJson, startFakeFarm } from "./fake-farm.ts";
 
 for (const [words, wanted] of [
@@ -31,4 +34,21 @@ test("-p ORG/PROJECT names the org of a token, as it does for publish", async (t
   t.after(() => farm.close());
   const made = await runCli(["token", "create", "--scope", "read", "-p", "acme/bot"], { env: farm.env });
   assert.match(made.stderr, /^t1 for acme\/bot: read; never expires/, made.stderr);
+});
+
+test("publish without the scope that it needs sends no content", async (t) => {
+  const farm = await startFakeFarm({
+    "GET /v1/whoami": ({ response }) => sendJson(response, 200, { org: "acme", scopes: ["publish"] }),
+  });
+  t.after(() => farm.close());
+  const cwd = tempFolder();
+  writeFileSync(path.join(cwd, "a"), "1");
+  const args = ["publish", ".", "-p", "acme/bot", "--commit", "1111111", "--preview", "pr-1"];
+  const result = await runCli(args, { cwd, env: farm.env });
+  assert.equal(result.code, 5);
+  assert.match(result.stderr, /error FORBIDDEN: the token lacks the scope preview/);
+  assert.deepEqual(
+    farm.seen.map(({ method }) => method),
+    ["GET"],
+  );
 });
