@@ -4,6 +4,7 @@ import {
   type JetStreamClient,
   type JetStreamManager,
 } from "@nats-io/jetstream";
+import { GranaryError } from "../../proto/errors.ts";
 import { STREAMS, SUBJECTS } from "../../proto/subjects.ts";
 import type { WebhookDelivery } from "../../proto/webhooks.ts";
 
@@ -22,7 +23,7 @@ export interface HookBus {
   /** @param over the revision that was read; 0: there was none. @returns the new one; undefined: someone else wrote meanwhile */
   write<T>(key: string, value: T, over: number): Promise<number | undefined>;
   record(org: string, delivery: WebhookDelivery): Promise<void>;
-  /** The newest attempts of a webhook, newest first. */
+  /** The newest attempts of a webhook, newest first. @throws GranaryError UNAVAILABLE */
   deliveries(org: string, webhookId: string): Promise<readonly WebhookDelivery[]>;
 }
 
@@ -61,20 +62,33 @@ export function hookBus(bus: { js: JetStreamClient; manager: JetStreamManager })
       });
     },
 
-    async deliveries(org, webhookId) {
-      const consumer = await bus.js.consumers.get(STREAMS.deliveries, {
-        filter_subjects: `${SUBJECTS.deliveries}.${org}.${webhookId}`,
-      });
-      const { num_pending: waiting } = await consumer.info();
-      const found: WebhookDelivery[] = [];
-      if (waiting > 0) {
-        const messages = await consumer.fetch({ max_messages: waiting, expires: TIMEOUT_MS });
-        for await (const message of messages) found.push(message.json<WebhookDelivery>());
-      }
-      await consumer.delete();
-      return found.reverse();
-    },
+    deliveries: (org, webhookId) => orUnavailable(() => newest(org, webhookId)),
   };
+
+  async function newest(org: string, webhookId: string): Promise<readonly WebhookDelivery[]> {
+    const consumer = await bus.js.consumers.get(STREAMS.deliveries, {
+      filter_subjects: `${SUBJECTS.deliveries}.${org}.${webhookId}`,
+    });
+    const { num_pending: waiting } = await consumer.info();
+    const found: WebhookDelivery[] = [];
+    if (waiting > 0) {
+      const messages = await consumer.fetch({ max_messages: waiting, expires: TIMEOUT_MS });
+      for await (const message of messages) found.push(message.json<WebhookDelivery>());
+    }
+    await consumer.delete();
+    return found.reverse();
+  }
+}
+
+/** A nats-server that restarts is no failure of ours. */
+async function orUnavailable<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    if (cause instanceof JetStreamApiError) throw cause;
+    const message = "the nats-server does not answer: it has the log of deliveries";
+    throw new GranaryError("UNAVAILABLE", message, { retry_after_s: 2 }, { cause });
+  }
 }
 
 function isCode(error: unknown, code: number): boolean {
