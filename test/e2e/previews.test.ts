@@ -31,8 +31,12 @@ const EXACT_MS = 5_000;
 const folder = tempDir("previews");
 let farm: TestFarm;
 
+function start(): Promise<TestFarm> {
+  return startTestFarm({ data: join(folder, "data"), args: ["--threads", "1"] });
+}
+
 before(async () => {
-  farm = await startTestFarm({ data: join(folder, "data"), args: ["--threads", "1"] });
+  farm = await start();
 });
 after(async () => {
   assert.equal(await farm.stop(), 0);
@@ -282,26 +286,23 @@ describe("a preview", () => {
 
 describe("a farm that was away", () => {
   test("ends previews whose time passed meanwhile within 5 s of its return, and keeps the others", async () => {
-    const data = join(folder, "away");
-    const first = await startTestFarm({ data });
     for (const [preview, ttl] of [
       ["short", "1s"],
       ["long", "1h"],
     ] as const) {
       const query = { preview, ttl };
-      const { status } = await publish(first, "bot", app(preview), { query, waitSeconds: 30 });
+      const { status } = await publish(farm, "bot", app(preview), { query, waitSeconds: 30 });
       assert.equal(status, 201);
     }
-    await first.kill();
+    await farm.kill();
     await new Promise((resolve) => setTimeout(resolve, 1_000));
-    const second = await startTestFarm({ data });
+    farm = await start();
     await eventually(
-      async () => ((await send(second, previewUrl("bot", "short"))).status === 404 ? true : undefined),
+      async () => ((await send(farm, previewUrl("bot", "short"))).status === 404 ? true : undefined),
       EXACT_MS,
       "the preview whose time has passed ends",
     );
-    assert.equal((await send(second, previewUrl("bot", "long"))).status, 200);
-    assert.equal(await second.stop(), 0);
+    assert.equal((await send(farm, previewUrl("bot", "long"))).status, 200);
   });
 });
 
