@@ -31,9 +31,7 @@ const EXACT_MS = 5_000;
 const folder = tempDir("previews");
 let farm: TestFarm;
 
-function start(): Promise<TestFarm> {
-  return startTestFarm({ data: join(folder, "data"), args: ["--threads", "1"] });
-}
+const start = () => startTestFarm({ data: join(folder, "data"), args: ["--threads", "1"] });
 
 before(async () => {
   farm = await start();
