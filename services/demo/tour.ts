@@ -43,7 +43,7 @@ export async function runTour({ farm, folder, note }: Stage): Promise<{ events: 
   await publish("the same again", [bot, "--project", "default/support-bot", "--commit", "1111111"]);
   const source = join(bot, "app.py");
   writeFileSync(source, `${readFileSync(source, "utf8")}\n# changed by the demo\n`);
-  const second = await publish("publish it with one file changed", [
+  const second = await publish("publish one changed file", [
     bot,
     "--project",
     "default/support-bot",
@@ -60,7 +60,7 @@ export async function runTour({ farm, folder, note }: Stage): Promise<{ events: 
   await publishPair({ publish, folder, note });
 
   const verified = await farm.run(["verify", bot, "--image-ref", second.image_ref]);
-  note("verify offline: recompute the digest from the files", "same digest", verified.tookMs);
+  note("verify offline", "same digest, recomputed from the files", verified.tookMs);
   const pulled = await pullImage({ farm, imageRef: second.image_ref, folder });
   note(`pull the image with ${pulled.client}`, pulled.outcome, pulled.ms);
   const back = await farm.runJson<{ from: string; to: string }>([
@@ -74,7 +74,7 @@ export async function runTour({ farm, folder, note }: Stage): Promise<{ events: 
     "activate",
     `default/support-bot@${second.version}`,
   ]);
-  note("activate the newer one again", `${forward.from} -> ${forward.to}`, forward.tookMs);
+  note("activate the newer one", `${forward.from} -> ${forward.to}`, forward.tookMs);
   const events = await readEvents(farm);
   const activations = events.list.filter(({ type }) => type.includes("release.activated")).length;
   note(
@@ -111,18 +111,15 @@ async function publishPair(options: {
 }
 
 function describe(release: ReleaseJson): string {
-  if (release.existing === true)
-    return `already there: ${release.version}, nothing stored, pointer untouched`;
-  const { stats } = release;
-  const files = `${stats.new_blobs} new ${stats.new_blobs === 1 ? "file" : "files"} (${size(stats.new_blob_bytes)}), ${stats.reused_blobs} reused (${size(stats.reused_blob_bytes)})`;
-  const kind =
-    release.requested_kind === undefined
-      ? release.execution
-      : `${release.requested_kind} as ${release.execution}`;
-  return `${release.version} live (${kind}): ${files}`;
+  if (release.existing === true) return `already there: ${release.version}, nothing stored or moved`;
+  const { version, stats } = release;
+  const files = stats.new_blobs === 1 ? "file" : "files";
+  return `${version} live: ${stats.new_blobs} new ${files} (${size(stats.new_blob_bytes)}), ${stats.reused_blobs} reused`;
 }
 
+/** As the command line writes sizes. */
 function size(bytes: number): string {
-  if (bytes < 10_000) return `${bytes} B`;
-  return bytes < 10_000_000 ? `${Math.round(bytes / 1000)} KB` : `${Math.round(bytes / 1_000_000)} MB`;
+  if (bytes < 1000) return `${bytes} B`;
+  const [value, unit] = bytes < 1_000_000 ? [bytes / 1000, "KB"] : [bytes / 1_000_000, "MB"];
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
 }
