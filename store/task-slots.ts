@@ -1,16 +1,16 @@
-/** Threads of one process over its life, and those that tests open. */
+/** Threads that live at a time, with room for those that died between two tasks, whose slots nobody gives back. */
 const SLOTS = 1_024;
 /** Int32 cells of a slot. */
-const SLOT = { task: 0, beganS: 1, segment: 2, giveUp: 3, length: 4 } as const;
+const SLOT = { task: 0, beganS: 1, segment: 2, giveUp: 3, taken: 4, length: 5 } as const;
 const IDLE = 0;
 /** The task has begun, but its snapshot of the index is not taken yet. */
 const STARTING = -1;
 /** No task lives that long (LIMITS has 10 minutes): its thread died, and nobody said so. */
 const TASK_LIFE_S = 3_600;
 
-/** Shared by all threads of a store: the first cell hands out slots. */
+/** Shared by all threads of a store. */
 export function createTaskSlots(): SharedArrayBuffer {
-  return new SharedArrayBuffer((1 + SLOTS * SLOT.length) * Int32Array.BYTES_PER_ELEMENT);
+  return new SharedArrayBuffer(SLOTS * SLOT.length * Int32Array.BYTES_PER_ELEMENT);
 }
 
 /** What a thread says about itself, so that GC takes nothing away from under it. */
@@ -22,8 +22,13 @@ export class TaskSlot {
 
   constructor(slots: SharedArrayBuffer) {
     this.#cells = new Int32Array(slots);
-    this.number = (Atomics.add(this.#cells, 0, 1) % SLOTS) + 1;
+    this.number = takeSlot(this.#cells);
     this.#at = slotAt(this.number);
+  }
+
+  /** Gives the slot back: between two tasks, by a thread that begins no other. */
+  release(): void {
+    freeSlot(this.#cells, this.number);
   }
 
   /** To be called before the task takes its snapshot: from then on it is waited for. */
@@ -62,13 +67,13 @@ export class TaskSlots {
 
   /** The thread died in a task; 0: none did, it never began or has ended by itself. */
   clear(slot: number): void {
-    if (slot !== 0) Atomics.store(this.#cells, slotAt(slot) + SLOT.task, IDLE);
+    if (slot !== 0) freeSlot(this.#cells, slot);
   }
 
   /** Epoch under which the oldest task began: every task has seen what was committed with it. Infinity when there is no task. */
   oldestEpoch(): number {
     let oldest = Number.POSITIVE_INFINITY;
-    for (const at of this.#used()) {
+    for (const at of slotsAt()) {
       const task = Atomics.load(this.#cells, at + SLOT.task);
       if (task === IDLE || nowS() - Atomics.load(this.#cells, at + SLOT.beganS) > TASK_LIFE_S) continue;
       oldest = Math.min(oldest, task);
@@ -82,22 +87,34 @@ export class TaskSlots {
    * it has said what it wants.
    */
   takeSegment(id: number): boolean {
-    for (const at of this.#used()) {
+    for (const at of slotsAt()) {
       if (Atomics.load(this.#cells, at + SLOT.segment) !== id) continue;
       Atomics.store(this.#cells, at + SLOT.giveUp, id);
       if (Atomics.load(this.#cells, at + SLOT.task) !== IDLE) return false;
     }
     return true;
   }
+}
 
-  *#used(): Generator<number> {
-    const used = Math.min(Atomics.load(this.#cells, 0), SLOTS);
-    for (let slot = 1; slot <= used; slot++) yield slotAt(slot);
-  }
+/** Two threads must never share one: each would call the other's task ended. */
+function takeSlot(cells: Int32Array): number {
+  for (let slot = 1; slot <= SLOTS; slot++)
+    if (Atomics.compareExchange(cells, slotAt(slot) + SLOT.taken, 0, 1) === 0) return slot;
+  throw new RangeError(`all ${SLOTS} slots of threads are taken`);
+}
+
+function freeSlot(cells: Int32Array, slot: number): void {
+  for (const cell of [SLOT.task, SLOT.segment, SLOT.giveUp, SLOT.taken])
+    Atomics.store(cells, slotAt(slot) + cell, 0);
 }
 
 function slotAt(slot: number): number {
-  return 1 + (slot - 1) * SLOT.length;
+  return (slot - 1) * SLOT.length;
+}
+
+/** Those that nobody has taken are idle. */
+function* slotsAt(): Generator<number> {
+  for (let slot = 1; slot <= SLOTS; slot++) yield slotAt(slot);
 }
 
 /** Wraps in 2038 as an Int32; only differences are used. */

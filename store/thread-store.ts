@@ -59,8 +59,7 @@ export class ThreadStore {
 
   async close(): Promise<void> {
     this.#appender.close();
-    this.#slot.ended();
-    this.#slot.setSegment(0);
+    this.#slot.release();
     this.#reader.close();
     await this.#index.close();
   }

@@ -6,6 +6,7 @@ import type { CommitBatch } from "../../proto/commit-batch.ts";
 import { digestOf } from "../../proto/digest.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import type { Store } from "../../store/store.ts";
+import { createTaskSlots, TaskSlot, TaskSlots } from "../../store/task-slots.ts";
 import { openThreadStore } from "../../store/thread-store.ts";
 import { storeFiles } from "../helpers/store-disk.ts";
 import { contentOf, openStoreFixture, taskCell } from "../helpers/store-fixture.ts";
@@ -36,6 +37,24 @@ async function put(store: Store, worker: Worker, task: Omit<StoreWorkerTask, "ce
 const seeds = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => `${prefix} ${i}`);
 
 describe("two threads", () => {
+  it("never say for each other that a task has ended, however many threads came and went before", () => {
+    const cells = createTaskSlots();
+    const slots = new TaskSlots(cells);
+    const first = new TaskSlot(cells);
+    for (let thread = 0; thread < 2_000; thread++) {
+      const slot = new TaskSlot(cells);
+      slot.starting();
+      if (thread % 5 === 0) slots.clear(slot.number);
+      else slot.release();
+    }
+    const second = new TaskSlot(cells);
+    first.starting();
+    first.began(7);
+    second.starting();
+    second.ended();
+    assert.equal(slots.oldestEpoch(), 7);
+  });
+
   it("append the same content at the same time: the first commit wins, the other's bytes are dead", async () => {
     const { dir, store, close } = await openStoreFixture(tempFolder());
     const workers = [startWorker(store), startWorker(store)];
