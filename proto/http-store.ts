@@ -146,7 +146,7 @@ export interface StoreJson {
 export interface ScrubJson {
   readonly state: "off" | "waiting" | "running";
   readonly rate_bytes: number | null;
-  /** The pass under way, from its begin on, restarts included. */
+  /** The pass under way, from its beginning on, restarts included. */
   readonly pass: (ScrubPassJson & { readonly progress: number }) | null;
   /** The last whole one. */
   readonly last: (ScrubPassJson & { readonly ended_at: string }) | null;

@@ -133,16 +133,17 @@ export interface ExtractResult {
   readonly commit: CommitBatch;
 }
 
-/**
- * Indices of the Float64 cells in {@link ExtractTask.cell}: segment id and offset at task start, a progress counter, which
- * thread's how manieth task it is (names its staging files), and whether its owner wants it to stop.
- */
+/** Indices of the Float64 cells that a task shares with its owner, who reads them when its thread has died. */
 export const TASK_CELL = {
+  /** The segment that the task appends to (0: none), and where that ended when the task began. */
   segmentId: 0,
   segmentStart: 1,
+  /** Grows as long as the task gets on; 0: it has not begun. */
   progress: 2,
+  /** The thread, and the number of its task: they name the staging files. */
   threadId: 3,
   taskNumber: 4,
+  /** 1: the owner wants it to stop. */
   cancel: 5,
   /** The thread's place among those that GC watches; 0: it is in no task with this cell. */
   slot: 6,

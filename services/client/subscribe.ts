@@ -65,7 +65,7 @@ export function subscribe(requests: Requests, options: SubscribeOptions): Subscr
     },
     close: async () => {
       closing.abort();
-      // One that waits at an event which nobody asked behind of ends by this alone.
+      // A loop that stands at an event, and does not ask for the next, ends by this alone.
       await Promise.all([...iterators].map((iterator) => iterator.return()));
     },
   };

@@ -52,7 +52,7 @@ function crashesOf(dir: string): number {
 
 /** A log is trimmed below snapshots only: where there is none, it is whole, unless it was begun anew. */
 function withWayOut(error: GranaryError, dir: string): GranaryError {
-  const hint = `There is no snapshot of it. Move ${dir} away: the state is made anew from the command log; a log that does not reach back to its begin is refused (STATE_BEHIND), then restore a backup.`;
+  const hint = `There is no snapshot of it. Move ${dir} away: the state is made anew from the command log; a log that does not reach back to its beginning is refused (STATE_BEHIND), then restore a backup.`;
   return new GranaryError(error.code, error.message, { ...error.detail, hint }, { cause: error });
 }
 
