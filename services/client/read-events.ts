@@ -1,11 +1,12 @@
 import { GranaryError } from "../../proto/errors.ts";
 import { type CloudEvent, isBehind, parseCursor } from "../../proto/events.ts";
+import type { EventSnapshotJson } from "../../proto/webhook-http.ts";
 import { readServerEvents } from "../shared/read-server-events.ts";
 import { nameProject } from "./name-project.ts";
 import { isPassing, pause, type Requests, WAIT_MAX_MS } from "./requests.ts";
 
 export interface EventsOptions {
-  /** `beginning` (the default), or a cursor: events strictly behind it come. */
+  /** `beginning` (the default), `now`, or a cursor: events strictly behind it come. */
   readonly from?: string;
   /** `org/project`; absent: all that the token may read in its org. */
   readonly project?: string;
@@ -32,10 +33,12 @@ export async function* readEvents(
   const { follow = true } = options;
   const ended = options.signal ?? new AbortController().signal;
   const numbers = new Map<string, number>();
-  let cursor = options.from === undefined || options.from === "beginning" ? "0-0" : options.from;
+  const { from = "beginning" } = options;
+  let cursor = from === "beginning" ? "0-0" : from;
   for (let failures = 0; ; ) {
     const sinceMs = performance.now();
     try {
+      if (cursor === "now") cursor = await newest(requests, options, ended);
       for await (const event of connection(requests, { ...options, follow, cursor }, ended)) {
         failures = 0;
         if (!isBehind(parseCursor(event.granarycursor), parseCursor(cursor))) continue;
@@ -54,6 +57,13 @@ export async function* readEvents(
       await pause(error, failures, ended);
     }
   }
+}
+
+/** Where the events end now. */
+async function newest(requests: Requests, of: EventsOptions, signal: AbortSignal): Promise<string> {
+  const query = new URLSearchParams({ ...nameProject(of), limit: "1" });
+  const path = `/v1/events/snapshot?${query}`;
+  return (await requests.json<EventSnapshotJson>("GET", path, undefined, signal)).cursor;
 }
 
 async function* connection(

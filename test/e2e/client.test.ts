@@ -87,6 +87,22 @@ describe("current and its cursor", () => {
 });
 
 describe("events", () => {
+  test("from now on: nothing of what was", async () => {
+    const before = (await granary.snapshot({ project })).projects[0]?.event_n ?? 0;
+    const live = granary.events({ from: "now", project });
+    let first: CloudEvent | undefined;
+    const next = live.next().then(({ value }) => {
+      first = value ?? undefined;
+    });
+    // It may take a while until it has asked where now is.
+    for (let i = 0; first === undefined; i++) await activate(i % 2 === 0 ? "v2" : "v1");
+    await next;
+    await live.return();
+    assert.ok(Number(first.sequence) > before);
+    await activate("v1");
+    for await (const event of granary.events({ from: "now", follow: false })) assert.fail(event.id);
+  });
+
   test("go on behind the last one when the farm is restarted under them", async () => {
     const port = new URL(farm.url).port;
     const archive = appArchive({ "app.txt": "restart" });
