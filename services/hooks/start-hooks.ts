@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { LIMITS } from "../../proto/limits.ts";
+import type { Name } from "../../proto/names.ts";
 import type { Replica } from "../shared/replica.ts";
 import { RANGES } from "../shared/state-keys.ts";
 import { Wake } from "../shared/wake.ts";
@@ -93,10 +94,12 @@ async function deliverAll(
     send: (message, sending) => sends.run(message.org, () => context.send(message, sending)),
   };
   let failure: unknown;
-  const look = (): void => {
-    for (const { org, id } of context.read((view) =>
-      [...view.range(RANGES.webhooks())].map((row) => row.value),
-    )) {
+  /** @param orgs undefined: all */
+  const look = (orgs: readonly (Name | undefined)[]): void => {
+    const webhooks = context.read((view) =>
+      orgs.flatMap((org) => [...view.range(RANGES.webhooks(org))].map((row) => row.value)),
+    );
+    for (const { org, id } of webhooks) {
       const known = wakes.get(id);
       if (known !== undefined) {
         known.wake();
@@ -117,15 +120,21 @@ async function deliverAll(
     }
   };
   let due: NodeJS.Timeout | undefined;
-  const stopApplied = context.replica.onApplied(() => {
+  const touched = new Set<Name>();
+  const stopApplied = context.replica.onApplied(({ orgs }) => {
+    for (const org of orgs) touched.add(org);
+    // Most groups are session starts, of which no webhook hears.
+    if (touched.size === 0) return;
     due ??= setTimeout(() => {
       due = undefined;
-      if (!signal.aborted) look();
+      const some = [...touched];
+      touched.clear();
+      if (!signal.aborted) look(some);
     }, GATHER_MS);
   });
   let revision = options.revision;
   try {
-    look();
+    look([undefined]);
     revision = await holdLease(context, { revision, signal });
   } finally {
     stopApplied();

@@ -1,3 +1,5 @@
+import type { Command, CommandResult } from "../../proto/commands.ts";
+import type { EventRecord } from "../../proto/events.ts";
 import type { Name } from "../../proto/names.ts";
 import type { LogEntry } from "../shared/bus.ts";
 import type { Applied } from "../shared/replica-messages.ts";
@@ -17,28 +19,36 @@ export function applyBatch(
 ): Applied {
   return writer.transact((tx, localTx) => {
     let seq = tx.get(KEYS.meta())?.seq ?? 0;
-    const publishes = new Set<string>();
-    const projects = new Map<string, { org: Name; project: Name }>();
-    const orgs = new Set<Name>();
+    const touched = new Touched();
     for (const { seq: at, timeMs, command } of batch) {
       if (at <= seq) continue;
-      const result = applyCommand(tx, command, {
-        seq: at,
-        timeMs,
-        onEvent: (event) => {
-          orgs.add(event.org);
-          // Also those that another publish overtook, or whose preview was removed.
-          if (event.type.startsWith("publish.")) publishes.add(event.subject);
-          projects.set(`${event.org}/${event.project}`, { org: event.org, project: event.project });
-        },
-      });
+      const onEvent = (event: EventRecord): void => touched.event(event);
+      touched.command(command, applyCommand(tx, command, { seq: at, timeMs, onEvent }));
       seq = at;
-      const { org, project, body } = command;
-      if (project !== undefined) projects.set(`${org}/${project}`, { org, project });
-      if ("publish_id" in body) publishes.add(body.publish_id);
-      if (result.ok && result.value.type === "accepted") publishes.add(result.value.publish_id);
     }
     for (const [key, value] of local) localTx.put(key, value);
+    const { publishes, projects, orgs } = touched;
     return { seq, publishes: [...publishes], projects: [...projects.values()], orgs: [...orgs] };
   });
+}
+
+/** What a group of commands may have changed. */
+class Touched {
+  readonly publishes = new Set<string>();
+  readonly projects = new Map<string, { org: Name; project: Name }>();
+  readonly orgs = new Set<Name>();
+
+  event({ org, project, type, subject }: EventRecord): void {
+    this.orgs.add(org);
+    this.projects.set(`${org}/${project}`, { org, project });
+    // Also those that another publish overtook, or whose preview was removed.
+    if (type.startsWith("publish.")) this.publishes.add(subject);
+  }
+
+  command({ org, project, body }: Command, result: CommandResult): void {
+    if (project !== undefined) this.projects.set(`${org}/${project}`, { org, project });
+    if ("webhook_id" in body) this.orgs.add(org);
+    if ("publish_id" in body) this.publishes.add(body.publish_id);
+    if (result.ok && result.value.type === "accepted") this.publishes.add(result.value.publish_id);
+  }
 }

@@ -38,7 +38,7 @@ export interface Applied {
   readonly seq: number;
   readonly publishes: readonly string[];
   readonly projects: readonly { readonly org: Name; readonly project: Name }[];
-  /** Those of which the group wrote events. */
+  /** Those of which the group wrote events, or changed webhooks. */
   readonly orgs: readonly Name[];
 }
 
