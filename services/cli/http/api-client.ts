@@ -23,7 +23,12 @@ export interface ApiClient {
    * Sends a command with one Idempotency-Key and asks again while its outcome is unknown.
    * @throws GranaryError the farm's refusal; OUTCOME_UNKNOWN with `idempotency_key` when it may have taken effect
    */
-  command<T>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T>;
+  command<T>(
+    method: "POST" | "PUT" | "PATCH" | "DELETE",
+    path: string,
+    body?: unknown,
+    options?: { readonly idleMs?: number },
+  ): Promise<T>;
   /** Rows of a list across its pages, `limit` at most. */
   list<T>(path: string, query: Query, limit: number, pageItems?: number): Promise<Page<T>>;
   readonly headers: (extra?: Readonly<Record<string, string>>) => Promise<Record<string, string>>;
@@ -34,6 +39,8 @@ export interface ApiClient {
 }
 
 const IDLE_MS = 30_000;
+/** For what reads the whole store and answers at its end: a terabyte at 100 MB a second takes three hours. */
+export const WHOLE_STORE_MS = 6 * 3_600_000;
 /** A farm that restarts is back by then. */
 const PATIENCE_MS = 20_000;
 const PAGE_ITEMS = 200;
@@ -95,7 +102,12 @@ export function createApiClient(options: {
     signal,
     within: (other) => createApiClient({ ...options, signal: other }),
     get,
-    command: async <T>(method: string, path: string, body?: unknown) => {
+    command: async <T>(
+      method: string,
+      path: string,
+      body?: unknown,
+      { idleMs = IDLE_MS }: { readonly idleMs?: number } = {},
+    ) => {
       const text = body === undefined ? undefined : JSON.stringify(body);
       const key = idempotencyKey ?? randomUUID();
       const extra = {
@@ -107,7 +119,7 @@ export function createApiClient(options: {
       let unknown: unknown;
       try {
         return await withRetries({ signal, patienceMs: PATIENCE_MS, retryNoFarm: false }, () =>
-          send<T>(method, target(path), text, extra, IDLE_MS).catch((error: unknown) => {
+          send<T>(method, target(path), text, extra, idleMs).catch((error: unknown) => {
             if (mayHaveHappened(error)) unknown = error;
             throw error;
           }),

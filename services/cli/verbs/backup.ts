@@ -6,12 +6,15 @@ import { formatBytes } from "../output/format.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 const POLL_MS = 300;
+/** A second. */
+const NOTED_POLLS = 3;
 
 /** Lets the farm write a backup on its own machine, and waits for its end. */
 export const backup: VerbHandler<"backup"> = async ({ args, api, cwd, output, interrupted }) => {
   const dir = path.resolve(cwd, args[0] ?? "");
   let seen = await api().command<BackupJson>("POST", "/v1/farm:backup", { dir });
-  while (seen.state === "running") {
+  for (let polls = 0; seen.state === "running"; polls++) {
+    if (polls === NOTED_POLLS) output.note("the farm writes the backup; Ctrl-C leaves it to that...");
     await sleep(POLL_MS, undefined, { signal: interrupted }).catch(() => undefined);
     if (interrupted.aborted) return EXIT.interrupted;
     seen = await api().get<BackupJson>("/v1/farm/backup");

@@ -1,8 +1,10 @@
 import { EXIT, GranaryError } from "../../../proto/errors.ts";
 import type { FsckJson, FsckRepairedJson, HealedJson } from "../../../proto/http-store.ts";
 import { healFrom } from "../heal-from.ts";
+import { WHOLE_STORE_MS } from "../http/api-client.ts";
 import { formatBytes, formatCount } from "../output/format.ts";
 import { printFields } from "../output/print-fields.ts";
+import { tellIfSlow } from "../output/tell-if-slow.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";
 
 /**
@@ -22,7 +24,8 @@ export const storeFsck: VerbHandler<"store fsck"> = async ({ flags, output, api,
     throw new GranaryError("USAGE", `context ${from} is the farm itself: ${peer?.url}`);
   const repair = flags.has("repair") ? "&repair=true" : "";
   const path = `/v1/store:fsck?part=${match[1]}&of=${match[2]}${repair}`;
-  const result = await api().command<FsckJson>("POST", path, {});
+  const checking = api().command<FsckJson>("POST", path, {}, { idleMs: WHOLE_STORE_MS });
+  const result = await tellIfSlow(output, "the farm reads and verifies its content...", checking);
   const { corrupt, missing, misframed, broken_rows: rows, broken_segments: segments, repaired } = result;
   const { wrong_accounts: accounts, broken_roots: roots } = result;
   const healed = peer === undefined ? undefined : await healFrom(peer, api());

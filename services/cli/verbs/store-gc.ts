@@ -1,6 +1,8 @@
 import { EXIT } from "../../../proto/errors.ts";
 import type { DamagedListingJson, GcJson } from "../../../proto/http-store.ts";
+import { WHOLE_STORE_MS } from "../http/api-client.ts";
 import { formatBytes, formatCount } from "../output/format.ts";
+import { tellIfSlow } from "../output/tell-if-slow.ts";
 import type { VerbHandler } from "../verb-context.ts";
 
 /** Collects garbage, or says what a run would bring. */
@@ -11,7 +13,9 @@ export const storeGc: VerbHandler<"store gc"> = async ({ flags, output, api }) =
     ...(dryRun ? { dry_run: "true" } : {}),
     ...(grace === undefined ? {} : { grace }),
   }).toString();
-  const result = await api().command<GcJson>("POST", `/v1/store:gc${query === "" ? "" : `?${query}`}`, {});
+  const path = `/v1/store:gc${query === "" ? "" : `?${query}`}`;
+  const collecting = api().command<GcJson>("POST", path, {}, { idleMs: WHOLE_STORE_MS });
+  const result = await tellIfSlow(output, "the farm looks for what nothing needs...", collecting);
   output.emit(result, () => {
     const bytes = result.reclaimable_bytes ?? result.reclaimed_bytes ?? 0;
     const blobs = `${formatCount(result.blobs)} blobs`;
