@@ -7,7 +7,7 @@ import {
   type StoreHealJson,
 } from "../../proto/http-store.ts";
 import { toFailure } from "../shared/read-problem.ts";
-import type { ApiClient } from "./http/api-client.ts";
+import { type ApiClient, WHOLE_STORE_MS } from "./http/api-client.ts";
 import { openRequest, parseJson, readBody } from "./http/open-request.ts";
 import { sendBody } from "./http/send-body.ts";
 
@@ -26,7 +26,9 @@ export async function healFrom(peer: ApiClient, farm: ApiClient): Promise<Healed
   const notThere: string[] = [];
   let bytes = 0;
   for (;;) {
-    const { lost_digests: lost } = await farm.command<StoreHealJson>("POST", "/v1/store:heal");
+    const { lost_digests: lost } = await farm.command<StoreHealJson>("POST", "/v1/store:heal", undefined, {
+      idleMs: WHOLE_STORE_MS,
+    });
     const fresh = lost.filter((digest) => !tried.has(digest));
     if (fresh.length === 0) break;
     for (const digest of fresh) {

@@ -39,7 +39,7 @@ export interface ApiClient {
 }
 
 const IDLE_MS = 30_000;
-/** For what reads the whole store and answers at its end: a terabyte at 100 MB a second takes three hours. */
+/** For what may read the whole store and answers at its end: a terabyte at 100 MB a second takes three hours. */
 export const WHOLE_STORE_MS = 6 * 3_600_000;
 /** A farm that restarts is back by then. */
 const PATIENCE_MS = 20_000;

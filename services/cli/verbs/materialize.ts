@@ -8,8 +8,9 @@ import { ARCHIVE_LIMITS } from "../../../proto/limits.ts";
 import { parseListing } from "../../../proto/listing.ts";
 import { encodeTree, type TreeEntry } from "../../../proto/tree.ts";
 import { checkTreeFolder } from "../../../store/check-tree-folder.ts";
-import type { ApiClient } from "../http/api-client.ts";
+import { type ApiClient, WHOLE_STORE_MS } from "../http/api-client.ts";
 import { formatBytes, plural } from "../output/format.ts";
+import { tellIfSlow } from "../output/tell-if-slow.ts";
 import { fetchArtifact, projectPath, refOfArtifact } from "../references.ts";
 import { downloadTree } from "../tree/download-tree.ts";
 import type { VerbContext, VerbHandler } from "../verb-context.ts";
@@ -32,10 +33,9 @@ async function onFarm(
   release: ReleaseJson | PreviewJson,
 ): Promise<number> {
   const ref = encodeURIComponent(refOfArtifact(release));
-  const made = await client.command<MaterializedJson>(
-    "POST",
-    `${projectPath(release.org, release.project)}/releases/${ref}:materialize`,
-  );
+  const url = `${projectPath(release.org, release.project)}/releases/${ref}:materialize`;
+  const making = client.command<MaterializedJson>("POST", url, undefined, { idleMs: WHOLE_STORE_MS });
+  const made = await tellIfSlow(output, "the farm writes the files...", making);
   output.emit(made, () => {
     output.line(made.path);
     output.note(
