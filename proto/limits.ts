@@ -161,6 +161,8 @@ export const LIMITS = {
   waitMs: 60_000,
   /** Uploads that are received at once by one api. */
   concurrentUploads: 512,
+  /** Blobs that one process sends to registry clients at once; each holds up to 3 MiB here while its reader is slow. */
+  pullsAtOnce: 512,
   /** Streams of server-sent events that one api has open: one that nobody reads holds some 100 KB here, and up to 4 MB in the system's buffers. */
   eventFeeds: 4_096,
   /** Commands of requests that one api has under way: what the log takes in one or two seconds. An upload's acceptance is bounded with the uploads. */

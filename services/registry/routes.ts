@@ -15,6 +15,7 @@ import {
   findTokenByHash,
   listProjects,
 } from "../shared/state-queries.ts";
+import { BoundedPulls } from "./bounded-pulls.ts";
 import { PREVIEW_TAG, tagsBehind } from "./tags-behind.ts";
 
 export interface RegistryContext {
@@ -24,6 +25,7 @@ export interface RegistryContext {
 }
 
 const TAGS_PAGE_MAX = 1_000;
+const pulls = new BoundedPulls();
 
 /**
  * OCI distribution-spec 1.1, pull side, for releases and living previews: manifests and blobs by digest, tags `vN`, `current` and
@@ -237,6 +239,7 @@ async function sendBlob(
   if (matches(request, target.reference)) return reply.code(304).send();
   if (request.method === "HEAD") return reply.header("content-length", member.size).send();
   const range = parseRange(rangeHeader(request, target.reference), member.size, reply);
+  pulls.begin(target.org, reply.raw);
   const { stream } = await context.store.openContent(target.reference, range).catch(asCorrupt);
   if (range !== undefined)
     reply.code(206).header("content-range", `bytes ${range.start}-${range.end - 1}/${member.size}`);
@@ -304,6 +307,7 @@ function sendOciError(reply: HttpReply, error: GranaryError): HttpReply {
   leaveUnreadBody(reply.request, reply);
   // RFC 9110, 15.5.6.
   if (error.spec.http === 405) reply.header("allow", "GET, HEAD");
+  if (error.spec.retryable) reply.header("retry-after", String(error.detail["retry_after_s"] ?? 1));
   const code = OCI_CODES[error.code] ?? error.code;
   const body = {
     errors: [{ code, message: error.message, detail: { ...error.detail, hint: error.spec.hint } }],
