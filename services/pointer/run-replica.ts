@@ -56,7 +56,7 @@ async function follow(
   });
   const seed = readReseed(writer);
   if (data.relay) await bus.ensureStreams(seed && { log: seed });
-  const log = await logInfo(bus, signal);
+  const log = await logInfo(bus, { signal, warn: warner(post) });
   if (log === undefined) return;
   adoptEpoch(writer, log);
 
@@ -141,17 +141,31 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /** The log, as soon as it is there: another process may be the one that makes it. */
-async function logInfo(bus: Bus, signal: AbortSignal): Promise<LogInfo | undefined> {
+async function logInfo(
+  bus: Bus,
+  { signal, warn }: { signal: AbortSignal; warn: ReturnType<typeof warner> },
+): Promise<LogInfo | undefined> {
+  let warnAtMs = performance.now() + TELL_MS;
   while (!signal.aborted) {
     try {
       return await bus.logInfo();
     } catch (error) {
       if (error instanceof GranaryError) throw error;
+      if (performance.now() >= warnAtMs) {
+        warn(
+          { err: String(error) },
+          "the command log is not there yet; a process with the pointer role makes it",
+        );
+        warnAtMs = performance.now() + TELL_MS;
+      }
       await sleep(250, undefined, { signal }).catch(() => undefined);
     }
   }
   return undefined;
 }
+
+/** Who waits for longer is told what for, again and again. */
+const TELL_MS = 5_000;
 
 /** @throws GranaryError STATE_BEHIND when the state was made from another log, or the log lost what was applied */
 function adoptEpoch(writer: StateWriter, log: LogInfo): void {
