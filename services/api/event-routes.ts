@@ -182,8 +182,9 @@ export function streamEvents(
         if (orgs.includes(feed.of.org)) ring();
       }),
     next: () => {
-      const { events, follow } = context.read((view) => ({
+      const { events, follow, seq } = context.read((view) => ({
         events: listEvents(view, feed.of, { after, limit: FEED_EVENTS }),
+        seq: view.get(KEYS.meta())?.seq ?? 0,
         follow: feed.follow && !hasEnded(view, feed.only?.publish),
       }));
       const frames: string[] = [];
@@ -193,8 +194,11 @@ export function streamEvents(
         if (verdict === "send") frames.push(frame(event, feed.format));
         after = event;
       }
-      return { frames, next: events.length > 0 ? "more" : follow ? "wait" : "end" };
+      if (events.length > 0) return { frames, next: "more" };
+      after = behindCommand(seq);
+      return { frames, next: follow ? "wait" : "end" };
     },
+    ...(feed.only === undefined && { place: () => formatCursor(after) }),
   });
 }
 

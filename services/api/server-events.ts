@@ -14,6 +14,11 @@ interface ServerFeed {
   next(): ServerFrames | Promise<ServerFrames>;
   /** Rings when something may be new. @returns what stops that */
   subscribe(ring: () => void): () => void;
+  /**
+   * Asked while it waits: the place up to which there is no more. It is told as an `id` alone, so that the cursor of a reader of what is
+   * quiet does not grow older than what is kept.
+   */
+  place?(): string;
 }
 
 /** Whether frames are asked for instead of a page: by name, or, where no form is asked for, by what only readers of frames send. */
@@ -73,7 +78,11 @@ async function follow(
   out.flushHeaders();
   const wake = createWake();
   const unsubscribe = feed.subscribe(wake.ring);
-  const keepAlive = setInterval(() => out.write(": keep-alive\n\n"), KEEP_ALIVE_MS);
+  let waits = false;
+  const keepAlive = setInterval(() => {
+    const place = waits ? feed.place?.() : undefined;
+    out.write(place === undefined ? ": keep-alive\n\n" : `id: ${place}\n\n`);
+  }, KEEP_ALIVE_MS);
   // A token may expire while nothing happens, or while the reader takes nothing more.
   let takenMs = context.now();
   const recheck = setInterval(() => {
@@ -103,7 +112,9 @@ async function follow(
       isWhole = next === "end";
       if (isWhole) break;
       // What is looked through and not sent, however much, lets the others have their turns.
-      await (next === "wait" ? wake.rung() : new Promise(setImmediate));
+      waits = next === "wait";
+      await (waits ? wake.rung() : new Promise(setImmediate));
+      waits = false;
     }
   } catch (error) {
     context.log.info({ request_id: request.id, err: error }, "event feed ended");

@@ -24,22 +24,28 @@ const SILENCE_MS = 45_000;
 
 /**
  * Follows the events and takes up a broken connection behind the last event that was handed out, so none comes twice from here.
+ * @param onPlace told that there is nothing more up to a cursor, when all that was handed out has been asked behind
  * @throws GranaryError EVENT_GAP when a project's number is left out; CURSOR_EXPIRED (then ask for the `snapshot`); what the farm refuses with
  */
 export async function* readEvents(
   requests: Requests,
   options: EventsOptions,
+  onPlace?: (cursor: string) => void,
 ): AsyncGenerator<CloudEvent, void, undefined> {
   const { follow = true } = options;
   const ended = options.signal ?? new AbortController().signal;
   const numbers = new Map<string, number>();
   const { from = "beginning" } = options;
   let cursor = from === "beginning" ? "0-0" : from;
+  const moveTo = (place: string): void => {
+    cursor = place;
+    onPlace?.(place);
+  };
   for (let failures = 0; ; ) {
     const sinceMs = performance.now();
     try {
       if (cursor === "now") cursor = await newest(requests, options, ended);
-      for await (const event of connection(requests, { ...options, follow, cursor }, ended)) {
+      for await (const event of connection(requests, { ...options, follow, cursor, moveTo }, ended)) {
         failures = 0;
         if (!isBehind(parseCursor(event.granarycursor), parseCursor(cursor))) continue;
         checkNumber(event, numbers);
@@ -68,7 +74,7 @@ async function newest(requests: Requests, of: EventsOptions, signal: AbortSignal
 
 async function* connection(
   requests: Requests,
-  of: EventsOptions & { follow: boolean; cursor: string },
+  of: EventsOptions & { follow: boolean; cursor: string; moveTo: (place: string) => void },
   ended: AbortSignal,
 ): AsyncGenerator<CloudEvent, void, undefined> {
   const dead = new AbortController();
@@ -85,7 +91,7 @@ async function* connection(
       clearTimeout(timer);
       timer = setTimeout(() => dead.abort(), SILENCE_MS);
     });
-    for await (const { data } of readServerEvents(heard)) yield JSON.parse(data) as CloudEvent;
+    for await (const { data } of readServerEvents(heard, of.moveTo)) yield JSON.parse(data) as CloudEvent;
   } catch (cause) {
     if (cause instanceof GranaryError || ended.aborted) throw cause;
     throw new GranaryError("UNAVAILABLE", `the event stream of ${requests.url} broke`, {}, { cause });

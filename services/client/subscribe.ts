@@ -149,7 +149,8 @@ class Reading {
     of: Pick<EventsOptions, "org" | "project" | "onRetry">,
   ): AsyncGenerator<CloudEvent, void, undefined> {
     try {
-      const events = readEvents(this.#requests, { ...of, from: this.#handled, signal: this.#signal });
+      const options = { ...of, from: this.#handled, signal: this.#signal };
+      const events = readEvents(this.#requests, options, (place) => this.goTo(place));
       for await (const event of events) {
         if (performance.now() - this.#confirmedMs > this.#claimMs) this.#lose(lost("the claim ran out"));
         if (this.#lost !== undefined) break;

@@ -12,9 +12,11 @@ const EVENT_CHARACTERS_MAX = 4 * 1024 * 1024;
 /**
  * Parses a text/event-stream body (https://html.spec.whatwg.org/multipage/server-sent-events.html): events that end with an
  * empty line; an unfinished one at the end is dropped.
+ * @param onId told the `id` that comes without data: the place to resume from has moved
  */
 export async function* readServerEvents(
   body: AsyncIterable<Uint8Array>,
+  onId?: (id: string) => void,
 ): AsyncGenerator<ServerEvent, void, undefined> {
   const decoder = new TextDecoder("utf-8");
   let pending = "";
@@ -32,6 +34,7 @@ export async function* readServerEvents(
         continue;
       }
       if (fields.data.length > 0) yield { id: fields.id, event: fields.event, data: fields.data.join("\n") };
+      else if (fields.id !== undefined) onId?.(fields.id);
       fields = { data: [] };
     }
   }

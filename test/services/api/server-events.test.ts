@@ -136,6 +136,38 @@ test("an org that has every stream open that it may is told so, and leaves room 
   await open("acme");
 });
 
+test("a reader of what is quiet is told how far it is, so that its cursor does not grow old", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const closing = new AbortController();
+  const context = {
+    read: () => RECORD,
+    now: () => 0,
+    assertConfirmed: () => undefined,
+    closing: closing.signal,
+    log: { info: () => undefined },
+  } as unknown as ApiContext;
+  const written: string[] = [];
+  const raw = Object.assign(new EventEmitter(), {
+    writeHead: () => undefined,
+    flushHeaders: () => undefined,
+    write: (text: string) => written.push(text),
+    destroy: () => undefined,
+  });
+  const request = { id: "req_1", headers: { authorization: `Bearer ${TOKEN}` } } as unknown as HttpRequest;
+  const feed = sendServerEvents(context, request, { hijack: () => ({ raw }) } as unknown as HttpReply, {
+    subscribe: () => () => undefined,
+    next: () => ({ frames: [], next: "wait" }),
+    place: () => "7-999999",
+  });
+  // A place is told only while there is nothing more to send.
+  t.mock.timers.tick(15_000);
+  await new Promise(setImmediate);
+  t.mock.timers.tick(15_000);
+  closing.abort();
+  await feed;
+  assert.deepEqual(written, [": keep-alive\n\n", "id: 7-999999\n\n"]);
+});
+
 test("events that are looked through and not sent do not hold up the others", async () => {
   let looks = 0;
   let turn = 0;

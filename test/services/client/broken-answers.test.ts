@@ -55,6 +55,41 @@ test("answers that are cut off anywhere are asked for again, and a stream that s
     assert.equal(asked.filter((known) => known === path).length, 3, path);
 });
 
+test("a place that comes without an event is gone on from, and committed", async () => {
+  const from: (string | null)[] = [];
+  const commits: string[] = [];
+  const seen = await withFake(
+    async (request, response) => {
+      const url = new URL(request.url ?? "", "http://farm");
+      const text = (await request.toArray()).join("");
+      if (url.pathname === "/v1/events") {
+        from.push(url.searchParams.get("cursor"));
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        if (from.length === 1) response.end(`${frame(1)}id: 9-999999\n\n`);
+        else response.write(frame(12).replace('"12"', '"2"'));
+        return;
+      }
+      if (url.pathname.endsWith(":commit")) commits.push((JSON.parse(text) as { cursor: string }).cursor);
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify({ held: true, epoch: 1, cursor: "0-0" }));
+    },
+    async (client) => {
+      const ids: string[] = [];
+      for await (const event of client.subscribe({ org: "o", group: "g" }))
+        if (ids.push(event.id) === 2) break;
+      return ids;
+    },
+  );
+  assert.deepEqual(
+    [seen, from],
+    [
+      ["o/p/1", "o/p/12"],
+      ["0-0", "9-999999"],
+    ],
+  );
+  assert.equal(commits.at(-1), "9-999999");
+});
+
 test("what is no farm is said as that, and not tried again", async () => {
   for (const url of ["127.0.0.1:7421", "localhost:7421", "ftp://farm", ""])
     assert.throws(() => connect({ url, token: "t" }), { code: "USAGE", message: /no farm's URL/ });
