@@ -173,9 +173,13 @@ test("a server that does not fsync before it acknowledges is refused", async (t)
   const { path: binary } = await findNatsBinary(process.env);
   const lax = spawn(binary, ["--config", config], { stdio: "ignore" });
   t.after(() => endChild(lax));
-  const portsFile = () => readdirSync(folder).find((name) => name.endsWith(`_${lax.pid}.ports`));
-  await waitUntil("its ports are known", 5_000, () => portsFile() !== undefined);
-  const monitorUrl = JSON.parse(readFileSync(path.join(folder, portsFile() ?? ""), "utf8")).monitoring[0];
+  const ports = () => {
+    const name = readdirSync(folder).find((found) => found.endsWith(`_${lax.pid}.ports`));
+    return name === undefined ? "" : readFileSync(path.join(folder, name), "utf8").trimEnd();
+  };
+  // The file is there before it is written.
+  await waitUntil("its ports are known", 5_000, () => ports().endsWith("}"));
+  const monitorUrl = JSON.parse(ports()).monitoring[0];
   await waitUntil("it is healthy", 5_000, async () => (await natsHealth(monitorUrl)) === "ok");
   await assert.rejects(assertNatsFit(monitorUrl), { code: "NATS_UNFIT", message: /sync_interval/ });
 });
