@@ -46,7 +46,16 @@ export async function runFarm(options: FarmOptions): Promise<number> {
   const log = createLog({ level: options.env["GRANARY_LOG"] ?? settings.logLevel, name: "granary" });
   const stop = stopSignal();
   letHeapsGrow();
-  const farm = await startFarm({ settings, roles, log });
+  const abandoned = stop.received.then((signal): never => {
+    throw new GranaryError("CANCELLED", `${signal} came while the farm started`);
+  });
+  abandoned.catch(() => undefined);
+  const farm = await startFarm({ settings, roles, log, abandoned }).catch((error: unknown) => {
+    if (!stop.hasCome()) throw error;
+    stop.dispose();
+    log.info({ reason: String(error) }, "not started");
+  });
+  if (farm === undefined) return EXIT.ok;
   await rememberFarm(farm, options, log);
   announce(farm, options);
   const reason = await Promise.race([stop.received, farm.failed]);
@@ -161,16 +170,21 @@ function announce(farm: Farm, options: FarmOptions): void {
   process.stdout.write(`${lines.join("\n")}\n`);
 }
 
-function stopSignal(): { received: Promise<string>; dispose(): void } {
+function stopSignal(): { received: Promise<string>; hasCome(): boolean; dispose(): void } {
   let notify: (signal: string) => void = () => undefined;
   const received = new Promise<string>((resolve) => {
     notify = resolve;
   });
-  const handler = (signal: NodeJS.Signals): void => notify(signal);
+  let hasCome = false;
+  const handler = (signal: NodeJS.Signals): void => {
+    hasCome = true;
+    notify(signal);
+  };
   process.on("SIGINT", handler);
   process.on("SIGTERM", handler);
   return {
     received,
+    hasCome: () => hasCome,
     dispose: () => {
       process.off("SIGINT", handler);
       process.off("SIGTERM", handler);

@@ -73,15 +73,19 @@ const CLOSE_LIMIT_MS = 25_000;
 const HTTP_GRACE_MS = 10_000;
 const PROGRAM_VERSION: string = readVersion();
 
+interface StartOptions {
+  readonly settings: FarmSettings;
+  readonly roles: ReadonlySet<Role>;
+  readonly log: Log;
+  /** Rejects when the process is to end: then nothing that may last is waited for. */
+  readonly abandoned: Promise<never>;
+}
+
 /**
  * Starts the parts in the order in which they depend on each other and answers when all of them work; what was started is closed
  * again when a later one fails.
  */
-export async function startFarm(options: {
-  settings: FarmSettings;
-  roles: ReadonlySet<Role>;
-  log: Log;
-}): Promise<Farm> {
+export async function startFarm(options: StartOptions): Promise<Farm> {
   const shutdown = new Shutdown({ log: options.log, limitMs: CLOSE_LIMIT_MS });
   try {
     return await startParts({ ...options, shutdown });
@@ -91,12 +95,7 @@ export async function startFarm(options: {
   }
 }
 
-async function startParts(options: {
-  settings: FarmSettings;
-  roles: ReadonlySet<Role>;
-  log: Log;
-  shutdown: Shutdown;
-}): Promise<Farm> {
+async function startParts(options: StartOptions & { shutdown: Shutdown }): Promise<Farm> {
   const { settings, roles, log, shutdown } = options;
   const tls = readTls(settings);
   const dataDir = resolve(settings.data);
@@ -136,7 +135,8 @@ async function startParts(options: {
         connect: () => connectAdmin(settings, dataDir, natsUrl),
       }),
     );
-  await replica.ready;
+  // For ever, where no process makes the log.
+  await Promise.race([replica.ready, options.abandoned]);
 
   const parts: Parts = { settings, tls, dataDir, log, natsUrl, server, replica, shutdown };
   const api = await connectRole(parts, roles.has("api") || !roles.has("hooks") ? "api" : "hooks");
@@ -288,9 +288,7 @@ async function startContent(options: {
     read,
     replica,
     submit,
-    assertConfirmed: () => {
-      if (parts.server === undefined) assertConfirmed(replica);
-    },
+    assertConfirmed: () => (parts.server === undefined ? assertConfirmed(replica) : undefined),
     assertRoom: (bytes?: number) => options.disk.assertRoomForUpload(bytes),
     barrier: createBarrier({ bus: options.api, replica }),
     log,

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -12,7 +14,7 @@ import { natsCredentials } from "../../services/shared/nats-keys.ts";
 import { type NatsServer, startNatsServer } from "../../services/shared/nats-server.ts";
 import { secretBox } from "../../services/shared/webhook-secrets.ts";
 import { appArchive } from "../helpers/app-archive.ts";
-import { runCliProcess } from "../helpers/cli.ts";
+import { CLI_MAIN, runCliProcess } from "../helpers/cli.ts";
 import { eventually, removeDir, startTestFarm, type TestFarm, tempDir } from "../helpers/farm.ts";
 import {
   ended,
@@ -200,6 +202,24 @@ describe("roles in processes of their own", () => {
     const problem = JSON.parse(result.stdout) as Problem;
     assert.equal(problem.code, "CAPABILITY_MISSING");
     assert.match(problem.detail, /granary serve api node registry/);
+  });
+
+  test("one that waits for a log which nobody makes ends when it is told to", async () => {
+    const bare = await startNatsServer({ dataDir: join(folder, "bare"), log: { info() {}, warn() {} } });
+    natsCredentials(join(folder, "bare"), "api");
+    const data = join(folder, "early");
+    cpSync(join(folder, "bare", "nats", "keys"), join(data, "nats", "keys"), { recursive: true });
+    const args = [CLI_MAIN, "serve", "hooks", "--nats", bare.url, "--data", data, "--json"];
+    const child = spawn(process.execPath, args, { stdio: "ignore" });
+    try {
+      await eventually(() => existsSync(join(data, "state", "state.mdb")) || undefined, 30_000, "its state");
+      const over = once(child, "exit");
+      child.kill("SIGTERM");
+      assert.deepEqual(await over, [0, null]);
+    } finally {
+      child.kill("SIGKILL");
+      await bare.close();
+    }
   });
 
   test("each ends on SIGTERM with 0", async () => {
