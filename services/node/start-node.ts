@@ -66,6 +66,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     );
   }, RECONCILE_INTERVAL_MS);
   const stopListening = replica.onApplied((applied) => {
+    // Of session starts and activations, hundreds a second, nothing is for nodes.
+    if (applied.publishes.length === 0 && !applied.nodes) return;
     const threads = nodeThreads(options);
     if (threads !== pool.threads) {
       log.info({ from: pool.threads, to: threads }, "the number of worker threads changes");

@@ -27,8 +27,8 @@ export function applyBatch(
       seq = at;
     }
     for (const [key, value] of local) localTx.put(key, value);
-    const { publishes, projects, orgs } = touched;
-    return { seq, publishes: [...publishes], projects: [...projects.values()], orgs: [...orgs] };
+    const { publishes, projects, orgs, nodes } = touched;
+    return { seq, publishes: [...publishes], projects: [...projects.values()], orgs: [...orgs], nodes };
   });
 }
 
@@ -37,6 +37,7 @@ class Touched {
   readonly publishes = new Set<string>();
   readonly projects = new Map<string, { org: Name; project: Name }>();
   readonly orgs = new Set<Name>();
+  nodes = false;
 
   event({ org, project, type, subject }: EventRecord): void {
     this.orgs.add(org);
@@ -46,6 +47,7 @@ class Touched {
   }
 
   command({ org, project, body }: Command, result: CommandResult): void {
+    if (body.type === "node.set" || body.type === "project.set") this.nodes = true;
     if (project !== undefined) this.projects.set(`${org}/${project}`, { org, project });
     if ("webhook_id" in body) this.orgs.add(org);
     if ("publish_id" in body) this.publishes.add(body.publish_id);

@@ -40,6 +40,8 @@ export interface Applied {
   readonly projects: readonly { readonly org: Name; readonly project: Name }[];
   /** Those of which the group wrote events, or changed webhooks. */
   readonly orgs: readonly Name[];
+  /** What nodes may do has changed otherwise than by these publishes: their threads, a cordon, a project's `max_concurrency`. */
+  readonly nodes: boolean;
 }
 
 /** The thread protocol, whole: what a replica thread tells its owner. */
